@@ -1,0 +1,1 @@
+//! Benchmarks of Tokenward beside its peers and floors.

@@ -1,0 +1,1 @@
+//! The part of kube-apiserver that CSI service account tokens pass through.

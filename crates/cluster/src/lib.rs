@@ -1,0 +1,1 @@
+//! Control plane, controllers, nodes and drivers assembled in one process.

@@ -1,0 +1,1 @@
+//! The reconcilers that a small cluster needs: default service accounts, scheduler, volume binder.

@@ -1,0 +1,1 @@
+//! Service account tokens: signing keys, bound tokens, verification, OIDC discovery.

@@ -1,0 +1,1 @@
+//! Kubernetes releases and feature gates, CSIDriver defaults, validation and warnings, and where tokens are placed.

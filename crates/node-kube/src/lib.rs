@@ -1,0 +1,1 @@
+//! A real Kubernetes API server as the cluster of a Tokenward node.

@@ -1,0 +1,1 @@
+//! The kubelet's CSI half: plugin registration, tokens, placement, publish, republish.

@@ -1,0 +1,1 @@
+//! Table-driven redaction of protobuf wire bytes into JSON that may be logged.
