@@ -1,0 +1,70 @@
+//! When a token is due for a refresh: the kubelet's token manager, as pure functions of values.
+//!
+//! Upstream: `pkg/kubelet/token/token_manager.go`, `requiresRefresh`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The jitter of each check is drawn anew from zero up to this (exclusive).
+pub const MAX_JITTER: Duration = Duration::from_secs(10);
+
+/// The age at which any token is refreshed, however long it lives.
+pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the API server granted: the times of one token, as its response says them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenLifetime {
+    /// `status.expirationTimestamp`.
+    pub expires: Timestamp,
+    /// `spec.expirationSeconds` of the **returned** object: the time between issue and expiry. Without it a token is
+    /// never refreshed.
+    pub ttl_seconds: Option<i64>,
+}
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// The three moments that rule a refresh, in nanoseconds since the epoch. Wider than any timestamp: a hostile ttl
+/// cannot overflow them.
+struct Moments {
+    issued: i128,
+    too_old: i128,
+    nearly_over: i128,
+}
+
+fn moments(lifetime: &TokenLifetime, jitter: Duration) -> Option<Moments> {
+    let ttl = i128::from(lifetime.ttl_seconds?);
+    let expires = lifetime.expires.as_nanosecond();
+    let issued = expires - ttl * NANOSECONDS;
+    let jitter = i128::from(jitter.as_secs()) * NANOSECONDS;
+    Some(Moments {
+        issued,
+        too_old: issued + i128::from(MAX_AGE.as_secs()) * NANOSECONDS - jitter,
+        nearly_over: expires - ttl * 20 / 100 * NANOSECONDS - jitter,
+    })
+}
+
+/// Whether the token should be fetched again: older than a day, in the last fifth of its life, or from the future
+/// (the clock went backwards). The first two come earlier by the jitter, of which only whole seconds count.
+pub fn refresh_due(lifetime: &TokenLifetime, jitter: Duration, now: Timestamp) -> bool {
+    let now = now.as_nanosecond();
+    moments(lifetime, jitter)
+        .is_some_and(|moments| now > moments.too_old || now > moments.nearly_over || now < moments.issued)
+}
+
+/// The last moment at which [`refresh_due`] is still surely false for this jitter, given that the token is not from
+/// the future: a planner that wakes right after it misses nothing. `None` when it is never due.
+pub fn earliest_refresh(lifetime: &TokenLifetime, jitter: Duration) -> Option<Timestamp> {
+    let moments = moments(lifetime, jitter)?;
+    let earliest = moments.too_old.min(moments.nearly_over);
+    let earliest = earliest.clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
+    Some(Timestamp::from_nanosecond(earliest).expect("clamped to what a timestamp can hold"))
+}
+
+/// Whether a token that ends at `expires` is over: strictly after it.
+pub fn expired(expires: Timestamp, now: Timestamp) -> bool {
+    now > expires
+}
+
+#[cfg(test)]
+mod tests;
