@@ -1,0 +1,210 @@
+//! The syntax of names, labels and keys, with upstream's texts. Each rule gives the faults of one value, none if it is good.
+
+use crate::FieldError;
+
+/// A lowercase RFC 1123 subdomain, the name of most kinds: at most 253 characters.
+#[must_use]
+pub fn dns_subdomain(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 253);
+    if !text.split('.').all(is_dns_label) {
+        faults.push(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
+             start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+                .to_owned(),
+        );
+    }
+    faults
+}
+
+/// A lowercase RFC 1123 label, the name of a namespace: at most 63 characters.
+#[must_use]
+pub fn dns_label(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 63);
+    if !is_dns_label(text) {
+        faults.push(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
+             end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+                .to_owned(),
+        );
+    }
+    faults
+}
+
+/// A name that can stand in a URL path, as those of roles and TokenReviews: anything but `.`, `..`, `/` and `%`.
+#[must_use]
+pub fn path_segment(text: &str) -> Vec<String> {
+    if text == "." || text == ".." {
+        return vec![format!("may not be '{text}'")];
+    }
+    ['/', '%']
+        .into_iter()
+        .filter(|illegal| text.contains(*illegal))
+        .map(|illegal| format!("may not contain '{illegal}'"))
+        .collect()
+}
+
+/// A qualified name, the key of a label, annotation or finalizer: `name` or `prefix/name`.
+#[must_use]
+pub fn qualified_name(text: &str) -> Vec<String> {
+    const NAME: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+         alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+         '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    let mut faults = Vec::new();
+    let (prefix, name) = match text.split_once('/') {
+        None => (None, text),
+        Some((_, name)) if name.contains('/') => {
+            return vec![format!(
+                "a qualified name {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
+        }
+        Some((prefix, name)) => (Some(prefix), name),
+    };
+    match prefix {
+        Some("") => faults.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) => {
+            faults.extend(dns_subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+        }
+        None => {}
+    }
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_owned());
+    } else {
+        faults.extend(too_long(name, 63).into_iter().map(|fault| format!("name part {fault}")));
+    }
+    if !is_wrapped_in_alphanumerics(name) {
+        faults.push(format!("name part {NAME}"));
+    }
+    faults
+}
+
+/// The value of a label: empty or at most 63 characters.
+#[must_use]
+pub fn label_value(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 63);
+    if !text.is_empty() && !is_wrapped_in_alphanumerics(text) {
+        faults.push(
+            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
+             start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+             validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+                .to_owned(),
+        );
+    }
+    faults
+}
+
+/// A key of a Secret or ConfigMap: at most 253 characters.
+#[must_use]
+pub fn config_map_key(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 253);
+    if text.is_empty() || !text.bytes().all(is_key_byte) {
+        faults.push(
+            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+             'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+                .to_owned(),
+        );
+    }
+    if text == "." {
+        faults.push("must not be '.'".to_owned());
+    } else if text == ".." {
+        faults.push("must not be '..'".to_owned());
+    } else if text.starts_with("..") {
+        faults.push("must not start with '..'".to_owned());
+    }
+    faults
+}
+
+/// `metadata.name` of a kind that follows `rule`.
+#[must_use]
+pub fn required_name(name: &str, rule: impl Fn(&str) -> Vec<String>) -> Vec<FieldError> {
+    if name.is_empty() {
+        return vec![FieldError::required("metadata.name", "name or generateName is required")];
+    }
+    rule(name).into_iter().map(|fault| FieldError::invalid("metadata.name", name, &fault)).collect()
+}
+
+fn too_long(text: &str, most: usize) -> Vec<String> {
+    if text.len() > most { vec![format!("must be no more than {most} characters")] } else { Vec::new() }
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        && bytes.first().is_some_and(|byte| *byte != b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+fn is_wrapped_in_alphanumerics(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().copied().all(is_key_byte)
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_rule(rule: fn(&str) -> Vec<String>, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert_eq!(rule(text), [""; 0], "{text:?}");
+        }
+        for text in bad {
+            assert!(!rule(text).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_follow_their_rules() {
+        let (long_name, long_label) = ("a".repeat(254), "a".repeat(64));
+        let shared = ["", "-a", "a-", "A", "a_b", "a b", "ä", "a/b"];
+        assert_rule(
+            dns_subdomain,
+            &["a", "0", "a-b.c", &"a".repeat(253)],
+            &[&shared[..], &["a..b", ".a", "a.", &long_name]].concat(),
+        );
+        assert_rule(
+            dns_label,
+            &["a", "9-a", &"a".repeat(63)],
+            &[&shared[..], &["a.b", &long_label]].concat(),
+        );
+        assert_rule(path_segment, &["system:node", "A b", "..."], &[".", "..", "a/b", "a%b"]);
+        assert_rule(
+            qualified_name,
+            &["a", "A_b.c", "example.com/My-Name", &"a".repeat(63)],
+            &["", "/a", "a/", "a/b/c", "Example.com/a", "-a", "a ", &long_label],
+        );
+        assert_rule(label_value, &["", "a", "A_b.c"], &["-", "a-", "a/b", &long_label]);
+        assert_rule(
+            config_map_key,
+            &["a", "-", ".a", "KEY_NAME"],
+            &["", ".", "..", "..a", "a/b", &long_name],
+        );
+    }
+
+    #[test]
+    fn texts_are_upstreams() {
+        assert_eq!(
+            required_name("Not_A_Name", dns_subdomain)[0].to_string(),
+            "metadata.name: Invalid value: \"Not_A_Name\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        );
+        assert_eq!(
+            required_name("", dns_label)[0].to_string(),
+            "metadata.name: Required value: name or generateName is required"
+        );
+        assert_eq!(
+            config_map_key("csi.storage.k8s.io/serviceAccount.tokens"),
+            [
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+              'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+            ]
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON bodies as pruned trees, the way Go decodes them, and trees as Go would print them.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+use tokenward_kube_rules::Release;
+
+use crate::{DecodeError, Kind, json::Node};
+
+mod print;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+/// A decoded object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// The tree, with `apiVersion` and `kind`, and with nothing that the release does not know.
+    pub object: Map<String, Value>,
+    /// Paths of the fields that were removed, `spec.foo` or `spec.list[0].bar`.
+    pub unknown: Vec<String>,
+    /// Paths of the members that stood there more than once; the last one counted.
+    pub duplicate: Vec<String>,
+    /// Both kinds of faults in the order they were met, as upstream words them: `unknown field "spec.foo"`,
+    /// `duplicate field "spec.bar"`. At most 100, each once.
+    pub strict: Vec<String>,
+}
+
+/// Decodes a request's body as Go does: a value of the wrong type is an error, null is absent, fields that the release
+/// does not know are removed and named, names are case-sensitive. Times are brought to UTC, bytes to canonical base64.
+///
+/// The tree holds what the body said and nothing more; [`normalize`] fills in what Go prints beyond it. A body without
+/// `kind` or `apiVersion` is taken for the wanted kind.
+///
+/// # Errors
+/// No JSON object, another kind or version, or a value that its type cannot hold. No text quotes a value.
+pub fn decode(kind: &Kind, release: Release, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let text = String::from_utf8_lossy(body);
+    let node = Node::parse(&text).map_err(|detail| DecodeError::Unrecognized { detail })?;
+    let Node::Object(members) = &node else {
+        let found = node.found();
+        return Err(DecodeError::Unrecognized {
+            detail: format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}"),
+        });
+    };
+    check_type_meta(kind, members)?;
+    walk::walk(kind, release, members)
+}
+
+/// The same on a tree, after a patch or when a stored object is read by another release: checked and pruned like a body,
+/// then printed as Go would print it. Zero values are dropped where Go omits them and written where it does not
+/// (`"spec":{}`, `"audience":""`, `"containers":null`). Doing it twice changes nothing.
+///
+/// # Errors
+/// A value that its type cannot hold.
+pub fn normalize(kind: &Kind, release: Release, object: &Map<String, Value>) -> Result<Decoded, DecodeError> {
+    let members: Vec<(Cow<'_, str>, Node<'_>)> =
+        object.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), value.into())).collect();
+    let mut decoded = walk::walk(kind, release, &members)?;
+    print::print(kind.message(), release, &mut decoded.object);
+    walk::set_type_meta(kind, &mut decoded.object);
+    Ok(decoded)
+}
+
+/// The Go type that upstream looks for kind and version with; it stands in the text for a body that is no object.
+const TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
+fn check_type_meta(kind: &Kind, members: &[(Cow<'_, str>, Node<'_>)]) -> Result<(), DecodeError> {
+    let found_kind = type_member(members, "kind")?;
+    let found_version = type_member(members, "apiVersion")?;
+    let wanted_version = kind.api_version();
+    let version = if found_version.is_empty() { wanted_version.as_str() } else { found_version };
+    match (found_kind.is_empty() || found_kind == kind.kind, version == wanted_version) {
+        (true, true) => Ok(()),
+        (true, false) => Err(DecodeError::WrongVersion { found: version.to_owned(), wanted: wanted_version }),
+        (false, _) if crate::find_kind(version, found_kind).is_some() => Err(DecodeError::WrongKind {
+            found: found_kind.to_owned(),
+            found_version: version.rsplit('/').next().unwrap_or_default().to_owned(),
+            package: kind.package(),
+            wanted: kind.kind,
+        }),
+        (false, _) => {
+            Err(DecodeError::UnknownKind { found: found_kind.to_owned(), api_version: version.to_owned() })
+        }
+    }
+}
+
+/// The last member of that name as a text; empty if it is absent or null.
+fn type_member<'n>(members: &'n [(Cow<'_, str>, Node<'_>)], name: &str) -> Result<&'n str, DecodeError> {
+    match members.iter().rev().find(|(member, _)| member == name).map(|(_, node)| node) {
+        None | Some(Node::Null) => Ok(""),
+        Some(Node::String(text)) => Ok(text),
+        Some(other) => Err(DecodeError::Unrecognized {
+            detail: format!(
+                "json: cannot unmarshal {} into Go struct field .{name} of type string",
+                other.found()
+            ),
+        }),
+    }
+}

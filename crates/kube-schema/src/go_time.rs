@@ -1,0 +1,99 @@
+//! Times as Go's `metav1.Time` and `metav1.MicroTime` read and print them.
+
+use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
+
+/// What a refused time should have been.
+pub(crate) const WANTED: &str = "parsing time: the value is not RFC 3339 (2006-01-02T15:04:05Z07:00)";
+
+/// Whole seconds, UTC, `Z`. The outer `None` is a text that is no time, the inner one Go's zero time, which prints as null.
+pub(crate) fn seconds(text: &str) -> Option<Option<String>> {
+    print(text, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// Six digits of a second, UTC, `Z`.
+pub(crate) fn micros(text: &str) -> Option<Option<String>> {
+    print(text, "%Y-%m-%dT%H:%M:%S.%6fZ")
+}
+
+fn print(text: &str, format: &str) -> Option<Option<String>> {
+    if !is_rfc3339(text) {
+        return None;
+    }
+    let time: Timestamp = text.parse().ok()?;
+    if time.as_second() == ZERO_SECONDS {
+        return Some(None);
+    }
+    strtime::format(format, &time.to_zoned(TimeZone::UTC)).ok().map(Some)
+}
+
+/// 0001-01-01T00:00:00Z, Go's zero time.
+const ZERO_SECONDS: i64 = -62_135_596_800;
+
+/// `YYYY-MM-DDTHH:MM:SS(.digits)(Z|+HH:MM)` and nothing else: jiff alone takes more than Go does.
+fn is_rfc3339(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let shape = |bytes: &[u8], shape: &[u8]| {
+        bytes.len() == shape.len()
+            && bytes.iter().zip(shape).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                wanted => byte == wanted,
+            })
+    };
+    let Some((head, tail)) = bytes.split_at_checked(19) else { return false };
+    // Go knows no leap second; jiff would take it for the second before.
+    if !shape(head, b"0000-00-00T00:00:00") || &head[17..] == b"60" {
+        return false;
+    }
+    let zone = match tail.strip_prefix(b".") {
+        None => tail,
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 || digits > 9 {
+                return false;
+            }
+            &fraction[digits..]
+        }
+    };
+    zone == b"Z" || shape(zone, b"+00:00") || shape(zone, b"-00:00")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_printed_in_utc() {
+        let rows = [
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000000Z"),
+            ("2026-01-02T03:04:05.999999999Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.999999Z"),
+            ("2026-01-02T03:04:05.5+02:00", "2026-01-02T01:04:05Z", "2026-01-02T01:04:05.500000Z"),
+            ("0004-01-02T03:04:05-00:30", "0004-01-02T03:34:05Z", "0004-01-02T03:34:05.000000Z"),
+        ];
+        for (text, whole, fine) in rows {
+            assert_eq!(seconds(text), Some(Some(whole.to_owned())));
+            assert_eq!(micros(text), Some(Some(fine.to_owned())));
+        }
+        assert_eq!(seconds("0001-01-01T00:00:00Z"), Some(None));
+    }
+
+    #[test]
+    fn what_go_does_not_take_is_refused() {
+        for text in [
+            "",
+            "now",
+            "2026-01-02",
+            "2026-01-02 03:04:05Z",
+            "2026-01-02t03:04:05z",
+            "2026-01-02T03:04:05",
+            "2026-01-02T03:04:05.Z",
+            "2026-01-02T03:04:60Z",
+            "2026-02-30T03:04:05Z",
+            "2026-01-02T24:04:05Z",
+            "2026-01-02T03:04:05+0200",
+            "2026-01-02T03:04:05Z[UTC]",
+            "2026-01-02T03:04:0é",
+        ] {
+            assert_eq!(seconds(text), None, "{text:?}");
+        }
+    }
+}
