@@ -1,1 +1,55 @@
-//! A revisioned key space with watch.
+//! A revisioned key space with watch: what a control plane keeps its objects in.
+//!
+//! Every write gets the next [`Revision`] of one counter for the whole store. A value is encoded once, by its writer; the
+//! store puts the revision into the bytes and from then on hands the same bytes to every reader and watcher. Each
+//! collection (`pods`, `storage.k8s.io/csidrivers`) keeps a bounded history of its events, from which watchers read with
+//! a cursor of their own and older revisions are listed.
+//!
+//! The one invariant: *whoever was told revision `R` of a collection, by a listing, a batch or a bookmark, has every
+//! event of that collection up to `R`, and none after it.*
+//!
+//! [`Store`] is a handle that is cheap to clone and outlives any server over it. Reads are answered from memory. Writes
+//! are `async`, since a log on disk or etcd may have to acknowledge them first; in memory they are ready at once.
+//!
+//! ```
+//! use tokenward_store::{Key, Page, Scope, Store, Unstamped};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::memory(|_key, bytes| bytes.len());
+//! let pods = Scope::collection("pods");
+//! let (listing, mut watch) = store.list_and_watch(&pods);
+//! assert!(listing.entries.is_empty());
+//!
+//! let key = Key::new("pods", Some("default"), "web")?;
+//! let body = br#"{"metadata":{"resourceVersion":""}}"#.to_vec();
+//! let created = store.create(key, Unstamped::new(body, 32)).await?;
+//! assert_eq!(&created.value[..], br#"{"metadata":{"resourceVersion":"2"}}"#);
+//!
+//! let batch = watch.next().await?;
+//! assert_eq!(batch.events[0].revision, created.revision);
+//! assert_eq!(store.list(&pods, &Page::default())?.entries.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod collection;
+mod error;
+mod event;
+mod history;
+mod key;
+mod list;
+mod revision;
+mod store;
+mod value;
+mod watch;
+
+pub use error::{Compacted, KeyError, ReadError, RevisionError, WriteError};
+pub use event::{Event, EventKind};
+pub use history::HistoryLimits;
+pub use key::{Key, Scope};
+pub use list::{Listing, Page};
+pub use revision::Revision;
+pub use store::Store;
+pub use value::{Entry, Unstamped};
+pub use watch::{Batch, Start, Watch};

@@ -1,0 +1,117 @@
+//! A watcher: a cursor in a collection's history.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::collection::Collection;
+use crate::{Compacted, Event, Revision, Scope};
+
+/// At most this many events are given at once, so that a watcher far behind does not hold the lock for long.
+const BATCH_EVENTS: usize = 256;
+
+/// From where a watch starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Only what is written from now on.
+    Now,
+    /// Everything written after this revision.
+    After(Revision),
+}
+
+/// Events of a watch's scope, in the order of their revisions.
+pub struct Batch<I> {
+    /// One event or more.
+    pub events: Vec<Arc<Event<I>>>,
+    /// Everything in the scope up to this revision has now been given.
+    pub upto: Revision,
+}
+
+impl<I> fmt::Debug for Batch<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("events", &self.events).field("upto", &self.upto.get()).finish()
+    }
+}
+
+/// A reader of the writes in a scope, made by [`Store::watch`](crate::Store::watch).
+///
+/// It holds a cursor and no events: one that is never read costs nothing, and finds out with [`Compacted`] once history
+/// has left it behind.
+pub struct Watch<I> {
+    collection: Arc<Collection<I>>,
+    bell: watch::Receiver<()>,
+    scope: Scope,
+    cursor: u64,
+    /// Everything in the scope up to this revision has been given.
+    seen: Revision,
+}
+
+impl<I> Watch<I> {
+    pub(crate) fn new(collection: Arc<Collection<I>>, scope: Scope, cursor: u64, seen: Revision) -> Self {
+        let bell = collection.listen();
+        Self { collection, bell, scope, cursor, seen }
+    }
+
+    /// Waits for the next events of the scope. Can be cancelled: nothing is lost, the next call goes on from the same place.
+    ///
+    /// # Errors
+    /// When history no longer reaches back to the watch's place: it has been read too slowly. Every later call fails too.
+    pub async fn next(&mut self) -> Result<Batch<I>, Compacted> {
+        loop {
+            // Before the look, not after: a write that the look misses must ring again.
+            self.bell.mark_unchanged();
+            if let Some(batch) = self.ready()? {
+                return Ok(batch);
+            }
+            self.bell.changed().await.expect("the collection that the watch holds owns the sender");
+        }
+    }
+
+    /// What [`Watch::next`] would give at once, if anything.
+    ///
+    /// # Errors
+    /// As [`Watch::next`].
+    pub fn ready(&mut self) -> Result<Option<Batch<I>>, Compacted> {
+        let (state, current) = self.collection.read();
+        let mut events = Vec::new();
+        for event in state.history.from(self.cursor, self.seen)? {
+            if events.len() == BATCH_EVENTS {
+                return Ok(Some(Batch { events, upto: self.seen }));
+            }
+            self.cursor += 1;
+            self.seen = event.revision;
+            if self.scope.contains_path(event.entry.key.path()) {
+                events.push(event.clone());
+            }
+        }
+        self.seen = current;
+        Ok((!events.is_empty()).then_some(Batch { events, upto: current }))
+    }
+
+    /// The revision up to which everything in the scope has been given: what a bookmark may say now. As new as the store
+    /// when the watcher has read everything, even if all recent writes were elsewhere.
+    pub fn bookmark(&mut self) -> Revision {
+        let (state, current) = self.collection.read();
+        if let Ok(rest) = state.history.from(self.cursor, self.seen) {
+            for event in rest {
+                if self.scope.contains_path(event.entry.key.path()) {
+                    return self.seen;
+                }
+                self.cursor += 1;
+                self.seen = event.revision;
+            }
+            self.seen = current;
+        }
+        self.seen
+    }
+}
+
+impl<I> fmt::Debug for Watch<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("scope", &self.scope)
+            .field("seen", &self.seen.get())
+            .finish_non_exhaustive()
+    }
+}
