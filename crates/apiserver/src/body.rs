@@ -1,0 +1,90 @@
+//! The body of a response: bytes that are there, or a stream of watch events.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::status::ApiError;
+
+/// What a response carries.
+pub struct Body(Content);
+
+enum Content {
+    Whole(Option<Bytes>),
+    Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A response to a token request is a token: never its bytes.
+        let content = match &self.0 {
+            Content::Whole(bytes) => format!("{} bytes", bytes.as_ref().map_or(0, Bytes::len)),
+            Content::Events(_) => "events".to_owned(),
+        };
+        f.debug_tuple("Body").field(&content).finish()
+    }
+}
+
+impl Body {
+    /// A body that is there at once.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    /// A body that comes piece by piece, for as long as the stream lasts.
+    pub(crate) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self(Content::Events(Box::pin(stream)))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.0 {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Events(stream) => {
+                stream.as_mut().poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Content::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Events(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The most bytes that a request's body may have.
+pub(crate) const REQUEST_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Reads a request's body, up to the limit.
+pub(crate) async fn read<B>(body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data: Buf>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, REQUEST_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(REQUEST_LIMIT)),
+        Err(_) => Err(ApiError::bad_request("the request's body ended before its time: send it again")),
+    }
+}

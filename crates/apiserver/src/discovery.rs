@@ -1,0 +1,111 @@
+//! What the server serves, told from the table of kinds.
+
+use serde_json::{Value, json};
+use tokenward_kube_schema::{Kind, Subresource, kinds};
+
+use crate::request::GroupVersion;
+
+/// `/api`.
+pub(crate) fn core_versions(address: &str) -> Value {
+    json!({
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    })
+}
+
+/// `/apis`.
+pub(crate) fn groups() -> Value {
+    let mut names: Vec<&str> = served().map(|kind| kind.group).filter(|group| !group.is_empty()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let groups: Vec<Value> = names
+        .into_iter()
+        .map(|name| {
+            let mut group = describe(name);
+            group.remove("kind");
+            group.remove("apiVersion");
+            Value::Object(group)
+        })
+        .collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// `/apis/GROUP`.
+pub(crate) fn group(name: &str) -> Option<Value> {
+    let is_served = !name.is_empty() && served().any(|kind| kind.group == name);
+    is_served.then(|| Value::Object(describe(name)))
+}
+
+fn describe(group: &str) -> serde_json::Map<String, Value> {
+    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
+    let description = json!({
+        "kind": "APIGroup", "apiVersion": "v1", "name": group,
+        "versions": [version.clone()], "preferredVersion": version,
+    });
+    description.as_object().cloned().unwrap_or_default()
+}
+
+/// `/api/v1` and `/apis/GROUP/VERSION`.
+pub(crate) fn resources(wanted: &GroupVersion) -> Option<Value> {
+    let mut list = Vec::new();
+    let kinds = served().filter(|kind| kind.group == wanted.group && kind.version == wanted.version);
+    for kind in kinds {
+        list.push(resource(kind));
+        list.extend(kind.subresources.iter().map(|subresource| below(kind, subresource)));
+    }
+    if list.is_empty() {
+        return None;
+    }
+    list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    let group_version = if wanted.group.is_empty() {
+        wanted.version.clone()
+    } else {
+        format!("{}/{}", wanted.group, wanted.version)
+    };
+    let mut document = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": list});
+    if !wanted.group.is_empty() {
+        // Upstream's oldest group leaves it out.
+        document["apiVersion"] = "v1".into();
+    }
+    Some(document)
+}
+
+/// Whether anything of a group and version is served.
+pub(crate) fn serves(group: &str, version: &str) -> bool {
+    served().any(|kind| kind.group == group && kind.version == version)
+}
+
+fn served() -> impl Iterator<Item = &'static Kind> {
+    kinds().iter().filter(|kind| !kind.plural.is_empty())
+}
+
+fn verbs(verbs: &[tokenward_kube_schema::Verb]) -> Vec<&'static str> {
+    verbs.iter().map(|verb| verb.as_str()).collect()
+}
+
+fn resource(kind: &Kind) -> Value {
+    let mut resource = json!({
+        "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
+        "kind": kind.kind, "verbs": verbs(kind.verbs),
+    });
+    if !kind.short_names.is_empty() {
+        resource["shortNames"] = kind.short_names.into();
+    }
+    if !kind.categories.is_empty() {
+        resource["categories"] = kind.categories.into();
+    }
+    resource
+}
+
+fn below(kind: &Kind, subresource: &Subresource) -> Value {
+    let mut resource = json!({
+        "name": format!("{}/{}", kind.plural, subresource.name), "singularName": "",
+        "namespaced": kind.namespaced, "kind": subresource.kind, "verbs": verbs(subresource.verbs),
+    });
+    if subresource.group != kind.group {
+        resource["group"] = subresource.group.into();
+        resource["version"] = subresource.version.into();
+    }
+    resource
+}

@@ -1,0 +1,527 @@
+//! What is kept beside an object's encoded bytes: the few values that selectors, token checks and the node
+//! authorizer ask for on hot paths, so that nobody parses an object to read one field of it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokenward_store::Key;
+
+/// The index of one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.deletionTimestamp`.
+    pub deletion: Option<Timestamp>,
+    /// What only objects of this kind have.
+    pub facts: Facts,
+}
+
+/// The indexed facts of a kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Facts {
+    /// Nothing beyond the metadata.
+    #[default]
+    None,
+    /// A core/v1 Event.
+    Event {
+        /// Field selectors by name, such as `involvedObject.name`.
+        fields: Vec<(&'static str, String)>,
+    },
+    /// A namespace.
+    Namespace {
+        /// `status.phase`: `Active` or `Terminating`.
+        phase: String,
+    },
+    /// A pod.
+    Pod(Box<PodFacts>),
+    /// A volume.
+    PersistentVolume {
+        /// `spec.csi.driver`; empty for volumes of other kinds.
+        driver: String,
+        /// The namespace and name of the claim that it is bound or reserved to.
+        claim: Option<(String, String)>,
+        /// `spec.csi.*SecretRef`, as namespace and name.
+        secrets: Vec<(String, String)>,
+    },
+    /// A claim.
+    PersistentVolumeClaim {
+        /// `spec.volumeName`.
+        volume: String,
+    },
+    /// A CSI driver.
+    CsiDriver {
+        /// `spec.tokenRequests[].audience`.
+        audiences: Vec<String>,
+    },
+    /// A secret.
+    Secret {
+        /// `type`.
+        kind: String,
+    },
+    /// A volume attachment.
+    VolumeAttachment {
+        /// `spec.nodeName`.
+        node: String,
+    },
+    /// A node.
+    Node {
+        /// `spec.unschedulable`.
+        unschedulable: bool,
+    },
+}
+
+/// What is indexed of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodFacts {
+    /// `spec.nodeName`; empty until scheduled.
+    pub node: String,
+    /// `spec.serviceAccountName`.
+    pub service_account: String,
+    /// `spec.restartPolicy`, `spec.schedulerName`, `status.phase`, for selectors.
+    pub restart_policy: String,
+    /// `spec.schedulerName`.
+    pub scheduler: String,
+    /// `status.phase`.
+    pub phase: String,
+    /// `spec.hostNetwork`.
+    pub host_network: bool,
+    /// `status.podIP`.
+    pub ip: String,
+    /// What the volumes of the pod lead to, in order.
+    pub volumes: Vec<VolumeUse>,
+    /// Secrets named outside of volumes: pull secrets and the environment.
+    pub other_secrets: Vec<String>,
+    /// Config maps named outside of volumes.
+    pub other_config_maps: Vec<String>,
+}
+
+/// What one volume of a pod leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeUse {
+    /// An inline CSI volume.
+    Csi {
+        /// The driver's name.
+        driver: String,
+        /// `nodePublishSecretRef.name`.
+        secret: Option<String>,
+    },
+    /// A claim, by name (for an ephemeral volume the one that is made for the pod).
+    Claim(String),
+    /// A config map.
+    ConfigMap(String),
+    /// A projected service account token for this audience; empty is the API server's.
+    Token(String),
+    /// A secret.
+    Secret(String),
+}
+
+impl Index {
+    /// Reads the index of a stored object. Bytes that do not parse have an empty index: they were written by this
+    /// server, so that cannot happen short of a damaged store, which must not take the server down.
+    pub fn of(key: &Key, bytes: &[u8]) -> Self {
+        let Ok(source) = serde_json::from_slice::<Source>(bytes) else {
+            return Self::default();
+        };
+        let facts = match key.collection() {
+            "events" => event(&source),
+            "namespaces" => Facts::Namespace { phase: source.status.phase },
+            "pods" => Facts::Pod(Box::new(pod(key.name(), source.spec, source.status))),
+            "persistentvolumes" => volume(source.spec),
+            "persistentvolumeclaims" => Facts::PersistentVolumeClaim { volume: source.spec.volume_name },
+            "storage.k8s.io/csidrivers" => {
+                let requests = source.spec.token_requests.into_iter();
+                Facts::CsiDriver { audiences: requests.map(|request| request.audience).collect() }
+            }
+            "storage.k8s.io/volumeattachments" => Facts::VolumeAttachment { node: source.spec.node_name },
+            "secrets" => Facts::Secret { kind: source.kind_of_secret },
+            "nodes" => Facts::Node { unschedulable: source.spec.unschedulable },
+            _ => Facts::None,
+        };
+        Self {
+            uid: source.metadata.uid,
+            labels: source.metadata.labels.unwrap_or_default(),
+            deletion: source.metadata.deletion_timestamp,
+            facts,
+        }
+    }
+
+    /// The pod's facts, of a pod.
+    pub fn pod(&self) -> Option<&PodFacts> {
+        match &self.facts {
+            Facts::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+
+    /// The value of a selectable field beyond name and namespace.
+    pub fn field(&self, name: &str) -> Option<String> {
+        match &self.facts {
+            Facts::Event { fields } => {
+                fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.clone())
+            }
+            Facts::Namespace { phase } if name == "status.phase" => Some(phase.clone()),
+            Facts::Secret { kind } if name == "type" => Some(kind.clone()),
+            Facts::Node { unschedulable } if name == "spec.unschedulable" => Some(unschedulable.to_string()),
+            Facts::Pod(pod) => match name {
+                "spec.nodeName" => Some(pod.node.clone()),
+                "spec.restartPolicy" => Some(pod.restart_policy.clone()),
+                "spec.schedulerName" => Some(pod.scheduler.clone()),
+                "spec.serviceAccountName" => Some(pod.service_account.clone()),
+                "spec.hostNetwork" => Some(pod.host_network.to_string()),
+                "status.phase" => Some(pod.phase.clone()),
+                "status.podIP" => Some(pod.ip.clone()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The fields that a collection can be selected by, beyond name and namespace.
+pub(crate) fn selectable_fields(collection: &str) -> &'static [&'static str] {
+    match collection {
+        "pods" => &[
+            "metadata.name",
+            "metadata.namespace",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+        ],
+        "namespaces" => &["metadata.name", "status.phase"],
+        "secrets" => &["metadata.name", "metadata.namespace", "type"],
+        "nodes" => &["metadata.name", "spec.unschedulable"],
+        "events" => &EVENT_FIELDS,
+        _ => &["metadata.name", "metadata.namespace"],
+    }
+}
+
+const EVENT_FIELDS: [&str; 12] = [
+    "metadata.name",
+    "metadata.namespace",
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "type",
+];
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Source {
+    metadata: MetadataSource,
+    spec: Spec,
+    status: Status,
+    involved_object: InvolvedObject,
+    reason: String,
+    reporting_component: String,
+    #[serde(rename = "type")]
+    kind_of_secret: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct MetadataSource {
+    uid: String,
+    labels: Option<BTreeMap<String, String>>,
+    deletion_timestamp: Option<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    node_name: String,
+    service_account_name: String,
+    restart_policy: String,
+    scheduler_name: String,
+    host_network: bool,
+    unschedulable: bool,
+    volume_name: String,
+    volumes: Vec<Volume>,
+    image_pull_secrets: Vec<Named>,
+    containers: Option<Vec<Container>>,
+    init_containers: Vec<Container>,
+    token_requests: Vec<TokenRequest>,
+    csi: Option<CsiVolume>,
+    claim_ref: Option<ObjectRef>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    phase: String,
+    #[serde(rename = "podIP")]
+    pod_ip: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct InvolvedObject {
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+    api_version: String,
+    resource_version: String,
+    field_path: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenRequest {
+    audience: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ObjectRef {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CsiVolume {
+    driver: String,
+    node_publish_secret_ref: Option<ObjectRef>,
+    node_stage_secret_ref: Option<ObjectRef>,
+    node_expand_secret_ref: Option<ObjectRef>,
+    controller_publish_secret_ref: Option<ObjectRef>,
+    controller_expand_secret_ref: Option<ObjectRef>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Volume {
+    name: String,
+    csi: Option<CsiVolume>,
+    persistent_volume_claim: Option<ClaimSource>,
+    ephemeral: Option<Named>,
+    config_map: Option<Named>,
+    secret: Option<SecretSource>,
+    projected: Option<Projected>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SecretSource {
+    secret_name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Projected {
+    sources: Option<Vec<ProjectedSource>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProjectedSource {
+    service_account_token: Option<TokenRequest>,
+    config_map: Option<Named>,
+    secret: Option<Named>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Container {
+    env: Vec<EnvironmentVariable>,
+    env_from: Vec<EnvironmentSource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct EnvironmentVariable {
+    value_from: Option<ValueSource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ValueSource {
+    secret_key_ref: Option<Named>,
+    config_map_key_ref: Option<Named>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct EnvironmentSource {
+    secret_ref: Option<Named>,
+    config_map_ref: Option<Named>,
+}
+
+fn event(source: &Source) -> Facts {
+    let object = &source.involved_object;
+    let values = [
+        ("involvedObject.kind", &object.kind),
+        ("involvedObject.namespace", &object.namespace),
+        ("involvedObject.name", &object.name),
+        ("involvedObject.uid", &object.uid),
+        ("involvedObject.apiVersion", &object.api_version),
+        ("involvedObject.resourceVersion", &object.resource_version),
+        ("involvedObject.fieldPath", &object.field_path),
+        ("reason", &source.reason),
+        ("reportingComponent", &source.reporting_component),
+        ("type", &source.kind_of_secret),
+    ];
+    Facts::Event { fields: values.map(|(name, value)| (name, value.clone())).to_vec() }
+}
+
+fn volume(spec: Spec) -> Facts {
+    let csi = spec.csi.unwrap_or_default();
+    let references = [
+        csi.node_publish_secret_ref,
+        csi.node_stage_secret_ref,
+        csi.node_expand_secret_ref,
+        csi.controller_publish_secret_ref,
+        csi.controller_expand_secret_ref,
+    ];
+    Facts::PersistentVolume {
+        driver: csi.driver,
+        claim: spec.claim_ref.map(|claim| (claim.namespace, claim.name)),
+        secrets: references
+            .into_iter()
+            .flatten()
+            .map(|reference| (reference.namespace, reference.name))
+            .collect(),
+    }
+}
+
+fn pod(name: &str, spec: Spec, status: Status) -> PodFacts {
+    let mut other_secrets: Vec<String> =
+        spec.image_pull_secrets.into_iter().map(|named| named.name).collect();
+    let mut other_config_maps = Vec::new();
+    for container in spec.containers.into_iter().flatten().chain(spec.init_containers) {
+        for source in container.env.into_iter().filter_map(|variable| variable.value_from) {
+            other_secrets.extend(source.secret_key_ref.map(|named| named.name));
+            other_config_maps.extend(source.config_map_key_ref.map(|named| named.name));
+        }
+        for source in container.env_from {
+            other_secrets.extend(source.secret_ref.map(|named| named.name));
+            other_config_maps.extend(source.config_map_ref.map(|named| named.name));
+        }
+    }
+    PodFacts {
+        node: spec.node_name,
+        service_account: spec.service_account_name,
+        restart_policy: spec.restart_policy,
+        scheduler: spec.scheduler_name,
+        phase: status.phase,
+        host_network: spec.host_network,
+        ip: status.pod_ip,
+        volumes: spec.volumes.into_iter().flat_map(|volume| volume_uses(name, volume)).collect(),
+        other_secrets,
+        other_config_maps,
+    }
+}
+
+fn volume_uses(pod: &str, volume: Volume) -> Vec<VolumeUse> {
+    let mut uses = Vec::new();
+    for source in volume.projected.and_then(|projected| projected.sources).unwrap_or_default() {
+        uses.extend(source.service_account_token.map(|token| VolumeUse::Token(token.audience)));
+        uses.extend(source.config_map.map(|named| VolumeUse::ConfigMap(named.name)));
+        uses.extend(source.secret.map(|named| VolumeUse::Secret(named.name)));
+    }
+    uses.extend(volume.ephemeral.map(|_| VolumeUse::Claim(format!("{pod}-{}", volume.name))));
+    uses.extend(volume.persistent_volume_claim.map(|claim| VolumeUse::Claim(claim.claim_name)));
+    uses.extend(volume.config_map.map(|named| VolumeUse::ConfigMap(named.name)));
+    uses.extend(volume.secret.map(|secret| VolumeUse::Secret(secret.secret_name)));
+    uses.extend(volume.csi.map(|csi| VolumeUse::Csi {
+        driver: csi.driver,
+        secret: csi.node_publish_secret_ref.map(|reference| reference.name),
+    }));
+    uses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn index(collection: &str, object: &serde_json::Value) -> Index {
+        let key = Key::new(collection, None, "p").unwrap();
+        Index::of(&key, object.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_pod_s_volumes_are_followed() {
+        let pod = json!({
+            "metadata": {"uid": "u", "labels": {"a": "b"}, "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {
+                "nodeName": "n", "serviceAccountName": "web",
+                "imagePullSecrets": [{"name": "pull"}],
+                "containers": [{"name": "c", "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "env", "key": "k"}}}]}],
+                "volumes": [
+                    {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "ca"}}]}},
+                    {"name": "e", "ephemeral": {"volumeClaimTemplate": {}}},
+                    {"name": "c", "persistentVolumeClaim": {"claimName": "data"}},
+                    {"name": "i", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "s"}}},
+                    {"name": "x", "emptyDir": {}}
+                ]
+            },
+            "status": {"phase": "Running"}
+        });
+        let index = index("pods", &pod);
+        assert_eq!(index.uid, "u");
+        assert_eq!(index.labels["a"], "b");
+        assert!(index.deletion.is_some());
+        let pod = index.pod().unwrap();
+        assert_eq!(
+            pod.volumes,
+            [
+                VolumeUse::Token(String::new()),
+                VolumeUse::ConfigMap("ca".into()),
+                VolumeUse::Claim("p-e".into()),
+                VolumeUse::Claim("data".into()),
+                VolumeUse::Csi { driver: "d".into(), secret: Some("s".into()) },
+            ]
+        );
+        assert_eq!(pod.other_secrets, ["pull", "env"]);
+        assert_eq!(index.field("spec.nodeName").as_deref(), Some("n"));
+        assert_eq!(index.field("status.phase").as_deref(), Some("Running"));
+        assert_eq!(index.field("metadata.name"), None, "names come from the key");
+    }
+
+    #[test]
+    fn drivers_volumes_and_claims() {
+        let driver = json!({"spec": {"tokenRequests": [{"audience": "a"}, {"audience": ""}]}});
+        assert_eq!(
+            index("storage.k8s.io/csidrivers", &driver).facts,
+            Facts::CsiDriver { audiences: vec!["a".into(), String::new()] }
+        );
+        let volume = json!({"spec": {"csi": {"driver": "d"}, "claimRef": {"namespace": "n", "name": "c"}}});
+        let Facts::PersistentVolume { driver, claim, .. } = index("persistentvolumes", &volume).facts else {
+            panic!("a volume's facts");
+        };
+        assert_eq!((driver.as_str(), claim), ("d", Some(("n".to_owned(), "c".to_owned()))));
+    }
+
+    #[test]
+    fn damaged_bytes_have_an_empty_index() {
+        let key = Key::new("pods", None, "p").unwrap();
+        assert_eq!(Index::of(&key, b"{\"metadata\":"), Index::default());
+    }
+}

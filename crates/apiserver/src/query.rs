@@ -1,0 +1,378 @@
+//! Query parameters, read once into what they mean.
+//!
+//! The rules and texts of list, watch and write options follow upstream's validation of `ListOptions`,
+//! `CreateOptions`, `UpdateOptions`, `PatchOptions` and `DeleteOptions`.
+
+use serde_json::Value;
+use tokenward_kube_rules::FieldError;
+use tokenward_store::Revision;
+
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::status::{ApiError, go_quote};
+
+/// The parameters as they were sent, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+/// What to do about fields that a kind does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    /// Say nothing.
+    Ignore,
+    /// Refuse the request.
+    Strict,
+    /// Answer with a warning for each; the server's default.
+    #[default]
+    Warn,
+}
+
+/// The parameters of a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WriteOptions {
+    /// Do everything but store.
+    pub(crate) dry_run: bool,
+    /// What to do about unknown and duplicate fields.
+    pub(crate) field_validation: FieldValidation,
+}
+
+/// Which state of a collection a list may answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListAt {
+    /// The newest state, or anything newer than what was asked for (which is the same for a store without lag).
+    Newest {
+        /// The server must have seen this revision.
+        not_older_than: Revision,
+    },
+    /// Exactly this revision.
+    Exact(Revision),
+}
+
+/// The parameters of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct ListOptions {
+    /// Which objects.
+    pub(crate) selection: Selection,
+    /// Which state.
+    pub(crate) at: ListAt,
+    /// At most this many objects; 0 is no limit.
+    pub(crate) limit: usize,
+    /// Where an earlier, limited list ended.
+    pub(crate) continue_from: Option<String>,
+}
+
+/// Where a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WatchFrom {
+    /// With what exists, as synthetic `ADDED` events, at this revision or later.
+    Existing(Revision),
+    /// After this revision.
+    After(Revision),
+}
+
+/// The parameters of a watch.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchOptions {
+    /// Which objects.
+    pub(crate) selection: Selection,
+    /// Where it begins.
+    pub(crate) from: WatchFrom,
+    /// Whether the client asked for the bookmark that ends the initial events.
+    pub(crate) initial_events_end: bool,
+    /// Whether the client wants bookmarks.
+    pub(crate) bookmarks: bool,
+    /// Seconds after which the server ends the stream.
+    pub(crate) timeout_seconds: Option<u64>,
+}
+
+/// Which objects of a collection are meant.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// By labels.
+    pub(crate) labels: LabelSelector,
+    /// By fields.
+    pub(crate) fields: FieldSelector,
+}
+
+impl Query {
+    /// Splits and decodes a query string.
+    pub(crate) fn parse(query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes())
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect();
+        Self { pairs }
+    }
+
+    fn first(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether a parameter is there at all, with a value or without.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(key, _)| key == name)
+    }
+
+    /// Every value of a parameter.
+    pub(crate) fn all_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Go reads a boolean parameter as true when it is there and not `false` or `0`.
+    fn flag(&self, name: &str) -> Option<bool> {
+        let value = self.pairs.iter().find(|(key, _)| key == name)?;
+        Some(!matches!(value.1.to_ascii_lowercase().as_str(), "false" | "0"))
+    }
+
+    /// Whether the query asks for a watch.
+    pub(crate) fn watch(&self) -> bool {
+        self.flag("watch").unwrap_or(false)
+    }
+
+    /// `force`, which only server-side apply may carry.
+    pub(crate) fn force(&self) -> Option<bool> {
+        self.flag("force")
+    }
+
+    /// A whole number parameter, none when absent or not a number (as upstream ignores it).
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        self.first(name).parse().ok()
+    }
+
+    /// A text parameter, none when absent or empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        Some(self.first(name)).filter(|text| !text.is_empty())
+    }
+
+    /// The parameters of a write; `kind` names the options in errors, such as `CreateOptions`.
+    pub(crate) fn write_options(&self, kind: &str) -> Result<WriteOptions, ApiError> {
+        let mut errors = Vec::new();
+        let dry_run: Vec<&str> = self.all_of("dryRun").filter(|value| !value.is_empty()).collect();
+        if dry_run.iter().any(|value| *value != "All") {
+            errors.push(FieldError::not_supported("dryRun", Value::from(dry_run.clone()), &["All"]));
+        }
+        let manager = self.first("fieldManager");
+        if manager.chars().count() > 128 {
+            errors.push(FieldError::too_long("fieldManager", 128));
+        }
+        let field_validation = match self.first("fieldValidation") {
+            "" | "Warn" => FieldValidation::Warn,
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                let supported = ["", "Ignore", "Strict", "Warn"];
+                errors.push(FieldError::not_supported("fieldValidation", Value::from(other), &supported));
+                FieldValidation::Warn
+            }
+        };
+        if errors.is_empty() {
+            Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_validation })
+        } else {
+            Err(ApiError::invalid_options(kind, &errors))
+        }
+    }
+
+    fn selection(&self) -> Result<Selection, ApiError> {
+        Ok(Selection {
+            labels: LabelSelector::parse(self.first("labelSelector")).map_err(ApiError::bad_request)?,
+            fields: FieldSelector::parse(self.first("fieldSelector")).map_err(ApiError::bad_request)?,
+        })
+    }
+
+    /// The selectors alone, as a deletion of a collection has them.
+    pub(crate) fn delete_selection(&self) -> Result<Selection, ApiError> {
+        self.selection()
+    }
+
+    /// The parameters of a list.
+    pub(crate) fn list_options(&self) -> Result<ListOptions, ApiError> {
+        let selection = self.selection()?;
+        let version = self.first("resourceVersion");
+        let matching = self.first("resourceVersionMatch");
+        let continue_from = self.text("continue").map(str::to_owned);
+        let limit = usize::try_from(self.number("limit").unwrap_or(0).max(0)).unwrap_or(usize::MAX);
+
+        let mut errors = Vec::new();
+        if !matching.is_empty() {
+            if version.is_empty() {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                errors.push(FieldError::forbidden("resourceVersionMatch", why));
+            }
+            if continue_from.is_some() {
+                let why = "resourceVersionMatch is forbidden when continue is provided";
+                errors.push(FieldError::forbidden("resourceVersionMatch", why));
+            }
+            match matching {
+                "NotOlderThan" => {}
+                "Exact" if version != "0" => {}
+                "Exact" => errors.push(FieldError::forbidden(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                )),
+                other => errors.push(unknown_match(other)),
+            }
+        }
+        if self.flag("sendInitialEvents").is_some() {
+            errors
+                .push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+        }
+        if !errors.is_empty() {
+            return Err(ApiError::invalid_options("ListOptions", &errors));
+        }
+        if continue_from.is_some() && !version.is_empty() && version != "0" {
+            let text = "specifying resource version is not allowed when using continue";
+            return Err(ApiError::bad_request(text));
+        }
+        let revision = parse_revision(version)
+            .map_err(|text| ApiError::bad_request(format!("invalid resource version: {text}")))?;
+        // A limit with a resource version and no match rule reads that very version, as etcd-backed lists do.
+        let at = match matching {
+            "Exact" => ListAt::Exact(revision),
+            _ => ListAt::Newest { not_older_than: revision },
+        };
+        Ok(ListOptions { selection, at, limit, continue_from })
+    }
+
+    /// The parameters of a watch. An object's name in the path is a field selector.
+    pub(crate) fn watch_options(&self) -> Result<WatchOptions, ApiError> {
+        let selection = self.selection()?;
+        let version = self.first("resourceVersion");
+        let matching = self.first("resourceVersionMatch");
+        let initial_events = self.flag("sendInitialEvents");
+        let mut errors = Vec::new();
+        match initial_events {
+            None if !matching.is_empty() => errors.push(FieldError::forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )),
+            Some(_) if matching.is_empty() => errors.push(FieldError::forbidden(
+                "resourceVersionMatch",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            )),
+            Some(_) if matching != "NotOlderThan" => {
+                errors.push(FieldError::not_supported(
+                    "resourceVersionMatch",
+                    Value::from(matching),
+                    &["NotOlderThan"],
+                ));
+            }
+            _ => {}
+        }
+        if !errors.is_empty() {
+            return Err(ApiError::invalid_options("ListOptions", &errors));
+        }
+        let revision = parse_revision(version).map_err(ApiError::unclassified)?;
+        let from = match initial_events {
+            Some(true) => WatchFrom::Existing(revision),
+            None if revision.get() == 0 => WatchFrom::Existing(revision),
+            _ => WatchFrom::After(revision),
+        };
+        let bookmarks = self.flag("allowWatchBookmarks").unwrap_or(false);
+        Ok(WatchOptions {
+            selection,
+            from,
+            initial_events_end: initial_events == Some(true) && bookmarks,
+            bookmarks,
+            timeout_seconds: self.number("timeoutSeconds").and_then(|seconds| u64::try_from(seconds).ok()),
+        })
+    }
+}
+
+fn unknown_match(value: &str) -> FieldError {
+    FieldError::not_supported("resourceVersionMatch", Value::from(value), &["Exact", "NotOlderThan", ""])
+}
+
+/// An opaque string to clients, one counter of the store to us. Empty and `0` are both "any".
+fn parse_revision(text: &str) -> Result<Revision, String> {
+    if text.is_empty() {
+        return Ok(Revision::new(0));
+    }
+    text.parse::<u64>().map(Revision::new).map_err(|_| {
+        let quoted = go_quote(text);
+        format!(
+            "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(query: &str) -> Result<ListOptions, String> {
+        Query::parse(query).list_options().map_err(|error| error.to_string())
+    }
+
+    fn watch(query: &str) -> Result<WatchOptions, String> {
+        Query::parse(query).watch_options().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lists() {
+        assert_eq!(list("").unwrap().at, ListAt::Newest { not_older_than: Revision::new(0) });
+        assert_eq!(
+            list("resourceVersion=7").unwrap().at,
+            ListAt::Newest { not_older_than: Revision::new(7) }
+        );
+        let exact = list("resourceVersion=7&resourceVersionMatch=Exact&limit=3").unwrap();
+        assert_eq!((exact.at, exact.limit), (ListAt::Exact(Revision::new(7)), 3));
+        let refused = [
+            (
+                "resourceVersion=0&resourceVersionMatch=Exact",
+                "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            ),
+            (
+                "continue=x&resourceVersion=1",
+                "specifying resource version is not allowed when using continue",
+            ),
+            (
+                "resourceVersion=abc",
+                "invalid resource version: resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax",
+            ),
+        ];
+        for (query, text) in refused {
+            assert_eq!(list(query).unwrap_err(), text, "{query}");
+        }
+    }
+
+    #[test]
+    fn watches() {
+        let zero = Revision::new(0);
+        assert_eq!(watch("watch=1").unwrap().from, WatchFrom::Existing(zero));
+        assert_eq!(watch("watch=1&resourceVersion=0").unwrap().from, WatchFrom::Existing(zero));
+        assert_eq!(watch("watch=1&resourceVersion=9").unwrap().from, WatchFrom::After(Revision::new(9)));
+        let listing = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+        let options = watch(&format!("{listing}&allowWatchBookmarks=true")).unwrap();
+        assert!(options.initial_events_end && options.bookmarks);
+        let options = watch(listing).unwrap();
+        assert!(!options.initial_events_end, "the bookmark is sent only when bookmarks were asked for");
+        let options = watch("sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=4");
+        assert_eq!(options.unwrap().from, WatchFrom::After(Revision::new(4)));
+        assert!(watch("sendInitialEvents=true").is_err());
+        assert!(watch("resourceVersionMatch=NotOlderThan").is_err());
+        assert_eq!(watch("timeoutSeconds=5").unwrap().timeout_seconds, Some(5));
+    }
+
+    #[test]
+    fn writes() {
+        let options = |query: &str| Query::parse(query).write_options("CreateOptions");
+        assert_eq!(options("").unwrap(), WriteOptions::default());
+        assert!(options("dryRun=All").unwrap().dry_run);
+        assert_eq!(options("fieldValidation=Strict").unwrap().field_validation, FieldValidation::Strict);
+        assert_eq!(
+            options("dryRun=Some").unwrap_err().to_string(),
+            "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""
+        );
+        assert_eq!(
+            options("fieldValidation=Maybe").unwrap_err().to_string(),
+            "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Maybe\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+        );
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        for (query, expected) in [("watch=1", true), ("watch=true", true), ("watch=0", false), ("", false)] {
+            assert_eq!(Query::parse(query).watch(), expected, "{query}");
+        }
+    }
+}

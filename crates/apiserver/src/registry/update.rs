@@ -1,0 +1,292 @@
+//! Update and patch: both make a new tree out of the stored one and go the same way from there.
+
+use http::StatusCode;
+use serde_json::Value;
+use tokenward_kube_schema::{self as schema, Kind};
+use tokenward_store::{Entry, Revision, WriteError};
+
+use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
+use crate::admission::node_restriction;
+use crate::authentication::User;
+use crate::index::Index;
+use crate::object::{Metadata, Object, child_mut};
+use crate::query::{FieldValidation, WriteOptions};
+use crate::status::ApiError;
+use crate::strategy;
+
+/// How often the server itself tries again when somebody else was faster.
+const CONFLICT_ATTEMPTS: usize = 5;
+
+/// Which part of an object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but the status.
+    Object,
+    /// The status, and metadata.
+    Status,
+    /// A namespace's `spec.finalizers`.
+    Finalize,
+}
+
+/// A change to be made to a stored object.
+#[derive(Clone, Debug)]
+pub(crate) enum Patch {
+    /// RFC 6902.
+    Json(json_patch::Patch),
+    /// RFC 7386.
+    Merge(Value),
+}
+
+/// A tree that shall take the place of the stored one.
+struct Successor {
+    object: Object,
+    warnings: Vec<String>,
+}
+
+impl Registry {
+    /// Replaces an object by a decoded body.
+    pub(crate) async fn update(
+        &self,
+        target: Target<'_>,
+        part: Part,
+        user: &User,
+        body: (Object, Vec<String>),
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        let (mut object, warnings) = body;
+        let name = object.name();
+        if name.is_empty() {
+            object.set_metadata_text("name", target.name);
+        } else if name != target.name {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
+        let namespace = object.namespace();
+        if target.namespace.is_some_and(|own| !namespace.is_empty() && namespace != own) {
+            let text = "the namespace of the object does not match the namespace on the request";
+            return Err(ApiError::bad_request(text));
+        }
+        let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
+        self.change(target, part, user, options, |old, entry| {
+            check_uid_precondition(target, &object, old)?;
+            let version = object.metadata_text("resourceVersion");
+            if version.is_empty() || version == "0" {
+                if !allow_unconditional {
+                    let detail = "must be specified for an update";
+                    let error =
+                        tokenward_kube_rules::FieldError::invalid("metadata.resourceVersion", 0, detail);
+                    return Err(ApiError::invalid(target.subject(), &[error]));
+                }
+            } else if !is_at(version, entry.revision)? {
+                return Err(ApiError::modified(target.subject()));
+            }
+            Ok(Successor { object: object.clone(), warnings: warnings.clone() })
+        })
+        .await
+    }
+
+    /// Changes an object by a patch.
+    pub(crate) async fn patch(
+        &self,
+        target: Target<'_>,
+        part: Part,
+        user: &User,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        self.change(target, part, user, options, |old, entry| {
+            let mut patched = Value::Object(old.clone());
+            match patch {
+                Patch::Json(patch) => {
+                    json_patch::patch(&mut patched, patch).map_err(|_| ApiError::unprocessable())?;
+                }
+                Patch::Merge(patch) => json_patch::merge(&mut patched, patch),
+            }
+            let successor = self.read_patched(target.kind, patched, options.field_validation)?;
+            let version = successor.object.metadata_text("resourceVersion");
+            if !version.is_empty() && !is_at(version, entry.revision)? {
+                return Err(ApiError::modified(target.subject()));
+            }
+            Ok(successor)
+        })
+        .await
+    }
+
+    fn read_patched(
+        &self,
+        kind: &'static Kind,
+        patched: Value,
+        validation: FieldValidation,
+    ) -> Result<Successor, ApiError> {
+        let Value::Object(tree) = patched else { return Err(ApiError::unprocessable()) };
+        let decoded = schema::normalize(kind, self.gates.release(), &tree)
+            .map_err(|error| ApiError::bad_request(error.status_message(kind)))?;
+        let (object, warnings) = strict(kind, decoded, validation)?;
+        Ok(Successor { object, warnings })
+    }
+
+    /// Reads, lets `succeed` make the successor, and writes it if nobody else wrote in between; else begins again.
+    async fn change(
+        &self,
+        target: Target<'_>,
+        part: Part,
+        user: &User,
+        options: &WriteOptions,
+        succeed: impl Fn(&Object, &Entry<Index>) -> Result<Successor, ApiError>,
+    ) -> Result<Written, ApiError> {
+        let mut attempts_left = CONFLICT_ATTEMPTS;
+        loop {
+            let entry = self.get(target)?;
+            if let Some(node) = user.node() {
+                node_restriction::admit_change(node, &collection(target.kind), &entry)?;
+            }
+            let old = self.tree(target.kind, &entry.value)?;
+            let Successor { object, mut warnings } = succeed(&old, &entry)?;
+            let new = self.finish(target, part, object, &old, &mut warnings)?;
+            let new = print(target.kind, &self.gates, &new)?;
+            if options.dry_run {
+                let mut shown = new;
+                shown.set_metadata_text("resourceVersion", &entry.revision.to_string());
+                return Ok(unstored(StatusCode::OK, &shown, warnings));
+            }
+            let is_over = new.is_terminating()
+                && !new.has_finalizers()
+                && new.metadata_number("deletionGracePeriodSeconds") == 0
+                && !strategy::of(target.kind).held_back(&new);
+            let written = if is_over {
+                self.store.delete(&entry.key, Some(entry.revision)).await.map(|_| {
+                    let mut last = new;
+                    last.set_metadata_text("resourceVersion", &entry.revision.to_string());
+                    schema::to_json(&last).into()
+                })
+            } else {
+                self.store
+                    .update(&entry.key, entry.revision, encode(&new))
+                    .await
+                    .map(|entry| entry.value.clone())
+            };
+            attempts_left -= 1;
+            match written {
+                Ok(json) => return Ok(Written { code: StatusCode::OK, json, warnings }),
+                Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
+                Err(WriteError::Conflict { .. }) if attempts_left > 0 => {}
+                Err(WriteError::Conflict { .. }) => return Err(ApiError::modified(target.subject())),
+                Err(error) => return Err(ApiError::internal(&error.to_string())),
+            }
+        }
+    }
+
+    /// What no client may change is put back; then the kind's own preparation and validation.
+    fn finish(
+        &self,
+        target: Target<'_>,
+        part: Part,
+        mut new: Object,
+        old: &Object,
+        warnings: &mut Vec<String>,
+    ) -> Result<Object, ApiError> {
+        for member in [
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "namespace",
+        ] {
+            new.take_metadata_from(old, member);
+        }
+        if new.uid().is_empty() {
+            new.take_metadata_from(old, "uid");
+        }
+        let strategy = strategy::of(target.kind);
+        match part {
+            Part::Object => {
+                if target.kind.subresource("status").is_some() {
+                    copy_member(&mut new, old, "status");
+                }
+                strategy.set_defaults(&mut new);
+                strategy.prepare_update(&mut new, old, &self.gates);
+            }
+            Part::Status => {
+                let status = new.remove("status");
+                let metadata = new.remove("metadata");
+                new = old.clone();
+                new.extend(status.map(|status| ("status".to_owned(), status)));
+                new.extend(metadata.map(|metadata| ("metadata".to_owned(), metadata)));
+                new.take_metadata_from(old, "ownerReferences");
+            }
+            Part::Finalize => {
+                let finalizers = child_mut(&mut new, "spec").remove("finalizers");
+                new = old.clone();
+                let spec = child_mut(&mut new, "spec");
+                spec.remove("finalizers");
+                spec.extend(finalizers.map(|finalizers| ("finalizers".to_owned(), finalizers)));
+            }
+        }
+        let errors = strategy::validate_change(target.kind, &new, old);
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(target.validation_subject(), &errors));
+        }
+        if part == Part::Object {
+            warnings.extend(strategy.warnings_on_update(&new, old, &self.gates));
+        }
+        Ok(new)
+    }
+}
+
+fn copy_member(new: &mut Object, old: &Object, member: &str) {
+    match old.get(member) {
+        Some(value) => new.insert(member.to_owned(), value.clone()),
+        None => new.remove(member),
+    };
+}
+
+fn is_at(version: &str, revision: Revision) -> Result<bool, ApiError> {
+    version.parse::<u64>().map(|number| number == revision.get()).map_err(|_| {
+        ApiError::bad_request(format!(
+            "invalid resource version: metadata.resourceVersion: wanted the number that a read gave, found {}",
+            crate::status::go_quote(version)
+        ))
+    })
+}
+
+/// A uid in the body of a PUT is a promise about which object is meant.
+fn check_uid_precondition(target: Target<'_>, new: &Object, old: &Object) -> Result<(), ApiError> {
+    let (wanted, found) = (new.uid(), old.uid());
+    if wanted.is_empty() || wanted == found {
+        return Ok(());
+    }
+    let namespace = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{}/{namespace}{}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+        target.kind.plural, target.name
+    );
+    Err(ApiError::conflict(target.subject(), &why))
+}
+
+impl Registry {
+    /// Lets `assign` make a pod's successor and writes it, without the rules that hold for clients' changes.
+    pub(crate) async fn bind(
+        &self,
+        target: Target<'_>,
+        dry_run: bool,
+        assign: impl Fn(&Object, jiff::Timestamp) -> Result<Object, ApiError>,
+    ) -> Result<(), ApiError> {
+        loop {
+            let entry = self.get(target)?;
+            let old = self.tree(target.kind, &entry.value)?;
+            let new = print(target.kind, &self.gates, &assign(&old, self.clock.now())?)?;
+            if dry_run {
+                return Ok(());
+            }
+            match self.store.update(&entry.key, entry.revision, encode(&new)).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Conflict { .. }) => {}
+                Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
+                Err(error) => return Err(ApiError::internal(&error.to_string())),
+            }
+        }
+    }
+}

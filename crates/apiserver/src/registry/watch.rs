@@ -1,0 +1,213 @@
+//! Watch: a stream of events, each a line of JSON.
+//!
+//! A watcher is a cursor in the store's history: it holds no events, and one that does not read costs nothing but its
+//! connection. When history has gone past it, it is told so with `Expired` and has to list anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::Stream;
+use futures_util::stream;
+use http::StatusCode;
+use serde_json::json;
+use tokenward_kube_schema::{self as schema, Kind};
+use tokenward_store::{Batch, Compacted, Event, EventKind, ReadError, Revision, Start, Watch};
+use tokio::time::Instant;
+
+use super::read::{check_selection, selects, too_old};
+use super::{Collection, Registry};
+use crate::index::Index;
+use crate::object::Metadata;
+use crate::query::{Selection, WatchFrom, WatchOptions};
+use crate::status::ApiError;
+
+/// How often a watcher that wants bookmarks hears of the revision that it has reached.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// The least time after which the server ends a watch that set no time of its own; half as much again at most.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// This long before its end, a watcher gets a last bookmark.
+const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// One watch.
+pub(crate) struct WatchStream {
+    registry: Registry,
+    kind: &'static Kind,
+    selection: Selection,
+    watch: Watch<Index>,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    end: Instant,
+    /// What is to be sent before anything else.
+    first: BytesMut,
+    is_over: bool,
+}
+
+impl Registry {
+    /// Starts a watch. Refusals come as errors; a revision that is too old comes as an event, as clients expect.
+    pub(crate) fn watch(&self, of: Collection<'_>, options: WatchOptions) -> Result<WatchStream, ApiError> {
+        check_selection(of.kind, &options.selection)?;
+        let scope = of.scope(&options.selection);
+        let current = self.store.current_revision();
+        let too_new = |wanted: Revision| ApiError::too_large_resource_version(wanted.get(), current.get());
+        let mut first = BytesMut::new();
+        let mut is_over = false;
+        let watch = match options.from {
+            WatchFrom::Existing(not_older_than) if not_older_than > current => {
+                return Err(too_new(not_older_than));
+            }
+            WatchFrom::Existing(_) => {
+                let (listing, watch) = self.store.list_and_watch(&scope);
+                for entry in &listing.entries {
+                    if selects(&options.selection, &entry.key, &entry.index) {
+                        push_event(&mut first, "ADDED", &self.present(of.kind, &entry.value));
+                    }
+                }
+                if options.initial_events_end {
+                    push_event(&mut first, "BOOKMARK", &bookmark(of.kind, listing.revision, true));
+                }
+                watch
+            }
+            WatchFrom::After(revision) => match self.store.watch(&scope, Start::After(revision)) {
+                Ok(watch) => watch,
+                Err(ReadError::Future { wanted, .. }) => return Err(too_new(wanted)),
+                Err(ReadError::Compacted(compacted)) => {
+                    push_event(&mut first, "ERROR", &expired(compacted));
+                    is_over = true;
+                    self.store
+                        .watch(&scope, Start::Now)
+                        .map_err(|error| ApiError::internal(&error.to_string()))?
+                }
+            },
+        };
+        let now = Instant::now();
+        let lifetime = match options.timeout_seconds {
+            Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
+            // Spread, so that the watchers of a restarted server do not all come back together for ever.
+            _ => {
+                DEFAULT_TIMEOUT
+                    + DEFAULT_TIMEOUT.mul_f64(f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 510.0)
+            }
+        };
+        Ok(WatchStream {
+            registry: self.clone(),
+            kind: of.kind,
+            selection: options.selection,
+            watch,
+            bookmarks: options.bookmarks,
+            next_bookmark: now + BOOKMARK_PERIOD.min(lifetime.saturating_sub(LAST_BOOKMARK_BEFORE_END)),
+            end: now + lifetime,
+            first,
+            is_over,
+        })
+    }
+}
+
+impl WatchStream {
+    /// The lines, in pieces of one event or more.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut watch| async move {
+            let piece = watch.next().await?;
+            Some((piece, watch))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.first.is_empty() {
+            return Some(self.first.split().freeze());
+        }
+        while !self.is_over {
+            let batch = tokio::select! {
+                batch = self.watch.next() => batch,
+                () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
+                    self.schedule_bookmark();
+                    let mut line = BytesMut::new();
+                    push_event(&mut line, "BOOKMARK", &bookmark(self.kind, self.watch.bookmark(), false));
+                    return Some(line.freeze());
+                }
+                () = tokio::time::sleep_until(self.end) => return None,
+            };
+            let mut lines = BytesMut::new();
+            match batch {
+                Ok(batch) => self.print(&batch, &mut lines),
+                Err(compacted) => {
+                    push_event(&mut lines, "ERROR", &expired(compacted));
+                    self.is_over = true;
+                }
+            }
+            if !lines.is_empty() {
+                return Some(lines.freeze());
+            }
+        }
+        None
+    }
+
+    fn schedule_bookmark(&mut self) {
+        let last = self.end - LAST_BOOKMARK_BEFORE_END;
+        let regular = self.next_bookmark + BOOKMARK_PERIOD;
+        self.next_bookmark = if self.next_bookmark < last { regular.min(last) } else { self.end };
+    }
+
+    fn print(&self, batch: &Batch<Index>, lines: &mut BytesMut) {
+        for event in &batch.events {
+            if let Some((kind, object)) = self.as_seen(event) {
+                push_event(lines, kind, &object);
+            }
+        }
+    }
+
+    /// What the event is to this watcher: with a selector, leaving the selection is a deletion and entering it an
+    /// addition.
+    fn as_seen(&self, event: &Arc<Event<Index>>) -> Option<(&'static str, Bytes)> {
+        let selected =
+            |entry: &tokenward_store::Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
+        let was = event.previous.as_deref().filter(|previous| selected(previous));
+        let is = selected(&event.entry);
+        let shown = || self.registry.present(self.kind, &event.entry.value);
+        match (event.kind, was, is) {
+            (EventKind::Put, None, true) => Some(("ADDED", shown())),
+            (EventKind::Put, Some(_), true) => Some(("MODIFIED", shown())),
+            (EventKind::Put, Some(previous), false) => {
+                Some(("DELETED", self.at_revision(&previous.value, event.revision)))
+            }
+            (EventKind::Delete, Some(_), _) => Some(("DELETED", shown())),
+            _ => None,
+        }
+    }
+
+    /// An earlier state that a watcher must take for the state at a later revision.
+    fn at_revision(&self, value: &Bytes, revision: Revision) -> Bytes {
+        match self.registry.tree(self.kind, value) {
+            Ok(mut tree) => {
+                tree.set_metadata_text("resourceVersion", &revision.to_string());
+                schema::to_json(&tree).into()
+            }
+            Err(_) => value.clone(),
+        }
+    }
+}
+
+fn push_event(lines: &mut BytesMut, kind: &str, object: &[u8]) {
+    const AROUND: usize = "{\"type\":\"\",\"object\":}\n".len() + "BOOKMARK".len();
+    lines.reserve(object.len() + AROUND);
+    lines.put_slice(b"{\"type\":\"");
+    lines.put_slice(kind.as_bytes());
+    lines.put_slice(b"\",\"object\":");
+    lines.put_slice(object);
+    lines.put_slice(b"}\n");
+}
+
+fn bookmark(kind: &Kind, revision: Revision, ends_initial_events: bool) -> Bytes {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if ends_initial_events {
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    let object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
+    object.to_string().into()
+}
+
+fn expired(compacted: Compacted) -> Vec<u8> {
+    let error = too_old(compacted.wanted, compacted.oldest);
+    debug_assert_eq!(error.code(), StatusCode::GONE);
+    error.to_status().to_string().into_bytes()
+}

@@ -1,0 +1,464 @@
+//! Label and field selectors: parsing with upstream's texts, and matching.
+
+use std::collections::BTreeMap;
+
+/// Which objects by labels; empty selects all.
+///
+/// ```
+/// use tokenward_apiserver::selector::LabelSelector;
+///
+/// let selector = LabelSelector::parse("team=storage,tier in (a,b),!old").unwrap();
+/// let labels = [("team", "storage"), ("tier", "b")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+/// assert!(selector.matches(&labels.into()));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelSelector {
+    requirements: Vec<LabelRequirement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LabelRequirement {
+    Exists(String),
+    Absent(String),
+    In(String, Vec<String>),
+    /// Also selects objects that do not have the label.
+    NotIn(String, Vec<String>),
+    Greater(String, i64),
+    Less(String, i64),
+}
+
+/// Which objects by fields; empty selects all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldSelector {
+    terms: Vec<FieldTerm>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FieldTerm {
+    field: String,
+    value: String,
+    equal: bool,
+}
+
+impl LabelSelector {
+    /// Whether every object is selected.
+    pub fn is_everything(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// Reads the grammar of `labelSelector`. The error is upstream's text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let tokens = Token::scan(text);
+        let mut parser = Parser { tokens, position: 0 };
+        let mut requirements = Vec::new();
+        if parser.peek() == &Token::End {
+            return Ok(Self { requirements });
+        }
+        loop {
+            match parser.peek() {
+                Token::Not | Token::Word(_) => requirements.push(parser.requirement()?),
+                other => {
+                    return Err(format!(
+                        "found '{}', expected: !, identifier, or 'end of string'",
+                        other.text()
+                    ));
+                }
+            }
+            match parser.next() {
+                Token::End => break,
+                Token::Comma => {
+                    if !matches!(parser.peek(), Token::Not | Token::Word(_)) {
+                        return Err(format!(
+                            "found '{}', expected: identifier after ','",
+                            parser.peek().text()
+                        ));
+                    }
+                }
+                other => return Err(format!("found '{}', expected: ',' or 'end of string'", other.text())),
+            }
+        }
+        Ok(Self { requirements })
+    }
+
+    /// Whether labels satisfy every requirement.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements.iter().all(|requirement| match requirement {
+            LabelRequirement::Exists(key) => labels.contains_key(key),
+            LabelRequirement::Absent(key) => !labels.contains_key(key),
+            LabelRequirement::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
+            LabelRequirement::NotIn(key, values) => {
+                labels.get(key).is_none_or(|value| !values.contains(value))
+            }
+            LabelRequirement::Greater(key, bound) => number(labels, key).is_some_and(|value| value > *bound),
+            LabelRequirement::Less(key, bound) => number(labels, key).is_some_and(|value| value < *bound),
+        })
+    }
+}
+
+fn number(labels: &BTreeMap<String, String>, key: &str) -> Option<i64> {
+    labels.get(key)?.parse().ok()
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    Not,
+    Equal,
+    DoubleEqual,
+    NotEqual,
+    Greater,
+    Less,
+    Comma,
+    Open,
+    Close,
+    End,
+}
+
+impl Token {
+    fn text(&self) -> &str {
+        match self {
+            Self::Word(word) => word,
+            Self::Not => "!",
+            Self::Equal => "=",
+            Self::DoubleEqual => "==",
+            Self::NotEqual => "!=",
+            Self::Greater => ">",
+            Self::Less => "<",
+            Self::Comma => ",",
+            Self::Open => "(",
+            Self::Close => ")",
+            Self::End => "",
+        }
+    }
+
+    fn scan(text: &str) -> Vec<Self> {
+        let mut tokens = Vec::new();
+        let mut characters = text.chars().peekable();
+        while let Some(character) = characters.next() {
+            let token = match character {
+                ' ' | '\t' | '\n' | '\r' => continue,
+                ',' => Self::Comma,
+                '(' => Self::Open,
+                ')' => Self::Close,
+                '>' => Self::Greater,
+                '<' => Self::Less,
+                '=' => match characters.next_if_eq(&'=') {
+                    Some(_) => Self::DoubleEqual,
+                    None => Self::Equal,
+                },
+                '!' => match characters.next_if_eq(&'=') {
+                    Some(_) => Self::NotEqual,
+                    None => Self::Not,
+                },
+                first => {
+                    let mut word = String::from(first);
+                    while let Some(next) = characters.next_if(|next| !" \t\n\r,()<>=!".contains(*next)) {
+                        word.push(next);
+                    }
+                    Self::Word(word)
+                }
+            };
+            tokens.push(token);
+        }
+        tokens.push(Self::End);
+        tokens
+    }
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    position: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        self.tokens.get(self.position).unwrap_or(&Token::End)
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.position += 1;
+        token
+    }
+
+    fn requirement(&mut self) -> Result<LabelRequirement, String> {
+        let absent = self.peek() == &Token::Not;
+        if absent {
+            self.next();
+        }
+        let key = match self.next() {
+            Token::Word(key) => key,
+            other => return Err(format!("found '{}', expected: identifier", other.text())),
+        };
+        check_key(&key)?;
+        if absent {
+            return Ok(LabelRequirement::Absent(key));
+        }
+        if matches!(self.peek(), Token::End | Token::Comma) {
+            return Ok(LabelRequirement::Exists(key));
+        }
+        match self.next() {
+            Token::Equal | Token::DoubleEqual => Ok(LabelRequirement::In(key, vec![self.value()?])),
+            Token::NotEqual => Ok(LabelRequirement::NotIn(key, vec![self.value()?])),
+            Token::Greater => Ok(LabelRequirement::Greater(key, self.bound()?)),
+            Token::Less => Ok(LabelRequirement::Less(key, self.bound()?)),
+            Token::Word(word) if word == "in" => Ok(LabelRequirement::In(key, self.values()?)),
+            Token::Word(word) if word == "notin" => Ok(LabelRequirement::NotIn(key, self.values()?)),
+            other => Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.text())),
+        }
+    }
+
+    /// One value; an empty one is allowed, as in `key=`.
+    fn value(&mut self) -> Result<String, String> {
+        let value = match self.peek() {
+            Token::End | Token::Comma => return Ok(String::new()),
+            Token::Word(value) => value.clone(),
+            other => return Err(format!("found '{}', expected: identifier", other.text())),
+        };
+        self.next();
+        check_value(&value)?;
+        Ok(value)
+    }
+
+    fn bound(&mut self) -> Result<i64, String> {
+        let value = self.value()?;
+        value.parse().map_err(|_| "for 'Gt', 'Lt' operators, the value must be an integer".to_owned())
+    }
+
+    fn values(&mut self) -> Result<Vec<String>, String> {
+        match self.next() {
+            Token::Open => {}
+            other => return Err(format!("found '{}' expected: '('", other.text())),
+        }
+        let mut values = Vec::new();
+        loop {
+            match self.next() {
+                Token::Word(value) => {
+                    check_value(&value)?;
+                    values.push(value);
+                    match self.next() {
+                        Token::Comma => {}
+                        Token::Close => return Ok(values),
+                        other => return Err(format!("found '{}', expected: ',' or ')'", other.text())),
+                    }
+                }
+                Token::Comma => values.push(String::new()),
+                Token::Close => {
+                    values.push(String::new());
+                    return Ok(values);
+                }
+                other => return Err(format!("found '{}', expected: ',', ')' or identifier", other.text())),
+            }
+        }
+    }
+}
+
+fn is_name(text: &str, limit: usize) -> bool {
+    let bytes = text.as_bytes();
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    bytes.len() <= limit
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+fn check_key(key: &str) -> Result<(), String> {
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    if is_name(name, 63) && prefix.is_none_or(|prefix| is_name(prefix, 253)) {
+        return Ok(());
+    }
+    Err(format!(
+        "unable to parse requirement: <nil>: Invalid value: {}: a label key is a name of at most 63 characters \
+         (letters, digits, '-', '_', '.'), optionally after a DNS subdomain and '/'",
+        crate::status::go_quote(key)
+    ))
+}
+
+fn check_value(value: &str) -> Result<(), String> {
+    if value.is_empty() || is_name(value, 63) {
+        return Ok(());
+    }
+    Err(format!(
+        "unable to parse requirement: values[0][]: Invalid value: {}: a label value is empty or at most 63 \
+         letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+        crate::status::go_quote(value)
+    ))
+}
+
+impl FieldSelector {
+    /// Reads `field=value,field!=value`. The error is upstream's text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut terms = Vec::new();
+        for term in split_unescaped(text) {
+            if term.is_empty() {
+                continue;
+            }
+            let (field, value, equal) = split_term(&term)
+                .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
+            terms.push(FieldTerm { field: field.to_owned(), value: unescape(value), equal });
+        }
+        Ok(Self { terms })
+    }
+
+    /// This and one more term that wants `field` to be `value`.
+    #[must_use]
+    pub fn and(mut self, field: &str, value: &str) -> Self {
+        self.terms.push(FieldTerm { field: field.to_owned(), value: value.to_owned(), equal: true });
+        self
+    }
+
+    /// Whether every object is selected.
+    pub fn is_everything(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The value that `field` must have, if the selector demands one.
+    pub fn exact(&self, field: &str) -> Option<&str> {
+        self.terms.iter().find(|term| term.equal && term.field == field).map(|term| term.value.as_str())
+    }
+
+    /// Refuses fields that the kind cannot be selected by.
+    pub fn check(&self, known: &[&str]) -> Result<(), String> {
+        let unknown = self.terms.iter().find(|term| !known.contains(&term.field.as_str()));
+        match unknown {
+            None => Ok(()),
+            Some(term) if known == ["metadata.name", "metadata.namespace"] => Err(format!(
+                "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                crate::status::go_quote(&term.field)
+            )),
+            Some(term) => Err(format!("field label not supported: {}", term.field)),
+        }
+    }
+
+    /// Whether fields satisfy every term. A field that the object lacks is empty.
+    pub fn matches(&self, field: impl Fn(&str) -> Option<String>) -> bool {
+        self.terms.iter().all(|term| {
+            let actual = field(&term.field).unwrap_or_default();
+            (actual == term.value) == term.equal
+        })
+    }
+}
+
+/// Splits at commas that no backslash protects.
+fn split_unescaped(text: &str) -> Vec<String> {
+    let mut terms = vec![String::new()];
+    let mut escaped = false;
+    for character in text.chars() {
+        if character == ',' && !escaped {
+            terms.push(String::new());
+            continue;
+        }
+        escaped = character == '\\' && !escaped;
+        if let Some(last) = terms.last_mut() {
+            last.push(character);
+        }
+    }
+    terms
+}
+
+fn split_term(term: &str) -> Option<(&str, &str, bool)> {
+    let position = term.find(['=', '!'])?;
+    let (field, rest) = term.split_at(position);
+    if let Some(value) = rest.strip_prefix("!=") {
+        return Some((field, value, false));
+    }
+    let value = rest.strip_prefix("==").or_else(|| rest.strip_prefix('='))?;
+    Some((field, value, true))
+}
+
+fn unescape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn label_selectors_match() {
+        let object = labels(&[("team", "storage"), ("size", "7"), ("k8s.io/app", "x")]);
+        let table = [
+            ("", true),
+            ("team=storage", true),
+            ("team==storage", true),
+            ("team = storage", true),
+            ("team!=storage", false),
+            ("other!=x", true),
+            ("team", true),
+            ("!team", false),
+            ("!other", true),
+            ("team in (a, storage)", true),
+            ("team notin (a,b)", true),
+            ("other notin (a)", true),
+            ("other in (a)", false),
+            ("size>6,size<8", true),
+            ("size>7", false),
+            ("team>1", false),
+            ("k8s.io/app=x,team", true),
+            ("team=", false),
+            ("other in ()", false),
+        ];
+        for (selector, expected) in table {
+            let parsed = LabelSelector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"));
+            assert_eq!(parsed.matches(&object), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn bad_label_selectors_are_refused() {
+        for selector in ["==", "a=b,", "a in b", "a in (b", "a b", "-a=b", "a=b/c", "a>x", "!", "a,,b", "(a)"]
+        {
+            assert!(LabelSelector::parse(selector).is_err(), "{selector}");
+        }
+        let text = LabelSelector::parse("==").unwrap_err();
+        assert_eq!(text, "found '==', expected: !, identifier, or 'end of string'");
+    }
+
+    #[test]
+    fn field_selectors_match() {
+        let field = |name: &str| match name {
+            "metadata.name" => Some("p".to_owned()),
+            "spec.nodeName" => Some("n,1".to_owned()),
+            _ => None,
+        };
+        let table = [
+            ("", true),
+            ("metadata.name=p", true),
+            ("metadata.name==p,spec.nodeName=n\\,1", true),
+            ("metadata.name!=p", false),
+            ("status.phase=", true),
+            ("status.phase!=Running", true),
+        ];
+        for (selector, expected) in table {
+            assert_eq!(FieldSelector::parse(selector).unwrap().matches(field), expected, "{selector}");
+        }
+        assert!(FieldSelector::parse("nothing").is_err());
+        let unknown = FieldSelector::parse("spec.x=1").unwrap();
+        assert_eq!(
+            unknown.check(&["metadata.name", "metadata.namespace"]).unwrap_err(),
+            "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        );
+        assert_eq!(FieldSelector::default().and("metadata.name", "x").exact("metadata.name"), Some("x"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "\\PC{0,40}") {
+            let _ = LabelSelector::parse(&text);
+            let _ = FieldSelector::parse(&text);
+        }
+    }
+}

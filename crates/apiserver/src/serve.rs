@@ -1,0 +1,177 @@
+//! HTTPS: the server behind TLS, HTTP/1.1 and HTTP/2, with client certificates as one way to say who one is.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::authentication::PeerIdentity;
+use crate::server::ApiServer;
+
+/// At most this many connections at once; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 16_384;
+/// A peer that has not finished the TLS handshake by then is dropped.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// A peer that has not sent its request's headers by then is dropped.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 1_000;
+/// How long running requests may take to finish once the server is told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// The server's certificate and key, and whose client certificates it believes.
+pub struct TlsConfig {
+    /// The chain, the server's own certificate first.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
+    /// The authorities of client certificates; none means that no client certificate is asked for.
+    pub client_authorities: Vec<CertificateDer<'static>>,
+}
+
+impl std::fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field("certificates", &self.certificates.len())
+            .field("client_authorities", &self.client_authorities.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The certificate and the key do not go together, or are not what they should be.
+    #[error("the serving certificate and key cannot be used together")]
+    Certificate(#[source] rustls::Error),
+    /// A client authority is no certificate.
+    #[error("an authority of client certificates cannot be used")]
+    ClientAuthority(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The listening socket failed.
+    #[error("the listening socket failed")]
+    Listener(#[source] io::Error),
+}
+
+impl TlsConfig {
+    fn acceptor(self) -> Result<TlsAcceptor, ServeError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(ServeError::Certificate)?;
+        let builder = if self.client_authorities.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let mut roots = RootCertStore::empty();
+            for authority in self.client_authorities {
+                roots.add(authority).map_err(|error| ServeError::ClientAuthority(error.into()))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| ServeError::ClientAuthority(error.into()))?;
+            builder.with_client_cert_verifier(verifier)
+        };
+        let mut config =
+            builder.with_single_cert(self.certificates, self.key).map_err(ServeError::Certificate)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+/// Serves until `stop`, then lets running requests finish for a moment. Watches end with the server.
+pub async fn serve(
+    server: ApiServer,
+    listener: TcpListener,
+    tls: TlsConfig,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let acceptor = tls.acceptor()?;
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let watcher = graceful.watcher();
+                let connection = connection(server.clone(), acceptor.clone(), socket, watcher, place);
+                tokio::spawn(connection);
+            }
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "a connection was lost before it was accepted");
+            }
+            // Out of descriptors, most likely: running connections will free some.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
+        tracing::debug!("requests were still running when the server stopped");
+    }
+    Ok(())
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn connection(
+    server: ApiServer,
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    watcher: hyper_util::server::graceful::Watcher,
+    _place: OwnedSemaphorePermit,
+) {
+    let _ = socket.set_nodelay(true);
+    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!("TLS handshake took too long");
+            return;
+        }
+    };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let peer = certificates
+        .and_then(|chain| chain.first())
+        .and_then(|certificate| PeerIdentity::of_certificate(certificate));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let server = server.clone();
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}

@@ -1,0 +1,65 @@
+//! CSIDriver: the rules stand in `tokenward_kube_rules::csi_driver`; here they meet the tree.
+
+use serde_json::Value;
+use tokenward_kube_rules::csi_driver::{self, CsiDriverSpec, SpecChange};
+use tokenward_kube_rules::{FeatureGates, FieldError};
+
+use super::Strategy;
+use crate::object::{Metadata, Object};
+
+pub(super) struct CsiDriverStrategy;
+
+/// The spec; the tree has been decoded by the schema, so that its types are right.
+fn spec(object: &Object) -> CsiDriverSpec {
+    CsiDriverSpec::from_value(object.get("spec").unwrap_or(&Value::Null)).unwrap_or_default()
+}
+
+fn set_spec(object: &mut Object, spec: &CsiDriverSpec) {
+    object.insert("spec".to_owned(), spec.to_value());
+}
+
+impl Strategy for CsiDriverStrategy {
+    fn unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn set_defaults(&self, object: &mut Object) {
+        let mut spec = spec(object);
+        csi_driver::set_defaults(&mut spec);
+        set_spec(object, &spec);
+    }
+
+    fn prepare_create(&self, object: &mut Object, gates: &FeatureGates) {
+        let mut spec = spec(object);
+        csi_driver::prepare_create(&mut spec, gates);
+        set_spec(object, &spec);
+    }
+
+    fn prepare_update(&self, new: &mut Object, old: &Object, gates: &FeatureGates) {
+        let mut changed = spec(new);
+        let change = csi_driver::prepare_update(&mut changed, &spec(old), gates);
+        set_spec(new, &changed);
+        if change == SpecChange::Changed {
+            let generation = old.metadata_number("generation") + 1;
+            new.metadata_mut().insert("generation".to_owned(), generation.into());
+        }
+    }
+
+    fn validate(&self, object: &Object) -> Vec<FieldError> {
+        csi_driver::validate_spec(&spec(object))
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
+        let (new, old) = (spec(new), spec(old));
+        // The spec itself has been validated already: only what a change adds is wanted.
+        csi_driver::validate_update(&new, &old).split_off(csi_driver::validate_spec(&new).len())
+    }
+
+    fn warnings_on_create(&self, object: &Object, gates: &FeatureGates) -> Vec<String> {
+        csi_driver::warnings_create(&spec(object), gates)
+    }
+
+    fn warnings_on_update(&self, new: &Object, old: &Object, gates: &FeatureGates) -> Vec<String> {
+        csi_driver::warnings_update(&spec(new), &spec(old), gates)
+    }
+}
