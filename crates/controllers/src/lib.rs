@@ -1,1 +1,101 @@
-//! The reconcilers that a small cluster needs: default service accounts, scheduler, volume binder.
+//! The reconcilers that a small cluster needs beside its API server: default service accounts, a scheduler, and a binder
+//! of claims to volumes.
+//!
+//! Each is a pure core, which makes a plan (writes wanted) from a view (objects seen), in a shell common to all, which
+//! watches, sends, and paces what has to be repeated. The one invariant: *a plan is made from the whole view and nothing
+//! else*, so that a controller may be interrupted between any two writes, and go on from what is stored.
+//!
+//! The cluster is seen through [`Api`], two methods that are one request each.
+//!
+//! ```
+//! use futures_util::stream::{self, BoxStream, StreamExt};
+//! use serde_json::{Value, json};
+//! use tokenward_controllers::{Api, ApiError, Controllers, Request, Resource, WatchEvent};
+//! use tokenward_tokens::Clock;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! /// A cluster of one namespace, which ends when it is asked for anything.
+//! struct Small(CancellationToken);
+//!
+//! impl Api for Small {
+//!     fn watch(&self, resource: Resource) -> BoxStream<'static, Result<WatchEvent, ApiError>> {
+//!         let namespace = json!({"metadata": {"name": "shop"}});
+//!         let listed = if resource.plural == "namespaces" { vec![namespace] } else { vec![] };
+//!         stream::iter([Ok(WatchEvent::Listed(listed))]).chain(stream::pending()).boxed()
+//!     }
+//!
+//!     async fn send(&self, request: &Request) -> Result<Value, ApiError> {
+//!         assert_eq!(request.path(), "/api/v1/namespaces/shop/serviceaccounts");
+//!         self.0.cancel();
+//!         Ok(request.body.clone())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let cancelled = CancellationToken::new();
+//! Controllers::new(Clock::system()).run(Small(cancelled.clone()), cancelled).await;
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use tokenward_tokens::Clock;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+mod api;
+mod binder;
+mod mirror;
+mod objects;
+mod pace;
+mod quantity;
+mod runner;
+mod scheduler;
+mod selector;
+mod service_accounts;
+
+pub use api::{Api, ApiError, Request, Resource, Target, Verb, WatchEvent};
+
+use binder::Binder;
+use runner::{Controller, drive};
+use scheduler::Scheduler;
+use service_accounts::ServiceAccounts;
+
+/// All controllers.
+#[derive(Clone, Debug)]
+pub struct Controllers {
+    clock: Clock,
+}
+
+impl Controllers {
+    /// The controllers, with a clock for the times that they write.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+
+    /// Runs the controllers until they are cancelled, each for itself: one that fails does not stop the others. A write
+    /// that is under way when they are cancelled may or may not be carried out.
+    pub async fn run<A: Api>(&self, api: A, cancelled: CancellationToken) {
+        let api = Arc::new(api);
+        let mut running = JoinSet::new();
+        self.start(&mut running, &api, &cancelled, ServiceAccounts::new());
+        self.start(&mut running, &api, &cancelled, Binder::new());
+        self.start(&mut running, &api, &cancelled, Scheduler::new());
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a controller stopped; the others go on");
+            }
+        }
+    }
+
+    fn start<A: Api, C: Controller>(
+        &self,
+        running: &mut JoinSet<()>,
+        api: &Arc<A>,
+        cancelled: &CancellationToken,
+        controller: C,
+    ) {
+        running.spawn(drive(api.clone(), controller, self.clock.clone(), cancelled.clone()));
+    }
+}

@@ -1,0 +1,234 @@
+//! The controllers' only view of a cluster: watch a resource, send a request.
+
+use std::fmt;
+
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+
+/// A resource of the API, in its group and version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// `v1`, or `storage.k8s.io/v1`.
+    pub api_version: &'static str,
+    /// `pods`.
+    pub plural: &'static str,
+}
+
+impl Resource {
+    pub(crate) const NAMESPACES: Self = Self::core("namespaces");
+    pub(crate) const NODES: Self = Self::core("nodes");
+    pub(crate) const PERSISTENT_VOLUME_CLAIMS: Self = Self::core("persistentvolumeclaims");
+    pub(crate) const PERSISTENT_VOLUMES: Self = Self::core("persistentvolumes");
+    pub(crate) const PODS: Self = Self::core("pods");
+    pub(crate) const SERVICE_ACCOUNTS: Self = Self::core("serviceaccounts");
+
+    const fn core(plural: &'static str) -> Self {
+        Self { api_version: "v1", plural }
+    }
+
+    /// The path of the collection, over all namespaces when `namespace` is `None`.
+    pub fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.api_version.contains('/') { "/apis/" } else { "/api/" };
+        match namespace {
+            None => [root, self.api_version, "/", self.plural].concat(),
+            Some(namespace) => [root, self.api_version, "/namespaces/", namespace, "/", self.plural].concat(),
+        }
+    }
+}
+
+/// What a request is about: an object, or a part of one that has a path of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The resource.
+    pub resource: Resource,
+    /// The namespace, unless the resource is the cluster's.
+    pub namespace: Option<String>,
+    /// The object's name.
+    pub name: String,
+    /// `status` or `binding`.
+    pub subresource: Option<&'static str>,
+}
+
+impl Target {
+    /// An object of a namespace.
+    pub(crate) fn namespaced(resource: Resource, namespace: &str, name: &str) -> Self {
+        Self { resource, namespace: Some(namespace.to_owned()), name: name.to_owned(), subresource: None }
+    }
+
+    /// An object of the cluster.
+    pub(crate) fn cluster(resource: Resource, name: &str) -> Self {
+        Self { resource, namespace: None, name: name.to_owned(), subresource: None }
+    }
+
+    pub(crate) fn subresource(self, subresource: &'static str) -> Self {
+        Self { subresource: Some(subresource), ..self }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.resource.plural)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)?;
+        self.subresource.map_or(Ok(()), |subresource| write!(f, "/{subresource}"))
+    }
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// POST.
+    Create,
+    /// PATCH with a JSON merge patch (RFC 7386, `application/merge-patch+json`).
+    MergePatch,
+}
+
+/// One write.
+///
+/// Patches carry `metadata.resourceVersion`, so that a change that the controller has not seen is answered with
+/// [`ApiError::Conflict`] and nothing is lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What it does.
+    pub verb: Verb,
+    /// To what.
+    pub target: Target,
+    /// The object, or the patch.
+    pub body: Value,
+}
+
+impl Request {
+    pub(crate) fn create(target: Target, body: Value) -> Self {
+        Self { verb: Verb::Create, target, body }
+    }
+
+    pub(crate) fn merge_patch(target: Target, body: Value) -> Self {
+        Self { verb: Verb::MergePatch, target, body }
+    }
+
+    /// The path that the request goes to. A whole object is created by posting to its collection.
+    pub fn path(&self) -> String {
+        let Target { resource, namespace, name, subresource } = &self.target;
+        let collection = resource.path(namespace.as_deref());
+        match (self.verb, subresource) {
+            (Verb::Create, None) => collection,
+            (_, None) => [&collection, "/", name].concat(),
+            (_, Some(subresource)) => [&collection, "/", name, "/", subresource].concat(),
+        }
+    }
+}
+
+/// One change of a watched resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchEvent {
+    /// The whole collection as of now: what is not in it is gone. The first event of a watch is always this one.
+    Listed(Vec<Value>),
+    /// An object was created or changed.
+    Applied(Value),
+    /// An object was deleted; its last state.
+    Deleted(Value),
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// 409, reason AlreadyExists.
+    #[error("wanted to create the object, found one of that name")]
+    AlreadyExists,
+    /// 409 of any other reason: the object is no longer what the request was made for.
+    #[error("wanted to change the object as last seen, found it changed")]
+    Conflict,
+    /// 404.
+    #[error("wanted to change the object, found none of that name")]
+    NotFound,
+    /// Any other answer that is not a success.
+    #[error("the API server refused with {code}: {message}")]
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// The message of the answer.
+        message: String,
+    },
+    /// No answer in time.
+    #[error("the API server did not answer within {seconds} s")]
+    TimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// No answer at all.
+    #[error("the API server could not be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ApiError {
+    /// The error of an answer with this HTTP status, and this `reason` and `message` in its Status.
+    pub fn of_status(code: u16, reason: &str, message: &str) -> Self {
+        match (code, reason) {
+            (404, _) => Self::NotFound,
+            (409, "AlreadyExists") => Self::AlreadyExists,
+            (409, _) => Self::Conflict,
+            _ => Self::Refused { code, message: message.to_owned() },
+        }
+    }
+}
+
+/// What the controllers ask of a cluster.
+pub trait Api: Send + Sync + 'static {
+    /// Watches all objects of a resource, in all namespaces. The stream begins with [`WatchEvent::Listed`]. After an
+    /// error, or when it ends (a server ends a watch when its time is up), the controllers watch anew.
+    fn watch(&self, resource: Resource) -> BoxStream<'static, Result<WatchEvent, ApiError>>;
+
+    /// Carries out a request and gives the body of the answer: the object as it is now, or a Status.
+    fn send(&self, request: &Request) -> impl Future<Output = Result<Value, ApiError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_to_the_paths_of_the_api() {
+        let pod = Target::namespaced(Resource::PODS, "ns", "web");
+        let volume = Target::cluster(Resource::PERSISTENT_VOLUMES, "pv");
+        let attachments = Resource { api_version: "storage.k8s.io/v1", plural: "volumeattachments" };
+        for (request, path, shown) in [
+            (Request::create(pod.clone(), Value::Null), "/api/v1/namespaces/ns/pods", "pods/ns/web"),
+            (
+                Request::create(pod.clone().subresource("binding"), Value::Null),
+                "/api/v1/namespaces/ns/pods/web/binding",
+                "pods/ns/web/binding",
+            ),
+            (Request::merge_patch(pod, Value::Null), "/api/v1/namespaces/ns/pods/web", "pods/ns/web"),
+            (
+                Request::merge_patch(volume.subresource("status"), Value::Null),
+                "/api/v1/persistentvolumes/pv/status",
+                "persistentvolumes/pv/status",
+            ),
+            (
+                Request::create(Target::cluster(attachments, "a"), Value::Null),
+                "/apis/storage.k8s.io/v1/volumeattachments",
+                "volumeattachments/a",
+            ),
+        ] {
+            assert_eq!(request.path(), path);
+            assert_eq!(request.target.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        for (code, reason, wanted) in [
+            (404, "NotFound", "found none"),
+            (409, "AlreadyExists", "found one of that name"),
+            (409, "Conflict", "found it changed"),
+            (409, "", "found it changed"),
+            (422, "Invalid", "refused with 422: why"),
+            (500, "", "refused with 500: why"),
+        ] {
+            let text = ApiError::of_status(code, reason, "why").to_string();
+            assert!(text.contains(wanted), "{code} {reason}: {text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The shell around a controller: feeds it what the cluster tells, and sends what it plans.
+
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, SelectAll};
+use futures_util::{FutureExt, Stream, StreamExt};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokenward_tokens::Clock;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, ApiError, Request, Resource, WatchEvent};
+use crate::pace::{self, Outcome, Pace};
+
+/// A request without an answer after this time has failed.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// So many events are taken in before the next plan, if they are there.
+const EVENTS_A_PLAN: usize = 1024;
+
+/// The pure core of a controller: what it has observed, and what it wants done about it.
+///
+/// A plan is made from the whole of what is known, so it does not matter which events were missed or when the controller
+/// was last interrupted. Once carried out and observed, a plan must come out empty.
+pub(crate) trait Controller: Send + 'static {
+    /// For the log.
+    const NAME: &'static str;
+    /// What it needs to see.
+    const WATCHES: &'static [Resource];
+
+    /// Takes in what a watch tells.
+    fn observe(&mut self, resource: Resource, event: WatchEvent);
+
+    /// Whether each resource has been listed once. Before that, absence means nothing.
+    fn is_ready(&self) -> bool;
+
+    /// The writes that would bring the cluster closer to what it should be, at most one for each target. `now` is for
+    /// times that are written.
+    fn plan(&self, now: Timestamp) -> Vec<Request>;
+
+    /// Takes in the answer to a request that was carried out, ahead of the watch.
+    fn accepted(&mut self, request: &Request, answer: Value) {
+        self.observe(request.target.resource, WatchEvent::Applied(answer));
+    }
+}
+
+/// Runs a controller until it is cancelled.
+pub(crate) async fn drive<A: Api, C: Controller>(
+    api: Arc<A>,
+    mut controller: C,
+    clock: Clock,
+    cancelled: CancellationToken,
+) {
+    let watches = C::WATCHES.iter().map(|resource| changes(C::NAME, api.clone(), *resource).boxed());
+    let mut changes: SelectAll<BoxStream<'static, (Resource, WatchEvent)>> = stream::select_all(watches);
+    let mut pace = Pace::default();
+    loop {
+        let mut due = Vec::new();
+        if controller.is_ready() {
+            due = pace.due(controller.plan(clock.now()), Instant::now());
+        }
+        if due.is_empty() {
+            let retry = pace.next().filter(|_| controller.is_ready());
+            tokio::select! {
+                () = cancelled.cancelled() => return,
+                Some((resource, event)) = changes.next() => controller.observe(resource, event),
+                () = until(retry) => {}
+            }
+        }
+        for request in due {
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => return,
+                result = send(&*api, &request) => settle(&mut controller, &mut pace, &request, result),
+            }
+        }
+        // What is there already, so that a burst of events makes one plan.
+        for _ in 0..EVENTS_A_PLAN {
+            let Some(Some((resource, event))) = changes.next().now_or_never() else { break };
+            controller.observe(resource, event);
+        }
+    }
+}
+
+/// Waits until then; without a then, for ever.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => future::pending().await,
+    }
+}
+
+async fn send<A: Api>(api: &A, request: &Request) -> Result<Value, ApiError> {
+    match timeout(ANSWER_LIMIT, api.send(request)).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::TimedOut { seconds: ANSWER_LIMIT.as_secs() }),
+    }
+}
+
+fn settle<C: Controller>(
+    controller: &mut C,
+    pace: &mut Pace,
+    request: &Request,
+    result: Result<Value, ApiError>,
+) {
+    let (name, target) = (C::NAME, request.target.to_string());
+    let outcome = match &result {
+        Ok(_) => Outcome::Done,
+        Err(ApiError::AlreadyExists | ApiError::Conflict | ApiError::NotFound) => Outcome::Stale,
+        Err(_) => Outcome::Failed,
+    };
+    let attempts = pace.record(request, outcome, Instant::now());
+    match result {
+        Ok(answer) => {
+            tracing::debug!(controller = name, %target, attempts, "written");
+            controller.accepted(request, answer);
+        }
+        Err(error) if outcome == Outcome::Stale => {
+            tracing::debug!(controller = name, %target, attempts, %error, "out of date, looking again");
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(controller = name, %target, attempts, %error, cause, "not written, trying again");
+        }
+    }
+}
+
+/// The changes of a resource, watched anew for as long as somebody listens.
+fn changes<A: Api>(
+    controller: &'static str,
+    api: Arc<A>,
+    resource: Resource,
+) -> impl Stream<Item = (Resource, WatchEvent)> + Send {
+    struct State<A> {
+        api: Arc<A>,
+        watch: Option<BoxStream<'static, Result<WatchEvent, ApiError>>>,
+        /// Watches in a row that ended without telling anything.
+        idle: u32,
+    }
+    let state = State { api, watch: None, idle: 0 };
+    stream::unfold(state, move |mut state| async move {
+        loop {
+            let watch = match &mut state.watch {
+                Some(watch) => watch,
+                None => {
+                    if state.idle > 0 {
+                        sleep(pace::delay(state.idle)).await;
+                    }
+                    state.watch.insert(state.api.watch(resource))
+                }
+            };
+            match watch.next().await {
+                Some(Ok(event)) => {
+                    state.idle = 0;
+                    return Some(((resource, event), state));
+                }
+                Some(Err(error)) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(controller, resource = resource.plural, %error, cause, "watch broke, watching anew");
+                }
+                None => tracing::debug!(controller, resource = resource.plural, "watch ended, watching anew"),
+            }
+            state.watch = None;
+            state.idle = state.idle.saturating_add(1);
+        }
+    })
+}

@@ -1,0 +1,70 @@
+//! Whether a pod fits a node, in upstream's order and words.
+
+use crate::objects::{Node, NodeSelectorTerm, Pod, Taint, Toleration};
+use crate::selector::{self, Labels};
+
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
+/// Whether `pod` may run on `node`, which has `pods` pods already; if not, what is wrong with nodes like this one.
+pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
+    let tolerates = |taint: &Taint| pod.spec.tolerations.iter().any(|toleration| covers(toleration, taint));
+    if node.spec.unschedulable && !tolerates(&no_schedule(UNSCHEDULABLE)) {
+        return Err("node(s) were unschedulable".to_owned());
+    }
+    // Upstream's node lifecycle controller sets this taint; here the condition itself counts as it.
+    let not_ready = (!is_ready(node)).then(|| no_schedule(NOT_READY));
+    let taints = node.spec.taints.iter().chain(&not_ready);
+    let keeps_out = |taint: &&Taint| matches!(&*taint.effect, "NoSchedule" | "NoExecute");
+    if let Some(taint) = taints.filter(keeps_out).find(|taint| !tolerates(taint)) {
+        return Err(format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value));
+    }
+    if !is_selected(pod, node) {
+        return Err("node(s) didn't match Pod's node affinity/selector".to_owned());
+    }
+    let room = node.status.allocatable.get("pods");
+    if room.is_some_and(|room| room.units() <= pods as i128) {
+        return Err("Too many pods".to_owned());
+    }
+    Ok(())
+}
+
+fn no_schedule(key: &str) -> Taint {
+    Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = &node.status.conditions;
+    conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+}
+
+/// `Toleration.ToleratesTaint` of core/v1: an empty key with `Exists` means every taint, an empty effect every effect.
+fn covers(toleration: &Toleration, taint: &Taint) -> bool {
+    let same_value = match &*toleration.operator {
+        "" | "Equal" => toleration.value == taint.value,
+        "Exists" => true,
+        _ => false,
+    };
+    same_value
+        && (toleration.effect.is_empty() || toleration.effect == taint.effect)
+        && (toleration.key == taint.key || (toleration.key.is_empty() && toleration.operator == "Exists"))
+}
+
+fn is_selected(pod: &Pod, node: &Node) -> bool {
+    if !selector::contains_all(&node.metadata.labels, &pod.spec.node_selector) {
+        return false;
+    }
+    let affinity = pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let required =
+        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    let fields = Labels::from([("metadata.name".to_owned(), node.metadata.name.clone())]);
+    // One term is enough; an empty term selects nothing.
+    required.is_none_or(|selector| {
+        selector.node_selector_terms.iter().any(|term| {
+            let NodeSelectorTerm { match_expressions, match_fields } = term;
+            !(match_expressions.is_empty() && match_fields.is_empty())
+                && match_expressions.iter().all(|requirement| requirement.matches(&node.metadata.labels))
+                && match_fields.iter().all(|requirement| requirement.matches(&fields))
+        })
+    })
+}
