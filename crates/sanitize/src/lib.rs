@@ -1,1 +1,43 @@
-//! Table-driven redaction of protobuf wire bytes into JSON that may be logged.
+//! Redaction of protobuf messages for logs: wire bytes and a [`Table`] in, JSON with nothing secret in it out.
+//!
+//! The one invariant: no byte of a field that the table marks secret, of a value under a token key, or of a text that
+//! has the shape of a signed token ever reaches the output, whatever bytes come in.
+//!
+//! The JSON is what Go's `protosanitizer` of kubernetes-csi prints: populated fields only, under their names in the
+//! `.proto`, sorted; a secret field is `"***stripped***"` as a whole; enums by name; bytes in base64; Go's escapes.
+//! Upstream leaves token values in maps that bear no mark, and tokens in plain strings; here both are stripped.
+//!
+//! ```
+//! use tokenward_sanitize::{Field, Kind, Message, MessageId, Table, to_json};
+//!
+//! // message Login { string user = 1; string password = 2 [secret]; }
+//! static MESSAGES: &[Message] = &[Message::new(
+//!     "example.Login",
+//!     &[Field::single("password", 2, Kind::String).secret(), Field::single("user", 1, Kind::String)],
+//!     &[1, 0],
+//! )];
+//! static TABLE: Table = Table::new(MESSAGES, &[], &[]);
+//!
+//! let wire = b"\x0a\x03bob\x12\x06tiger!";
+//! let login = TABLE.find("example.Login").unwrap_or(MessageId(0));
+//! assert_eq!(to_json(&TABLE, login, wire), r#"{"password":"***stripped***","user":"bob"}"#);
+//! ```
+//!
+//! The bytes are walked once, without decoding: see `walk`. Nothing here panics on, or prints, bytes it does not
+//! understand.
+
+mod number;
+mod table;
+mod text;
+mod walk;
+mod wire;
+
+pub use table::{Enum, EnumId, Field, Kind, Message, MessageId, Table, TableError};
+pub use text::blank_tokens;
+pub use walk::to_json;
+
+/// What stands where something secret was.
+pub const STRIPPED: &str = "***stripped***";
+
+/// What stands where a message was that cannot be read, or is nested deeper than a decoder would follow.
+pub const MALFORMED: &str = "***malformed***";

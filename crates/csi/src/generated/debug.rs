@@ -1,0 +1,118 @@
+// Generated from proto/csi.proto; the test `generated` holds it and writes it anew. Do not edit.
+
+message_debug! {
+    BlockMetadata = 0;
+    CapacityRange = 1;
+    ControllerExpandVolumeRequest = 2;
+    ControllerExpandVolumeResponse = 3;
+    ControllerGetCapabilitiesRequest = 4;
+    ControllerGetCapabilitiesResponse = 5;
+    ControllerGetVolumeRequest = 6;
+    ControllerGetVolumeResponse = 7;
+    controller_get_volume_response::VolumeStatus = 8;
+    ControllerModifyVolumeRequest = 9;
+    ControllerModifyVolumeResponse = 10;
+    ControllerPublishVolumeRequest = 11;
+    ControllerPublishVolumeResponse = 12;
+    ControllerServiceCapability = 13;
+    controller_service_capability::Rpc = 14;
+    ControllerUnpublishVolumeRequest = 15;
+    ControllerUnpublishVolumeResponse = 16;
+    CreateSnapshotRequest = 17;
+    CreateSnapshotResponse = 18;
+    CreateVolumeGroupSnapshotRequest = 19;
+    CreateVolumeGroupSnapshotResponse = 20;
+    CreateVolumeRequest = 21;
+    CreateVolumeResponse = 22;
+    DeleteSnapshotRequest = 23;
+    DeleteSnapshotResponse = 24;
+    DeleteVolumeGroupSnapshotRequest = 25;
+    DeleteVolumeGroupSnapshotResponse = 26;
+    DeleteVolumeRequest = 27;
+    DeleteVolumeResponse = 28;
+    GetCapacityRequest = 29;
+    GetCapacityResponse = 30;
+    GetMetadataAllocatedRequest = 31;
+    GetMetadataAllocatedResponse = 32;
+    GetMetadataDeltaRequest = 33;
+    GetMetadataDeltaResponse = 34;
+    GetPluginCapabilitiesRequest = 35;
+    GetPluginCapabilitiesResponse = 36;
+    GetPluginInfoRequest = 37;
+    GetPluginInfoResponse = 38;
+    GetSnapshotRequest = 39;
+    GetSnapshotResponse = 40;
+    GetVolumeGroupSnapshotRequest = 41;
+    GetVolumeGroupSnapshotResponse = 42;
+    GroupControllerGetCapabilitiesRequest = 43;
+    GroupControllerGetCapabilitiesResponse = 44;
+    GroupControllerServiceCapability = 45;
+    group_controller_service_capability::Rpc = 46;
+    ListSnapshotsRequest = 47;
+    ListSnapshotsResponse = 48;
+    list_snapshots_response::Entry = 49;
+    ListVolumesRequest = 50;
+    ListVolumesResponse = 51;
+    list_volumes_response::Entry = 52;
+    list_volumes_response::VolumeStatus = 53;
+    NodeExpandVolumeRequest = 54;
+    NodeExpandVolumeResponse = 55;
+    NodeGetCapabilitiesRequest = 56;
+    NodeGetCapabilitiesResponse = 57;
+    NodeGetInfoRequest = 58;
+    NodeGetInfoResponse = 59;
+    NodeGetVolumeStatsRequest = 60;
+    NodeGetVolumeStatsResponse = 61;
+    NodePublishVolumeRequest = 62;
+    NodePublishVolumeResponse = 63;
+    NodeServiceCapability = 64;
+    node_service_capability::Rpc = 65;
+    NodeStageVolumeRequest = 66;
+    NodeStageVolumeResponse = 67;
+    NodeUnpublishVolumeRequest = 68;
+    NodeUnpublishVolumeResponse = 69;
+    NodeUnstageVolumeRequest = 70;
+    NodeUnstageVolumeResponse = 71;
+    PluginCapability = 72;
+    plugin_capability::Service = 73;
+    plugin_capability::VolumeExpansion = 74;
+    ProbeRequest = 75;
+    ProbeResponse = 76;
+    Snapshot = 77;
+    Topology = 78;
+    TopologyRequirement = 79;
+    ValidateVolumeCapabilitiesRequest = 80;
+    ValidateVolumeCapabilitiesResponse = 81;
+    validate_volume_capabilities_response::Confirmed = 82;
+    Volume = 83;
+    VolumeCapability = 84;
+    volume_capability::AccessMode = 85;
+    volume_capability::BlockVolume = 86;
+    volume_capability::MountVolume = 87;
+    VolumeCondition = 88;
+    VolumeContentSource = 89;
+    volume_content_source::SnapshotSource = 90;
+    volume_content_source::VolumeSource = 91;
+    VolumeGroupSnapshot = 92;
+    VolumeUsage = 93;
+}
+
+oneof_debug! {
+    controller_service_capability::Type = 13;
+    group_controller_service_capability::Type = 45;
+    node_service_capability::Type = 64;
+    plugin_capability::Type = 72;
+    volume_capability::AccessType = 84;
+    volume_content_source::Type = 89;
+}
+
+enum_debug! {
+    plugin_capability::service::Type;
+    plugin_capability::volume_expansion::Type;
+    volume_capability::access_mode::Mode;
+    controller_service_capability::rpc::Type;
+    volume_usage::Unit;
+    node_service_capability::rpc::Type;
+    group_controller_service_capability::rpc::Type;
+    BlockMetadataType;
+}

@@ -1,0 +1,200 @@
+//! Text on its way out: Go's JSON escapes, and the blanking of whatever has the shape of a signed token.
+
+use std::borrow::Cow;
+
+use crate::STRIPPED;
+
+/// The first part of a token is a JSON object, `{"`, in base64: so it starts with this.
+const START: &[u8] = b"eyJ";
+/// Shorter first parts are no JOSE header: `{"alg":` alone takes ten.
+const MIN_FIRST_PART: usize = 8;
+/// Bytes looked at together.
+const CHUNK: usize = 16;
+
+/// Writes `bytes` as a JSON string. Each byte that is not UTF-8 becomes `\ufffd`, as in Go.
+pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    push_escaped(out, bytes);
+    out.push(b'"');
+}
+
+/// Replaces every token-shaped part of `text` by [`STRIPPED`]; what has none is not copied. For status messages and other
+/// free text that a stranger wrote.
+///
+/// Token-shaped is a compact JWS, three dotted base64url parts of which the first starts like `eyJ`, also when its
+/// third part is cut off or missing, when its first part is cut off in front, and inside JSON-escaped text.
+#[must_use]
+pub fn blank_tokens(text: &str) -> Cow<'_, str> {
+    let Some(mut token) = next_token(text.as_bytes(), 0) else { return Cow::Borrowed(text) };
+    let mut out = String::with_capacity(text.len());
+    let mut shown = 0;
+    loop {
+        out.push_str(&text[shown..token.start]);
+        out.push_str(STRIPPED);
+        shown = token.end;
+        match next_token(text.as_bytes(), shown) {
+            Some(next) => token = next,
+            None => break,
+        }
+    }
+    out.push_str(&text[shown..]);
+    Cow::Owned(out)
+}
+
+/// Whether any part of `bytes` is token-shaped.
+pub(crate) fn has_token(bytes: &[u8]) -> bool {
+    next_token(bytes, 0).is_some()
+}
+
+/// Where a token-shaped text is; both ends are at ASCII characters.
+type Place = std::ops::Range<usize>;
+
+fn next_token(bytes: &[u8], from: usize) -> Option<Place> {
+    let mut at = from;
+    while let Some(found) = bytes.get(at..)?.windows(START.len()).position(|window| window == START) {
+        let start = at + found;
+        match token_end(bytes, start) {
+            Ok(end) => return Some(start..end),
+            Err(next) => at = next,
+        }
+    }
+    None
+}
+
+/// The end of the token that starts at `start`; or, if there is none, from where on to look for the next start. (No other
+/// start before that can be one: it would have the same parts behind it, and a shorter first one.)
+fn token_end(bytes: &[u8], start: usize) -> Result<usize, usize> {
+    let first = part_end(bytes, start);
+    if first - start < MIN_FIRST_PART || bytes.get(first) != Some(&b'.') {
+        return Err(first);
+    }
+    let second = part_end(bytes, first + 1);
+    let follows = second > first + 1;
+    let is_cut_in_claims = bytes[first + 1..].starts_with(START);
+    // What looks first then is the claims of a token whose header was cut off.
+    let is_headless = start > 0 && bytes[start - 1] == b'.';
+    if !follows || !(bytes.get(second) == Some(&b'.') || is_cut_in_claims || is_headless) {
+        return Err(first);
+    }
+    // All further parts: the signature, or those of an encrypted token.
+    let mut end = second;
+    while bytes.get(end) == Some(&b'.') {
+        end = part_end(bytes, end + 1);
+    }
+    Ok(end)
+}
+
+fn part_end(bytes: &[u8], start: usize) -> usize {
+    let is_outside = |&byte: &u8| !(byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    bytes[start..].iter().position(is_outside).map_or(bytes.len(), |length| start + length)
+}
+
+/// One pass: copies up to the next byte that needs an escape, begins a character outside ASCII, or could be the `J` of
+/// a token's start.
+fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut shown = 0;
+    let mut at = 0;
+    let mut no_start_before = 0;
+    while let Some(special) = next_special(bytes, at) {
+        at = special + 1;
+        let (length, replacement) = match bytes[special] {
+            b'J' => {
+                let Some(start) = special.checked_sub(2).filter(|&start| start >= shown.max(no_start_before))
+                else {
+                    continue;
+                };
+                if !bytes[start..].starts_with(START) {
+                    continue;
+                }
+                match token_end(bytes, start) {
+                    Ok(end) => {
+                        out.extend_from_slice(&bytes[shown..start]);
+                        out.extend_from_slice(STRIPPED.as_bytes());
+                        (shown, at) = (end, end);
+                    }
+                    Err(next) => no_start_before = next,
+                }
+                continue;
+            }
+            0x80.. => match character(&bytes[special..]) {
+                None => (1, "\\ufffd"),
+                Some('\u{2028}') => (3, "\\u2028"),
+                Some('\u{2029}') => (3, "\\u2029"),
+                Some(character) => {
+                    at = special + character.len_utf8();
+                    continue;
+                }
+            },
+            byte => (1, ESCAPES[usize::from(byte)]),
+        };
+        out.extend_from_slice(&bytes[shown..special]);
+        out.extend_from_slice(replacement.as_bytes());
+        shown = special + length;
+        at = shown;
+    }
+    out.extend_from_slice(&bytes[shown..]);
+}
+
+/// The character at the start of `bytes`, if those are UTF-8.
+fn character(bytes: &[u8]) -> Option<char> {
+    let longest = &bytes[..bytes.len().min(4)];
+    longest.utf8_chunks().next()?.valid().chars().next()
+}
+
+fn next_special(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    // Whole chunks without a branch per byte, so that the compiler uses vector instructions.
+    while let Some(chunk) = bytes.get(at..at + CHUNK) {
+        if chunk.iter().fold(false, |found, &byte| found | is_special(byte)) {
+            break;
+        }
+        at += CHUNK;
+    }
+    bytes.get(at..)?.iter().position(|&byte| SPECIAL[usize::from(byte)]).map(|found| at + found)
+}
+
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < special.len() {
+        special[byte] = is_special(byte as u8);
+        byte += 1;
+    }
+    special
+};
+
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20)
+        | (byte == b'"')
+        | (byte == b'&')
+        | (byte == b'<')
+        | (byte == b'>')
+        | (byte == b'J')
+        | (byte == b'\\')
+        | (byte >= 0x80)
+}
+
+/// Go's escapes of the ASCII characters that have one.
+const ESCAPES: [&str; 128] = {
+    const CONTROLS: [&str; 32] = [
+        "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007", "\\b", "\\t",
+        "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f", "\\u0010", "\\u0011", "\\u0012", "\\u0013",
+        "\\u0014", "\\u0015", "\\u0016", "\\u0017", "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c",
+        "\\u001d", "\\u001e", "\\u001f",
+    ];
+    let mut escapes = [""; 128];
+    let mut at = 0;
+    while at < CONTROLS.len() {
+        escapes[at] = CONTROLS[at];
+        at += 1;
+    }
+    escapes[b'"' as usize] = "\\\"";
+    escapes[b'\\' as usize] = "\\\\";
+    escapes[b'<' as usize] = "\\u003c";
+    escapes[b'>' as usize] = "\\u003e";
+    escapes[b'&' as usize] = "\\u0026";
+    escapes
+};
+
+#[cfg(test)]
+mod tests;
