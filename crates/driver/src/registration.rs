@@ -1,0 +1,83 @@
+//! The plugin's half of registration: the kubelet finds the socket, asks who is there, and says how it went.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokenward_sanitize::blank_tokens;
+use tokenward_transport::registration::registration_server::{Registration, RegistrationServer};
+use tokenward_transport::registration::{
+    InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse,
+};
+use tokenward_transport::{Services, SocketPath, bind, serve};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::plugin::{DriverName, ServeError};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Keeps the registration socket there until `cancel`.
+///
+/// A kubelet that has refused a plugin tries again only when the socket is made anew; so after a refusal it is, with growing pauses.
+pub async fn keep(
+    name: &DriverName,
+    endpoint: &SocketPath,
+    directory: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), ServeError> {
+    let path = directory.join(format!("{name}-reg.sock"));
+    let path = SocketPath::new(path).map_err(|source| ServeError::RegistrationPath {
+        driver: name.clone(),
+        directory: directory.to_owned(),
+        source,
+    })?;
+    let info = PluginInfo {
+        r#type: "CSIPlugin".to_owned(),
+        name: name.as_str().to_owned(),
+        endpoint: endpoint.as_path().to_string_lossy().into_owned(),
+        supported_versions: vec!["1.0.0".to_owned()],
+    };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let socket = bind(&path).await.map_err(|source| ServeError::Bind { driver: name.clone(), source })?;
+        let stop = cancel.child_token();
+        let registrar = Registrar { info: info.clone(), refused: stop.clone() };
+        serve(socket, Services::new().with(RegistrationServer::new(registrar)), stop)
+            .await
+            .map_err(|source| ServeError::Serve { driver: name.clone(), source })?;
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Registrar {
+    info: PluginInfo,
+    /// Cancelled by a refusal: takes the socket away.
+    refused: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl Registration for Registrar {
+    async fn get_info(&self, _: Request<InfoRequest>) -> Result<Response<PluginInfo>, Status> {
+        Ok(Response::new(self.info.clone()))
+    }
+
+    async fn notify_registration_status(
+        &self,
+        request: Request<RegistrationStatus>,
+    ) -> Result<Response<RegistrationStatusResponse>, Status> {
+        let status = request.into_inner();
+        if status.plugin_registered {
+            tracing::info!(driver = self.info.name, "registered with the kubelet");
+        } else {
+            let error = blank_tokens(&status.error);
+            tracing::warn!(driver = self.info.name, %error, "the kubelet refused the registration; trying again");
+            self.refused.cancel();
+        }
+        Ok(Response::new(RegistrationStatusResponse::default()))
+    }
+}

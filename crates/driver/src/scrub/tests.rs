@@ -1,0 +1,54 @@
+use proptest::prelude::*;
+use tokenward_tokens::{Audience, Token, TokenEntry};
+use tonic::Code;
+
+use super::*;
+
+const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOlsidmF1bHQiXX0.c2lnbmF0dXJl";
+
+fn map(key: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
+}
+
+#[test]
+fn a_status_keeps_its_code_and_loses_secrets_details_and_metadata() {
+    let value = r#"{"vault":{"token":"opaque","expirationTimestamp":"2026-01-01T00:00:00Z"}}"#;
+    let mut secrets = map("password", "correct horse");
+    secrets.insert("mode".to_owned(), "on".to_owned());
+    let scrubber = Scrubber::of(&secrets, &map(TOKENS_KEY, value));
+    let mut status = Status::with_details(
+        Code::NotFound,
+        format!("on: `opaque` and correct horse, {value}, {TOKEN}"),
+        "opaque".into(),
+    );
+    status.metadata_mut().insert("token", "opaque".parse().unwrap());
+    let clean = scrubber.clean(&status);
+    assert_eq!(clean.code(), Code::NotFound);
+    let stripped = STRIPPED;
+    assert_eq!(clean.message(), format!("on: `{stripped}` and {stripped}, {stripped}, {stripped}"));
+    assert!(clean.details().is_empty() && clean.metadata().is_empty());
+}
+
+#[test]
+fn the_pieces_of_an_unreadable_value_are_secret_too() {
+    for value in [
+        r#"{"vault":"tok-0123456789abcdef"}"#,
+        "{\"vault\": {\"token\": \"tok-0123456789abcdef",
+        "tok-0123456789abcdef",
+    ] {
+        let scrubber = Scrubber::of(&map(TOKENS_KEY, value), &BTreeMap::new());
+        let clean = scrubber.clean_text(r#"invalid type: string "tok-0123456789abcdef", expected struct"#);
+        assert_eq!(clean, r#"invalid type: string "***stripped***", expected struct"#);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_token_survives_wherever_it_stands(before in any::<String>(), after in any::<String>(), token in "[!-~]{12,40}") {
+        let mut tokens = TokenMap::new();
+        tokens.insert(Audience::new("a"), TokenEntry { token: Token::new(token.clone()), expires: None });
+        let scrubber = Scrubber::of(&map(TOKENS_KEY, tokens.to_value().expose_value()), &BTreeMap::new());
+        let clean = scrubber.clean_text(&format!("{before}{token}{after}"));
+        prop_assert!(!clean.contains(&token));
+    }
+}
