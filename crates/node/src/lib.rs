@@ -1,1 +1,54 @@
 //! The kubelet's CSI half: plugin registration, tokens, placement, publish, republish.
+//!
+//! A [`Node`] watches the pods that are bound to it, and does for their CSI volumes what a kubelet does: it serves the
+//! plugin registry directory, fetches service account tokens as the CSIDriver's `tokenRequests` want them, places them
+//! in `volume_context` or `secrets` (KEP-5538), stages, publishes, republishes and unpublishes, and reports pods. It runs
+//! no containers.
+//!
+//! The one invariant: **what happens next to a volume is decided in one place, purely** ([`planner`]); everything else
+//! carries out decisions and reports back. The cluster is seen through [`Cluster`] alone.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use tokenward_node::{Cluster, Config, Node, NodeError};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! async fn serve(cluster: Arc<impl Cluster>, stop: CancellationToken) -> Result<(), NodeError> {
+//!     let mut config = Config::new("node-1", "/var/lib/kubelet");
+//!     config.unpublish_on_shutdown = true;
+//!     Node::run(config, cluster, stop).await
+//! }
+//! ```
+//!
+//! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
+//! order of things, and [`registry`] for how drivers are found.
+
+pub mod cluster;
+pub mod config;
+pub mod csi_drivers;
+pub mod dice;
+pub mod drivers;
+pub mod failure;
+mod heartbeat;
+mod mount_dir;
+pub mod mounter;
+mod node;
+pub mod node_objects;
+pub mod objects;
+pub mod paths;
+pub mod planner;
+pub mod pods;
+pub mod registry;
+pub mod request;
+pub mod scrub;
+pub mod token_source;
+pub mod vol_data;
+pub mod volume;
+
+pub use cluster::{Cluster, ClusterError, ErrorReason, GrantedToken, PodEvent, PodReference, TokenRequest};
+pub use cluster::{Watch, WatchEvent};
+pub use config::{Config, Delivery, Intervals, MountFailure, Observation, PodReporting};
+pub use dice::Dice;
+pub use node::{Node, NodeError};
+pub use planner::Pace;

@@ -1,0 +1,364 @@
+//! A whole cluster in this process: control plane, nodes, drivers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenward_driver::{DriverName, DriverNameError, ServeError};
+use tokenward_driver_token_files as token_files;
+use tokenward_node::{Node, NodeError, Observation, PodReporting};
+use tokenward_node_kube::KubeCluster;
+use tokenward_tokens::Clock;
+use tokenward_transport::{ConnectError, SocketPath, connect};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneError};
+use crate::delivery::{Delivery, Objects};
+use crate::drivers::{self, DriverServer, PlannedDriver};
+use crate::kubeconfig::Kubeconfig;
+use crate::pki::PkiError;
+use crate::root_directory::{RootDirectory, RootDirectoryError};
+
+/// What a cluster is made of.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// The control plane.
+    pub control_plane: ControlPlaneConfig,
+    /// How many nodes: `node-1`, `node-2` and so on.
+    pub nodes: usize,
+    /// Where the nodes keep sockets and volumes; none is a private directory that goes with the run.
+    pub root_dir: Option<PathBuf>,
+    /// The CSIDrivers that shall be served on every node.
+    pub csi_drivers: Vec<String>,
+    /// The drivers that run elsewhere, by name.
+    pub endpoints: BTreeMap<String, SocketPath>,
+}
+
+/// A running cluster. [`Cluster::stop`] ends it and removes what it made; a cluster that is dropped leaves mounts to be
+/// cleaned up by the next run on its directory.
+#[derive(Debug)]
+pub struct Cluster {
+    control_plane: ControlPlane,
+    root: RootDirectory,
+    observations: mpsc::UnboundedReceiver<Observation>,
+    stop_nodes: CancellationToken,
+    nodes: JoinSet<Result<(), NodeError>>,
+    stop_drivers: CancellationToken,
+    drivers: JoinSet<Result<(), ServeError>>,
+}
+
+/// Why a cluster does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The control plane does not start.
+    #[error(transparent)]
+    ControlPlane(#[from] ControlPlaneError),
+    /// The nodes' directory cannot be used.
+    #[error(transparent)]
+    RootDirectory(#[from] RootDirectoryError),
+    /// A client certificate could not be made.
+    #[error("cannot make a client certificate")]
+    Certificate(#[from] PkiError),
+    /// The node's client could not be made.
+    #[error("cannot make the client of a node")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A CSIDriver's name is no name of a driver.
+    #[error("the CSIDriver {name:?} cannot be served")]
+    DriverName {
+        /// The CSIDriver.
+        name: String,
+        /// Why.
+        #[source]
+        source: DriverNameError,
+    },
+    /// A driver that runs elsewhere does not answer.
+    #[error("the driver {name} does not answer")]
+    Endpoint {
+        /// The driver.
+        name: String,
+        /// Why.
+        #[source]
+        source: ConnectError,
+    },
+    /// The sockets of a node would have too long a path.
+    #[error("the driver {name} cannot have a socket below {directory}")]
+    SocketPath {
+        /// The driver.
+        name: String,
+        /// The node's directory.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: tokenward_transport::SocketPathError,
+    },
+}
+
+/// What happens in a running cluster.
+#[derive(Debug)]
+pub enum Happening {
+    /// A node has something to tell.
+    Observed(Observation),
+    /// A node or driver ended by itself, which none should.
+    Failed(StopError),
+}
+
+/// What could not be cleaned up.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// A node left something.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A driver failed.
+    #[error(transparent)]
+    Driver(#[from] ServeError),
+    /// A directory or a mount is left.
+    #[error(transparent)]
+    RootDirectory(#[from] RootDirectoryError),
+    /// The API server had failed.
+    #[error(transparent)]
+    ControlPlane(#[from] ControlPlaneError),
+}
+
+impl Cluster {
+    /// Starts everything. When this returns, the API server answers; nodes and drivers register by themselves.
+    ///
+    /// # Errors
+    /// What could not be started; what had been started is stopped again.
+    pub async fn start(config: ClusterConfig) -> Result<Self, StartError> {
+        let plan = drivers::plan(config.csi_drivers.iter().map(String::as_str), &config.endpoints);
+        for driver in &plan {
+            check_driver(driver).await?;
+        }
+        let root = match &config.root_dir {
+            Some(path) => RootDirectory::given(path)?,
+            None => RootDirectory::temporary()?,
+        };
+        let (gates, clock) = (config.control_plane.gates.clone(), config.control_plane.clock.clone());
+        let control_plane = ControlPlane::start(config.control_plane).await?;
+        let (sender, observations) = mpsc::unbounded_channel();
+        let mut cluster = Self {
+            control_plane,
+            root,
+            observations,
+            stop_nodes: CancellationToken::new(),
+            nodes: JoinSet::new(),
+            stop_drivers: CancellationToken::new(),
+            drivers: JoinSet::new(),
+        };
+        for number in 1..=config.nodes {
+            let started = cluster.start_node(number, &plan, &gates, &clock, sender.clone()).await;
+            if let Err(error) = started {
+                // The first failure is the one to tell; what cannot be cleaned up now, the next run cleans up.
+                let _ = cluster.stop(&CancellationToken::new()).await;
+                return Err(error);
+            }
+        }
+        Ok(cluster)
+    }
+
+    async fn start_node(
+        &mut self,
+        number: usize,
+        plan: &[PlannedDriver],
+        gates: &tokenward_kube_rules::FeatureGates,
+        clock: &Clock,
+        observer: mpsc::UnboundedSender<Observation>,
+    ) -> Result<(), StartError> {
+        let name = format!("node-{number}");
+        let directory = self.root.node(number)?;
+        let identity = self.control_plane.node_identity(&name)?;
+        let user = format!("system:node:{name}");
+        let kubeconfig =
+            Kubeconfig::new(&self.control_plane.url(), self.control_plane.authority(), &user, &identity);
+        let cluster = KubeCluster::new(client(&kubeconfig).await.map_err(StartError::Client)?);
+        for driver in plan {
+            self.start_driver(driver, &name, &directory, clock)?;
+        }
+        let mut config = tokenward_node::Config::new(name, directory);
+        config.gates = gates.clone();
+        config.clock = clock.clone();
+        config.pods = PodReporting::MountedIsRunning;
+        config.unpublish_on_shutdown = true;
+        config.observer = Some(observer);
+        // Sockets appear while the node is already looking: a registration must not wait for the kubelet's second.
+        config.intervals.registry = Duration::from_millis(20);
+        self.nodes.spawn(Node::run(config, Arc::new(cluster), self.stop_nodes.clone()));
+        Ok(())
+    }
+
+    fn start_driver(
+        &mut self,
+        driver: &PlannedDriver,
+        node: &str,
+        directory: &Path,
+        clock: &Clock,
+    ) -> Result<(), StartError> {
+        let name = driver_name(&driver.name)?;
+        let registry = directory.join("plugins_registry");
+        let stop = self.stop_drivers.clone();
+        match &driver.server {
+            DriverServer::TokenFiles => {
+                let socket = directory.join("plugins").join(&driver.name).join("csi.sock");
+                let endpoint = SocketPath::new(socket).map_err(|source| StartError::SocketPath {
+                    name: driver.name.clone(),
+                    directory: directory.to_owned(),
+                    source,
+                })?;
+                let mut config = token_files::Config::new(name, endpoint, node).register_in(registry);
+                config.clock = clock.clone();
+                self.drivers.spawn(token_files::serve(config, stop));
+            }
+            DriverServer::Endpoint(endpoint) => {
+                let endpoint = endpoint.clone();
+                self.drivers.spawn(async move {
+                    tokenward_driver::register(&name, &endpoint, &registry, &stop).await
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The control plane.
+    #[must_use]
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// The nodes' directory.
+    #[must_use]
+    pub fn root_dir(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// When its certificate cannot be made.
+    pub fn kubeconfig(&self) -> Result<Kubeconfig, PkiError> {
+        let identity = self.control_plane.admin_identity()?;
+        let (url, authority) = (self.control_plane.url(), self.control_plane.authority());
+        Ok(Kubeconfig::new(&url, authority, "kubernetes-admin", &identity))
+    }
+
+    /// Waits for the next thing that happens.
+    pub async fn next(&mut self) -> Happening {
+        loop {
+            let ended = tokio::select! {
+                Some(observation) = self.observations.recv() => return Happening::Observed(observation),
+                Some(ended) = self.nodes.join_next() => ended.map(|ended| ended.map_err(StopError::from)),
+                Some(ended) = self.drivers.join_next() => ended.map(|ended| ended.map_err(StopError::from)),
+                else => std::future::pending().await,
+            };
+            match ended {
+                Ok(Err(error)) => return Happening::Failed(error),
+                Ok(Ok(())) => {}
+                Err(error) => tracing::error!(%error, "a part of the cluster panicked"),
+            }
+        }
+    }
+
+    /// The objects that explain which volumes are missing.
+    pub async fn objects(&self) -> Objects {
+        let admin = self.control_plane.admin();
+        let items = |path: &'static str| {
+            let admin = admin.clone();
+            async move {
+                let list = admin.get(path).await.unwrap_or_default();
+                list.get("items").and_then(|items| items.as_array()).cloned().unwrap_or_default()
+            }
+        };
+        Objects {
+            pods: items("/api/v1/pods").await,
+            claims: items("/api/v1/persistentvolumeclaims").await,
+            volumes: items("/api/v1/persistentvolumes").await,
+            csi_nodes: items("/apis/storage.k8s.io/v1/csinodes").await,
+            events: items("/api/v1/events").await,
+        }
+    }
+
+    /// Unpublishes every volume, stops everything and removes what the run made. Once `immediate` is cancelled, nobody is
+    /// waited for any more: mounts and directories are removed all the same.
+    ///
+    /// # Errors
+    /// The first thing that could not be cleaned up; the rest is cleaned up all the same.
+    pub async fn stop(mut self, immediate: &CancellationToken) -> Result<(), StopError> {
+        let mut first = Ok(());
+        let mut note = |result: Result<(), StopError>| {
+            if let Err(error) = result {
+                if first.is_ok() {
+                    first = Err(error);
+                } else {
+                    tracing::warn!(%error, "not cleaned up");
+                }
+            }
+        };
+        // Nodes before drivers: unpublishing needs both. The API server last, since nodes report to it.
+        self.stop_nodes.cancel();
+        finish(&mut self.nodes, immediate, &mut note).await;
+        self.stop_drivers.cancel();
+        finish(&mut self.drivers, immediate, &mut note).await;
+        note(self.control_plane.stop().await.map_err(StopError::from));
+        note(self.root.close().map_err(StopError::from));
+        first
+    }
+}
+
+/// Waits for tasks, or drops them.
+async fn finish<E: 'static>(
+    tasks: &mut JoinSet<Result<(), E>>,
+    immediate: &CancellationToken,
+    note: &mut impl FnMut(Result<(), StopError>),
+) where
+    StopError: From<E>,
+{
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                // A panic has been told where it happened.
+                Some(ended) => note(ended.unwrap_or(Ok(())).map_err(StopError::from)),
+                None => return,
+            },
+            () = immediate.cancelled() => return tasks.shutdown().await,
+        }
+    }
+}
+
+async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, Box<dyn std::error::Error + Send + Sync>> {
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig.expose_yaml())?;
+    let options = kube::config::KubeConfigOptions::default();
+    Ok(kube::Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)?)
+}
+
+fn driver_name(name: &str) -> Result<DriverName, StartError> {
+    DriverName::parse(name).map_err(|source| StartError::DriverName { name: name.to_owned(), source })
+}
+
+/// A driver that cannot work is said at once, and not by a pod that waits.
+async fn check_driver(driver: &PlannedDriver) -> Result<(), StartError> {
+    driver_name(&driver.name)?;
+    if let DriverServer::Endpoint(endpoint) = &driver.server {
+        connect(endpoint)
+            .await
+            .map_err(|source| StartError::Endpoint { name: driver.name.clone(), source })?;
+    }
+    Ok(())
+}
+
+impl From<tokenward_node::Delivery> for Delivery {
+    fn from(delivery: tokenward_node::Delivery) -> Self {
+        Self {
+            node: delivery.node,
+            namespace: delivery.namespace,
+            pod: delivery.pod,
+            volume: delivery.volume,
+            driver: delivery.driver,
+            placement: delivery.placement,
+            audiences: delivery.audiences,
+            expires: delivery.expires,
+            latency: delivery.latency,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The registered drivers, each with one open connection and what it said it can do: unchanged, a republish costs one
+//! call on an open socket (upstream makes a connection for each of its three or four calls).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokenward_csi::v1::node_client::NodeClient;
+use tokenward_csi::v1::{
+    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest,
+    NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
+};
+use tokenward_transport::{SocketPath, connect};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+
+use crate::failure::came_from_transport;
+use crate::registry::rules::Version;
+use crate::request::Capabilities;
+
+/// The drivers that are registered now, by name.
+#[derive(Default)]
+pub struct Drivers(RwLock<BTreeMap<String, Arc<Driver>>>);
+
+impl Drivers {
+    /// The driver of this name, if it is registered.
+    pub fn get(&self, name: &str) -> Option<Arc<Driver>> {
+        self.0.read().get(name).cloned()
+    }
+
+    /// Names and versions of all drivers.
+    pub fn list(&self) -> Vec<Arc<Driver>> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// Adds or replaces a driver.
+    pub fn insert(&self, driver: Arc<Driver>) {
+        self.0.write().insert(driver.name.clone(), driver);
+    }
+
+    /// Removes a driver, if it is still this very one.
+    pub fn remove(&self, driver: &Arc<Driver>) -> bool {
+        let mut drivers = self.0.write();
+        let found = drivers.get(&driver.name).is_some_and(|found| Arc::ptr_eq(found, driver));
+        if found {
+            drivers.remove(&driver.name);
+        }
+        found
+    }
+}
+
+/// A registered driver.
+pub struct Driver {
+    /// Name, as in CSIDriver objects and volumes.
+    pub name: String,
+    /// Where it serves the CSI services.
+    pub endpoint: SocketPath,
+    /// The highest version it registered with.
+    pub version: Version,
+    connection: Mutex<Option<Connection>>,
+    next_connection: AtomicU64,
+}
+
+/// An open connection. What the driver can do is asked once on each.
+#[derive(Clone)]
+pub struct Connection {
+    number: u64,
+    client: NodeClient<Channel>,
+    capabilities: Arc<OnceCell<Capabilities>>,
+}
+
+impl Driver {
+    /// A driver that has not been called yet.
+    pub fn new(name: String, endpoint: SocketPath, version: Version) -> Self {
+        Self { name, endpoint, version, connection: Mutex::new(None), next_connection: AtomicU64::new(0) }
+    }
+
+    /// The open connection, or a new one.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when nobody serves the socket.
+    pub async fn connection(&self) -> Result<Connection, Status> {
+        let mut open = self.connection.lock().await;
+        if let Some(connection) = &*open {
+            return Ok(connection.clone());
+        }
+        let channel =
+            connect(&self.endpoint).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let connection = Connection {
+            number: self.next_connection.fetch_add(1, Ordering::Relaxed),
+            client: NodeClient::new(channel),
+            capabilities: Arc::new(OnceCell::new()),
+        };
+        *open = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// After a call on it failed without an answer of the driver: the next caller connects, and asks for capabilities,
+    /// anew.
+    async fn discard(&self, broken: &Connection) {
+        let mut open = self.connection.lock().await;
+        if open.as_ref().is_some_and(|connection| connection.number == broken.number) {
+            *open = None;
+        }
+    }
+
+    /// What the driver can do.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn capabilities(
+        &self,
+        connection: &Connection,
+        deadline: Instant,
+    ) -> Result<Capabilities, Status> {
+        let ask = connection.capabilities.get_or_try_init(|| async {
+            let mut client = connection.client.clone();
+            let request = with_timeout(NodeGetCapabilitiesRequest {}, deadline);
+            let response = limited(deadline, client.node_get_capabilities(request)).await?;
+            Ok(Capabilities::from(&response))
+        });
+        self.checked(connection, ask.await.copied()).await
+    }
+
+    /// NodeGetInfo.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn info(
+        &self,
+        connection: &Connection,
+        deadline: Instant,
+    ) -> Result<NodeGetInfoResponse, Status> {
+        let mut client = connection.client.clone();
+        let call = client.node_get_info(with_timeout(NodeGetInfoRequest {}, deadline));
+        self.checked(connection, limited(deadline, call).await).await
+    }
+
+    /// NodeStageVolume.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn stage(
+        &self,
+        connection: &Connection,
+        request: NodeStageVolumeRequest,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let mut client = connection.client.clone();
+        let call = client.node_stage_volume(with_timeout(request, deadline));
+        self.checked(connection, limited(deadline, call).await.map(drop)).await
+    }
+
+    /// NodePublishVolume.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn publish(
+        &self,
+        connection: &Connection,
+        request: NodePublishVolumeRequest,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let mut client = connection.client.clone();
+        let call = client.node_publish_volume(with_timeout(request, deadline));
+        self.checked(connection, limited(deadline, call).await.map(drop)).await
+    }
+
+    /// NodeUnpublishVolume.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn unpublish(
+        &self,
+        connection: &Connection,
+        request: NodeUnpublishVolumeRequest,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let mut client = connection.client.clone();
+        let call = client.node_unpublish_volume(with_timeout(request, deadline));
+        self.checked(connection, limited(deadline, call).await.map(drop)).await
+    }
+
+    /// NodeUnstageVolume.
+    ///
+    /// # Errors
+    /// The driver's status, or that of the broken connection.
+    pub async fn unstage(
+        &self,
+        connection: &Connection,
+        request: NodeUnstageVolumeRequest,
+        deadline: Instant,
+    ) -> Result<(), Status> {
+        let mut client = connection.client.clone();
+        let call = client.node_unstage_volume(with_timeout(request, deadline));
+        self.checked(connection, limited(deadline, call).await.map(drop)).await
+    }
+
+    async fn checked<T>(&self, connection: &Connection, result: Result<T, Status>) -> Result<T, Status> {
+        if let Err(status) = &result
+            && came_from_transport(status)
+        {
+            self.discard(connection).await;
+        }
+        result
+    }
+}
+
+/// The remaining time goes on the wire too, so that the driver can give up with us.
+fn with_timeout<T>(message: T, deadline: Instant) -> Request<T> {
+    let mut request = Request::new(message);
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    request.set_timeout(remaining.max(Duration::from_millis(1)));
+    request
+}
+
+async fn limited<T>(
+    deadline: Instant,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout_at(deadline, call).await {
+        Ok(result) => result.map(Response::into_inner),
+        Err(_) => Err(Status::new(Code::DeadlineExceeded, "context deadline exceeded")),
+    }
+}

@@ -1,0 +1,388 @@
+//! Carries out what the planner decides: paths, files, cluster look-ups and calls to drivers, in the kubelet's order and
+//! with its error texts and classes.
+//!
+//! Where upstream differs on purpose: a failure before the driver was asked (its socket is dead, a directory cannot be
+//! made) is transient here, final there, because a volume whose state is uncertain must not count as unmounted for it.
+
+mod teardown;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokenward_kube_rules::{FeatureGates, placement};
+use tokenward_tokens::{Audience, Placement, TokenEntry, TokenMap};
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::cluster::{Cluster, TokenRequest};
+use crate::csi_drivers::CsiDrivers;
+use crate::drivers::{Connection, Driver, Drivers};
+use crate::failure::{Failure, came_from_transport, class_of, grpc_text};
+use crate::mount_dir::{make_directories, remove_mount_directory};
+use crate::objects::{Secret, SecretReference};
+use crate::paths::{Layout, attachment_name};
+use crate::planner::{ClaimLookup, Done};
+use crate::request::{
+    Capabilities, PublishParts, attach_required, check_fs_group_policy, check_lifecycle_mode,
+    publish_request, stage_request,
+};
+use crate::scrub::Scrubber;
+use crate::token_source::TokenSource;
+use crate::vol_data::VolumeData;
+use crate::volume::{VolumeSource, VolumeSpec};
+
+type StringMap = BTreeMap<String, String>;
+
+/// The executor of actions on volumes.
+pub struct Mounter<C> {
+    /// The cluster.
+    pub cluster: Arc<C>,
+    /// The directory tree.
+    pub layout: Layout,
+    /// Name of the Node object.
+    pub node_name: String,
+    /// The node's release and gates.
+    pub gates: FeatureGates,
+    /// See [`crate::Config::drop_forged_keys`].
+    pub drop_forged_keys: bool,
+    /// Time for one operation, all its calls together.
+    pub operation_limit: Duration,
+    /// The registered drivers.
+    pub drivers: Arc<Drivers>,
+    /// The CSIDrivers.
+    pub csi_drivers: CsiDrivers,
+    /// The tokens.
+    pub tokens: TokenSource,
+}
+
+/// What a publish delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Where the tokens were.
+    pub placement: Option<Placement>,
+    /// For whom.
+    pub audiences: Vec<Audience>,
+    /// When the first of them expires.
+    pub expires: Option<Timestamp>,
+}
+
+impl<C: Cluster> Mounter<C> {
+    /// Follows a claim to its volume.
+    ///
+    /// # Errors
+    /// Transient: the claim or volume cannot be read, or they are not bound to each other.
+    pub async fn resolve(&self, lookup: &ClaimLookup) -> Result<Done, Failure> {
+        let (namespace, name) = (&lookup.pod.namespace, &lookup.claim_name);
+        let failed =
+            |text: String| Failure::transient(format!("error processing PVC {namespace}/{name}: {text}"));
+        let claim = self
+            .cluster
+            .persistent_volume_claim(namespace, name)
+            .await
+            .map_err(|error| failed(format!("failed to fetch PVC from API server: {error}")))?;
+        if lookup.owned_by_pod
+            && !claim.metadata.owner_references.iter().any(|owner| owner.uid == lookup.pod.uid)
+        {
+            let pod = &lookup.pod;
+            return Err(failed(format!(
+                "PVC {namespace}/{name} was not created for pod {pod} (pod is not owner)"
+            )));
+        }
+        if claim.metadata.deletion_timestamp.is_some() {
+            return Err(failed("can't start pod because PVC is being deleted".to_owned()));
+        }
+        if claim.status.phase != "Bound" || claim.spec.volume_name.is_empty() {
+            return Err(failed("PVC is not bound".to_owned()));
+        }
+        let volume_name = &claim.spec.volume_name;
+        let volume =
+            self.cluster.persistent_volume(volume_name).await.map_err(|error| {
+                failed(format!("failed to fetch PV {volume_name} from API server: {error}"))
+            })?;
+        if volume.spec.claim_ref.as_ref().map(|claim| claim.uid.as_str()) != Some(claim.metadata.uid.as_str())
+        {
+            return Err(failed(format!("PV {volume_name} is bound to another claim (or to none)")));
+        }
+        let Some(source) = volume.spec.csi else { return Ok(Done::NotCsi) };
+        if volume.spec.volume_mode.as_deref() == Some("Block") {
+            return Err(failed(format!(
+                "PV {volume_name} has volumeMode Block, which this node does not mount: use Filesystem"
+            )));
+        }
+        Ok(Done::Resolved(Arc::new(VolumeSpec {
+            pod: lookup.pod.clone(),
+            service_account: lookup.service_account.clone(),
+            fs_group: lookup.fs_group,
+            volume: lookup.volume.clone(),
+            spec_name: volume_name.clone(),
+            volume_handle: source.volume_handle.clone(),
+            read_only: lookup.read_only,
+            source: VolumeSource::Persistent {
+                source,
+                access_mode: volume.spec.access_modes.into_iter().next(),
+                mount_options: volume.spec.mount_options,
+            },
+        })))
+    }
+
+    /// MountDevice: records the device and, where the driver has STAGE_UNSTAGE_VOLUME, stages it.
+    ///
+    /// # Errors
+    /// Upstream's texts and classes.
+    pub async fn stage(&self, spec: &VolumeSpec) -> Result<(), Failure> {
+        let (Some(device), VolumeSource::Persistent { source, .. }) = (spec.device(), &spec.source) else {
+            return Ok(());
+        };
+        let driver =
+            self.driver(spec.driver(), "attacher.MountDevice failed to create newCsiDriverClient")?;
+        let deadline = Instant::now() + self.operation_limit;
+        let (connection, capabilities) = self
+            .probe(&driver, deadline)
+            .await
+            .map_err(|status| Failure::transient(self.status_text(&status)))?;
+        let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| {
+            Failure::transient(format!("kubernetes.io/csi: attacher.MountDevice failed: {error}"))
+        })?;
+        let publish_context =
+            self.publish_context(spec, attach_required(csi_driver.as_deref())).await.map_err(|error| {
+                Failure::transient(format!(
+                    "kubernetes.io/csi: attacher.MountDevice failed to get publishContext: {error}"
+                ))
+            })?;
+        let secret = match &source.node_stage_secret_ref {
+            Some(reference) if capabilities.stage_unstage => Some(self.secret("NodeStage", reference).await?),
+            _ => None,
+        };
+        let staging = self.layout.staging(&device.driver, &device.volume_handle);
+        let prepare = {
+            let staging = staging.clone();
+            move || {
+                make_directories(&staging)?;
+                VolumeData::staged(&device).write_beside(&staging)
+            }
+        };
+        blocking(prepare).await.map_err(|error| {
+            let place = staging.display();
+            Failure::transient(format!(
+                "kubernetes.io/csi: attacher.MountDevice failed to create dir {place:?}: {error}"
+            ))
+        })?;
+        if !capabilities.stage_unstage {
+            return Ok(());
+        }
+        let request = stage_request(spec, capabilities, &staging, &publish_context, secret.as_ref())?;
+        let scrubber = Scrubber::new(None, &request.secrets);
+        let answer = driver.stage(&connection, request, deadline).await;
+        self.concluded(answer, &scrubber, &staging, true).await
+    }
+
+    /// SetUpAt: looks everything up afresh, fetches tokens, and calls NodePublishVolume.
+    ///
+    /// After a failed remount nothing is cleaned up: the target is in use by a running pod (fixed upstream in 1.35.6).
+    ///
+    /// # Errors
+    /// Upstream's texts and classes.
+    pub async fn publish(&self, spec: &VolumeSpec, remount: bool) -> Result<Published, Failure> {
+        let failed = |text: String| Failure::transient(format!("kubernetes.io/csi: mounter.{text}"));
+        let driver = self.driver(spec.driver(), "mounter.SetUpAt failed to get CSI client")?;
+        let deadline = Instant::now() + self.operation_limit;
+        let csi_driver = self
+            .csi_drivers
+            .get(spec.driver())
+            .map_err(|error| failed(format!("SetupAt failed to check volume lifecycle mode: {error}")))?;
+        let csi_driver = csi_driver.as_deref();
+        check_lifecycle_mode(spec, csi_driver)
+            .map_err(|error| failed(format!("SetupAt failed to check volume lifecycle mode: {error}")))?;
+        check_fs_group_policy(csi_driver)
+            .map_err(|error| failed(format!("SetupAt failed to check fsGroup policy: {error}")))?;
+        let mut probed = None;
+        let mut publish_context = StringMap::new();
+        let mut staging = None;
+        if let Some(device) = spec.device() {
+            let (connection, capabilities) = self.probe(&driver, deadline).await.map_err(|status| {
+                let status = self.status_text(&status);
+                failed(format!("SetUpAt failed to check for STAGE_UNSTAGE_VOLUME capability: {status}"))
+            })?;
+            staging = capabilities
+                .stage_unstage
+                .then(|| self.layout.staging(&device.driver, &device.volume_handle));
+            publish_context = self
+                .publish_context(spec, attach_required(csi_driver))
+                .await
+                .map_err(|error| failed(format!("SetUpAt failed to fetch publishContext: {error}")))?;
+            probed = Some((connection, capabilities));
+        }
+        let target = self.layout.target(&spec.pod.uid, &spec.spec_name);
+        let parent = target.parent().expect("a target is below its volume's directory").to_owned();
+        make_directories(&parent).map_err(|error| {
+            failed(format!("SetUpAt failed to create dir {:?}: {error}", parent.display()))
+        })?;
+        let secret = match publish_secret_reference(spec) {
+            Some(reference) => Some(self.secret("NodePublish", &reference).await?),
+            None => None,
+        };
+        let (tokens, published) = match csi_driver {
+            Some(csi_driver) if !csi_driver.token_requests.is_empty() => {
+                self.fetch_tokens(spec, csi_driver).await.map_err(|error| {
+                    failed(format!("SetUpAt failed to get service accoount token attributes: {error}"))
+                })?
+            }
+            _ => (None, Published::default()),
+        };
+        let (connection, capabilities) = match probed {
+            Some(probed) => probed,
+            None => self.probe(&driver, deadline).await.map_err(|status| {
+                let status = self.status_text(&status);
+                failed(format!(
+                    "SetUpAt failed to determine if the node service has VOLUME_MOUNT_GROUP capability: {status}"
+                ))
+            })?,
+        };
+        let value = tokens.as_ref().map(TokenMap::to_value);
+        let request = publish_request(&PublishParts {
+            spec,
+            csi_driver,
+            capabilities,
+            target: &target,
+            staging: staging.as_deref(),
+            publish_context: &publish_context,
+            secret: secret.as_ref(),
+            tokens: value.as_ref().zip(published.placement),
+            drop_forged_keys: self.drop_forged_keys,
+        })?;
+        if !remount || !VolumeData::path_beside(&target).exists() {
+            self.record(spec, &target, remount).await?;
+        }
+        let scrubber = Scrubber::new(tokens.as_ref(), &request.secrets);
+        let answer = driver.publish(&connection, request, deadline).await;
+        self.concluded(answer, &scrubber, &target, !remount).await?;
+        Ok(published)
+    }
+
+    /// The kubelet's decision: one fetch per audience, in order; the first that fails ends it.
+    async fn fetch_tokens(
+        &self,
+        spec: &VolumeSpec,
+        csi_driver: &tokenward_kube_rules::csi_driver::CsiDriverSpec,
+    ) -> Result<(Option<TokenMap>, Published), crate::token_source::TokenError> {
+        let mut tokens = TokenMap::new();
+        let mut published = Published {
+            placement: Some(placement(csi_driver.service_account_token_in_secrets, &self.gates)),
+            ..Published::default()
+        };
+        for wanted in &csi_driver.token_requests {
+            let audience = Audience::new(wanted.audience.clone());
+            let request = TokenRequest {
+                pod: spec.pod.clone(),
+                service_account: spec.service_account.clone(),
+                audience: audience.clone(),
+                expiration_seconds: wanted.expiration_seconds,
+            };
+            let granted = self.tokens.token(&*self.cluster, &request).await?;
+            published.expires = Some(published.expires.map_or(granted.expires, |at| at.min(granted.expires)));
+            published.audiences.push(audience.clone());
+            tokens.insert(audience, TokenEntry { token: granted.token, expires: Some(granted.expires) });
+        }
+        Ok((Some(tokens), published))
+    }
+
+    async fn record(&self, spec: &VolumeSpec, target: &Path, remount: bool) -> Result<(), Failure> {
+        let data = VolumeData::published(spec, &self.node_name);
+        let at = target.to_owned();
+        blocking(move || {
+            let written = data.write_beside(&at);
+            if written.is_err() && !remount {
+                // What was there before stays if it is not empty; the error to report is the first one.
+                let _ = remove_mount_directory(&at);
+            }
+            written
+        })
+        .await
+        .map_err(|error| {
+            Failure::transient(format!(
+                "kubernetes.io/csi: mounter.SetUpAt failed to save volume info data: {error}"
+            ))
+        })
+    }
+
+    /// What a driver's answer to a stage or publish means, and the clean-up after a final refusal.
+    async fn concluded(
+        &self,
+        answer: Result<(), Status>,
+        scrubber: &Scrubber,
+        mount_path: &Path,
+        clean_up: bool,
+    ) -> Result<(), Failure> {
+        let Err(status) = answer else { return Ok(()) };
+        let failure = Failure {
+            class: class_of(&status),
+            message: scrubber.scrub(&grpc_text(status.code(), status.message())),
+            disconnected: came_from_transport(&status),
+        };
+        if failure.class == crate::failure::Class::Final && clean_up {
+            let path = mount_path.to_owned();
+            if let Err(error) = blocking(move || remove_mount_directory(&path)).await {
+                tracing::warn!(path = %mount_path.display(), %error, "failed to remove dir");
+            }
+        }
+        Err(failure)
+    }
+
+    fn driver(&self, name: &str, wanted_by: &str) -> Result<Arc<Driver>, Failure> {
+        self.drivers.get(name).ok_or_else(|| {
+            Failure::transient(format!(
+                "kubernetes.io/csi: {wanted_by}: driver name {name} not found in the list of registered CSI drivers"
+            ))
+        })
+    }
+
+    async fn probe(&self, driver: &Driver, deadline: Instant) -> Result<(Connection, Capabilities), Status> {
+        let connection = driver.connection().await?;
+        let capabilities = driver.capabilities(&connection, deadline).await?;
+        Ok((connection, capabilities))
+    }
+
+    fn status_text(&self, status: &Status) -> String {
+        Scrubber::new(None, &StringMap::new()).scrub(&grpc_text(status.code(), status.message()))
+    }
+
+    async fn publish_context(&self, spec: &VolumeSpec, wanted: bool) -> Result<StringMap, String> {
+        if !wanted || spec.device().is_none() {
+            return Ok(StringMap::new());
+        }
+        let name = attachment_name(&spec.volume_handle, spec.driver(), &self.node_name);
+        match self.cluster.volume_attachment(&name).await {
+            Ok(attachment) => Ok(attachment.status.attachment_metadata),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn secret(&self, kind: &str, reference: &SecretReference) -> Result<Secret, Failure> {
+        let SecretReference { namespace, name } = reference;
+        self.cluster.secret(namespace, name).await.map_err(|error| {
+            Failure::transient(format!(
+                "fetching {kind}SecretRef {namespace}/{name} failed: kubernetes.io/csi: failed to find the secret {name} in the namespace {namespace} with error: {error}"
+            ))
+        })
+    }
+}
+
+/// An inline volume's secret is in the pod's own namespace, whatever it says.
+fn publish_secret_reference(spec: &VolumeSpec) -> Option<SecretReference> {
+    match &spec.source {
+        VolumeSource::Inline(source) => source.node_publish_secret_ref.as_ref().map(|reference| {
+            SecretReference { namespace: spec.pod.namespace.clone(), name: reference.name.clone() }
+        }),
+        VolumeSource::Persistent { source, .. } => source.node_publish_secret_ref.clone(),
+    }
+}
+
+/// File operations that may touch a mount can hang: they do not hold up the runtime.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}

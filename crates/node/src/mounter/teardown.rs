@@ -1,0 +1,121 @@
+//! The way back: NodeUnpublishVolume, NodeUnstageVolume, and removing what the kubelet made.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use tokenward_csi::v1::{NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Mounter, blocking};
+use crate::cluster::{Cluster, PodReference};
+use crate::failure::{Failure, grpc_text};
+use crate::mount_dir::{remove_empty_up_to, remove_mount_directory};
+use crate::scrub::Scrubber;
+use crate::vol_data::VolumeData;
+use crate::volume::{DeviceKey, PublishedVolume};
+
+impl<C: Cluster> Mounter<C> {
+    /// TearDownAt: NodeUnpublishVolume, then the directories. The driver should have removed the target; it need not.
+    ///
+    /// # Errors
+    /// Upstream's texts; the volume counts as mounted until this succeeds.
+    pub async fn unpublish(&self, published: &PublishedVolume) -> Result<(), Failure> {
+        let driver = self.driver(&published.driver, "Unmounter.TearDownAt failed to get CSI client")?;
+        let deadline = Instant::now() + self.operation_limit;
+        let target = self.layout.target(&published.pod_uid, &published.spec_name);
+        let request = NodeUnpublishVolumeRequest {
+            volume_id: published.volume_handle.clone(),
+            target_path: target.to_string_lossy().into_owned(),
+        };
+        let answer = match driver.connection().await {
+            Ok(connection) => driver.unpublish(&connection, request, deadline).await,
+            Err(status) => Err(status),
+        };
+        let scrubber = Scrubber::new(None, &BTreeMap::new());
+        let failed = |text: &str| {
+            Failure::transient(format!("kubernetes.io/csi: Unmounter.TearDownAt failed: {text}"))
+        };
+        answer.map_err(|status| failed(&scrubber.scrub(&grpc_text(status.code(), status.message()))))?;
+        let (volumes, pods) = (self.layout.pod_volumes(&published.pod_uid), self.layout.pods());
+        blocking(move || {
+            remove_mount_directory(&target)?;
+            remove_empty_up_to(&volumes, &pods);
+            Ok(())
+        })
+        .await
+        .map_err(|error| failed(&format!("failed to clean up mount dir: {error}")))
+    }
+
+    /// UnmountDevice: NodeUnstageVolume where the driver has it, then the directories. Without `vol_data.json` there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// Upstream's texts; the device counts as staged until this succeeds.
+    pub async fn unstage(&self, device: &DeviceKey) -> Result<(), Failure> {
+        let staging = self.layout.staging(&device.driver, &device.volume_handle);
+        let failed = |text: String| {
+            Failure::transient(format!("kubernetes.io/csi: attacher.UnmountDevice failed: {text}"))
+        };
+        let recorded = {
+            let staging = staging.clone();
+            blocking(move || VolumeData::read_beside(&staging)).await
+        };
+        match recorded {
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) => {}
+            // The device is known from memory; an unreadable record must not keep it mounted.
+            Err(error) => warn!(path = %staging.display(), %error, "volume data file is unreadable"),
+        }
+        let driver =
+            self.driver(&device.driver, "attacher.UnmountDevice failed to create newCsiDriverClient")?;
+        let deadline = Instant::now() + self.operation_limit;
+        let (connection, capabilities) =
+            self.probe(&driver, deadline).await.map_err(|status| failed(self.status_text(&status)))?;
+        if capabilities.stage_unstage {
+            let request = NodeUnstageVolumeRequest {
+                volume_id: device.volume_handle.clone(),
+                staging_target_path: staging.to_string_lossy().into_owned(),
+            };
+            driver
+                .unstage(&connection, request, deadline)
+                .await
+                .map_err(|status| failed(self.status_text(&status)))?;
+        }
+        blocking(move || remove_mount_directory(&staging))
+            .await
+            .map_err(|error| failed(format!("failed to clean up global mount: {error}")))
+    }
+
+    /// Forgets an ended pod's tokens, removes what is left of its directories and, where it waits for that, ends its
+    /// deletion. A directory with content, or with a mount that nobody knows of, is left.
+    ///
+    /// # Errors
+    /// The deletion could not be ended.
+    pub async fn close_pod(&self, pod: &PodReference, finish_deletion: bool) -> Result<(), Failure> {
+        self.tokens.forget_pod(&pod.uid);
+        let (volumes, pods) = (self.layout.pod_volumes(&pod.uid), self.layout.pods());
+        let cleaned = blocking(move || {
+            let entries = match std::fs::read_dir(&volumes) {
+                Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                remove_mount_directory(&entry.path().join("mount"))?;
+            }
+            remove_empty_up_to(&volumes, &pods);
+            Ok(())
+        });
+        if let Err(error) = cleaned.await {
+            warn!(%pod, uid = %pod.uid, %error, "directories of a pod that has ended are left");
+        }
+        if finish_deletion {
+            self.cluster
+                .finish_pod_deletion(pod)
+                .await
+                .map_err(|error| Failure::transient(format!("failed to end the pod's deletion: {error}")))?;
+        }
+        Ok(())
+    }
+}
