@@ -41,8 +41,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let Command::Up(arguments) = cli.command;
     let config = arguments.resolve()?;
-    logging::set_up(cli.logging.log_level.unwrap_or(LogLevel::Warn), cli.logging.log_format);
+    // What goes wrong on the way is shown as it happens; the log is for those who ask for it.
+    logging::set_up(cli.logging.log_level.unwrap_or(LogLevel::Error), cli.logging.log_format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::because)?;
-    runtime.block_on(Box::pin(up::run(config)))
+    runtime.block_on(Box::pin(up::run(config, cli.logging.log_level.is_none())))
 }

@@ -16,11 +16,13 @@ use crate::records;
 use crate::signals::Stop;
 use crate::terminal::{self, Region, Style};
 
+/// How long drivers may take to register before pods are applied all the same, to say themselves what they wait for.
+const REGISTRATION_LIMIT: Duration = Duration::from_secs(5);
 /// How often a live table is drawn anew when nothing happens: for what pods wait for.
 const REDRAW: Duration = Duration::from_millis(250);
 
-/// Runs the command.
-pub(crate) async fn run(config: UpConfig) -> Result<(), Failure> {
+/// Runs the command. `is_quiet` says that no log lines will come in between, so that a table may be drawn in place.
+pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure> {
     let stop = Stop::on_signals().map_err(|error| {
         Failure::because(error).hint("Signals cannot be handled here; run tokenward as an ordinary process.")
     })?;
@@ -37,7 +39,7 @@ pub(crate) async fn run(config: UpConfig) -> Result<(), Failure> {
     })
     .await;
     let mut cluster = started.map_err(|error| cannot_start(error, &config))?;
-    let worked = Run::new(&mut cluster, &config, &stop).work(&manifests).await;
+    let worked = Run::new(&mut cluster, &config, &stop, Screen::new(is_quiet)).work(&manifests).await;
     // Whatever became of it, nothing is left behind.
     let cleaned_up = cluster.stop(&stop.immediate).await.map_err(|error| {
         Failure::because(error).hint("Not everything of this run could be removed; see the path above.")
@@ -84,18 +86,21 @@ struct Run<'a> {
     screen: Screen,
     pods: Vec<(String, String)>,
     deliveries: Vec<Delivery>,
+    /// How many drivers have registered, over all nodes.
+    registered: usize,
     is_ready: bool,
 }
 
 impl<'a> Run<'a> {
-    fn new(cluster: &'a mut Cluster, config: &'a UpConfig, stop: &'a Stop) -> Self {
+    fn new(cluster: &'a mut Cluster, config: &'a UpConfig, stop: &'a Stop, screen: Screen) -> Self {
         Self {
             cluster,
             config,
             stop,
-            screen: Screen::new(),
+            screen,
             pods: Vec::new(),
             deliveries: Vec::new(),
+            registered: 0,
             is_ready: false,
         }
     }
@@ -108,10 +113,31 @@ impl<'a> Run<'a> {
             kubeconfig.write(path).map_err(Failure::because)?;
             self.screen.say(&format!("kubeconfig in {}", path.display()));
         }
+        // Pods come last in the order of application.
+        let first_pod = manifests.iter().position(|manifest| manifest.kind.kind == "Pod");
+        let (others, pods) = manifests.split_at(first_pod.unwrap_or(manifests.len()));
+        if !self.apply(others).await? {
+            return self.interrupted();
+        }
+        if !pods.is_empty() {
+            self.wait_for_drivers().await?;
+        }
+        if !self.apply(pods).await? {
+            return self.interrupted();
+        }
+        self.pods = pods
+            .iter()
+            .map(|pod| (pod.namespace.clone().unwrap_or_default(), pod.name.clone()))
+            .collect();
+        self.follow(deadline).await
+    }
+
+    /// Applies manifests in order; false when it was told to stop in between.
+    async fn apply(&mut self, manifests: &[Manifest]) -> Result<bool, Failure> {
         let admin = self.cluster.control_plane().admin();
         for manifest in manifests {
             if self.stop.drain.is_cancelled() {
-                return self.interrupted();
+                return Ok(false);
             }
             let applied = apply(&admin, manifest).await.map_err(Failure::because)?;
             for warning in &applied.warnings {
@@ -123,11 +149,20 @@ impl<'a> Run<'a> {
             };
             self.screen.say(&format!("{} {outcome}", manifest.label()));
         }
-        let pods = manifests.iter().filter(|manifest| manifest.kind.kind == "Pod");
-        self.pods = pods
-            .map(|pod| (pod.namespace.clone().unwrap_or_default(), pod.name.clone()))
-            .collect();
-        self.follow(deadline).await
+        Ok(true)
+    }
+
+    /// A pod that comes before its driver fails once and is tried again; that is right, and needless noise here.
+    async fn wait_for_drivers(&mut self) -> Result<(), Failure> {
+        let limit = Instant::now() + REGISTRATION_LIMIT;
+        while self.registered < self.cluster.expected_registrations() {
+            tokio::select! {
+                happening = self.cluster.next() => self.happened(happening)?,
+                () = self.stop.drain.cancelled() => return Ok(()),
+                () = sleep_until(limit) => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
     fn timeout(&self) -> Duration {
@@ -194,7 +229,7 @@ impl<'a> Run<'a> {
                     failure.namespace, failure.pod, failure.volume, failure.message
                 ));
             }
-            Happening::Observed(Observation::Unpublished { .. }) => {}
+            Happening::Observed(Observation::DriverRegistered { .. }) => self.registered += 1,
             Happening::Observed(_) => {}
             Happening::Failed(error) => {
                 self.screen.clear();
@@ -250,8 +285,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new() -> Self {
-        let live = terminal::size().map(|_| Region::new(io::stderr()));
+    fn new(is_quiet: bool) -> Self {
+        let live = terminal::size().filter(|_| is_quiet).map(|_| Region::new(io::stderr()));
         Self { style: Style::of_standard_error(), live, last_failure: String::new() }
     }
 

@@ -48,6 +48,7 @@ pub struct Cluster {
     nodes: JoinSet<Result<(), NodeError>>,
     stop_drivers: CancellationToken,
     drivers: JoinSet<Result<(), ServeError>>,
+    expected_registrations: usize,
 }
 
 /// Why a cluster does not start.
@@ -147,6 +148,7 @@ impl Cluster {
             nodes: JoinSet::new(),
             stop_drivers: CancellationToken::new(),
             drivers: JoinSet::new(),
+            expected_registrations: plan.len() * config.nodes,
         };
         for number in 1..=config.nodes {
             let started = cluster.start_node(number, &plan, &gates, &clock, sender.clone()).await;
@@ -225,6 +227,12 @@ impl Cluster {
     #[must_use]
     pub fn control_plane(&self) -> &ControlPlane {
         &self.control_plane
+    }
+
+    /// How many times a driver will register when all goes well: each on each node.
+    #[must_use]
+    pub fn expected_registrations(&self) -> usize {
+        self.expected_registrations
     }
 
     /// The nodes' directory.
