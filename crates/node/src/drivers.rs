@@ -22,6 +22,9 @@ use crate::failure::came_from_transport;
 use crate::registry::rules::Version;
 use crate::request::Capabilities;
 
+/// How long making a connection may take; whoever needs the same driver waits for it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
 /// The drivers that are registered now, by name.
 #[derive(Default)]
 pub struct Drivers(RwLock<BTreeMap<String, Arc<Driver>>>);
@@ -88,8 +91,12 @@ impl Driver {
         if let Some(connection) = &*open {
             return Ok(connection.clone());
         }
-        let channel =
-            connect(&self.endpoint).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let channel = match tokio::time::timeout(CONNECT_LIMIT, connect(&self.endpoint)).await {
+            Ok(connected) => connected.map_err(|error| Status::unavailable(error.to_string()))?,
+            Err(_) => {
+                return Err(Status::unavailable(format!("no connection to `{}` in time", self.endpoint)));
+            }
+        };
         let connection = Connection {
             number: self.next_connection.fetch_add(1, Ordering::Relaxed),
             client: NodeClient::new(channel),

@@ -21,6 +21,10 @@
 //! }
 //! ```
 //!
+//! What a kubelet does for CSI volumes and this does not do yet: changing ownership to the pod's `fsGroup` for drivers
+//! without VOLUME_MOUNT_GROUP, the SELinux mount option, block volumes (refused with a message), finding its mounts
+//! again after it was killed, and metrics.
+//!
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.
 

@@ -101,6 +101,8 @@ struct Volume {
     backoff: Backoff,
     /// When to publish again, for drivers that want it.
     republish: Option<Due>,
+    /// The CSIDriver has changed since the publish that runs has begun, which may not have seen it.
+    outdated: bool,
     problem: Option<String>,
 }
 
@@ -190,6 +192,7 @@ impl Planner {
                 running: None,
                 backoff: Backoff::default(),
                 republish: None,
+                outdated: false,
                 problem: None,
             });
         }
@@ -233,12 +236,12 @@ impl Planner {
         }
         self.republishing.insert(driver.to_owned());
         for volume in self.volumes.values_mut() {
-            if volume.state == State::Present
-                && let Source::Known(spec) = &volume.source
+            if let Source::Known(spec) = &volume.source
                 && spec.driver() == driver
             {
                 let wait = self.pace.change_spread.mul_f64(self.dice.fraction());
                 let soon = Due::after(now, wait);
+                volume.outdated = volume.running == Some(Step::Publish);
                 volume.republish = Some(match volume.republish {
                     Some(due) if due.is_before(&soon) => due,
                     _ => soon,
@@ -389,8 +392,13 @@ impl Planner {
                 volume.state = State::Present;
                 volume.backoff = Backoff::default();
                 volume.problem = None;
-                let stretch = 1.0 + self.pace.republish_jitter * self.dice.fraction();
-                volume.republish = Some(Due::after(now, self.pace.republish_period.mul_f64(stretch)));
+                let wait = if std::mem::take(&mut volume.outdated) {
+                    self.pace.change_spread.mul_f64(self.dice.fraction())
+                } else {
+                    let stretch = 1.0 + self.pace.republish_jitter * self.dice.fraction();
+                    self.pace.republish_period.mul_f64(stretch)
+                };
+                volume.republish = Some(Due::after(now, wait));
             }
             (Step::Unpublish, Ok(_)) => {
                 volume.state = State::Absent;

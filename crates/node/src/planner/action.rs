@@ -48,7 +48,7 @@ pub struct ClaimLookup {
     pub owned_by_pod: bool,
 }
 
-/// Something to do now; its end is reported to [`Planner::finished`].
+/// Something to do now; its end is reported to [`super::Planner::finished`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Follow a claim to its volume.

@@ -70,6 +70,7 @@ impl Planner {
                         continue;
                     }
                     if let Some(volume) = self.volumes.get_mut(&key) {
+                        volume.outdated = false;
                         volume.running = Some(match &action {
                             Action::Resolve(_) => Step::Resolve,
                             Action::Unpublish { .. } => Step::Unpublish,

@@ -207,6 +207,28 @@ fn only_drivers_that_want_it_are_republished_each_within_its_time() {
 }
 
 #[test]
+fn a_change_during_a_publish_is_not_lost() {
+    let mut planner = planner();
+    planner.driver_changed("d", true, at(0));
+    planner.pod_seen(pod("u", vec![VolumeIntent::Known(inline("u", "v", "d"))]), at(0));
+    let mut now = at(0);
+    for remounted in [false, true] {
+        let action = only(&mut planner, now);
+        assert!(matches!(&action, Action::Publish { remount, .. } if *remount == remounted));
+        // The publish may have read the CSIDriver before this.
+        planner.driver_changed("d", true, now);
+        finish(&mut planner, &action, Ok(Done::Ok), now);
+        now += SignedDuration::from_secs(5);
+    }
+    let action = only(&mut planner, now);
+    finish(&mut planner, &action, Ok(Done::Ok), now);
+    assert!(
+        planner.plan(now + SignedDuration::from_secs(59)).actions.is_empty(),
+        "and not repeated for ever"
+    );
+}
+
+#[test]
 fn one_broken_volume_never_holds_up_another() {
     let mut planner = planner();
     planner.driver_changed("d", true, at(0));

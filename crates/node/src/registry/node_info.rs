@@ -120,9 +120,16 @@ pub fn csi_node_patch(csi_node: &CsiNode, driver: &str, entry: Option<Value>) ->
     drivers.retain(|found| found.get("name").and_then(Value::as_str) != Some(driver));
     drivers.extend(entry);
     let same = drivers.len() == csi_node.spec.drivers.len()
-        && drivers.iter().all(|driver| csi_node.spec.drivers.contains(driver));
+        && drivers
+            .iter()
+            .all(|driver| csi_node.spec.drivers.iter().any(|found| present(found) == present(driver)));
     let version = &csi_node.metadata.resource_version;
     (!same).then(|| json!({ "metadata": { "resourceVersion": version }, "spec": { "drivers": drivers } }))
+}
+
+/// The fields that are there: a server shows absent ones of some as null.
+fn present(entry: &Value) -> Vec<(&String, &Value)> {
+    entry.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// Writes what registrations change, one at a time.
@@ -281,7 +288,9 @@ mod tests {
         let entry = info("d", &[], 0).csi_node_driver();
         let patch = csi_node_patch(&csi_node, "d", Some(entry.clone())).unwrap();
         assert_eq!(patch["spec"]["drivers"], json!([foreign, entry]));
-        csi_node.spec.drivers = vec![entry.clone(), foreign.clone()];
+        let mut shown = entry.clone();
+        shown["topologyKeys"] = Value::Null;
+        csi_node.spec.drivers = vec![shown, foreign.clone()];
         assert_eq!(csi_node_patch(&csi_node, "d", Some(entry)), None);
         let patch = csi_node_patch(&csi_node, "d", None).unwrap();
         assert_eq!(patch["spec"]["drivers"], json!([foreign]));
