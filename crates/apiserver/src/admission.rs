@@ -2,3 +2,4 @@
 
 pub(crate) mod node_restriction;
 pub(crate) mod service_account;
+pub(crate) mod tolerations;

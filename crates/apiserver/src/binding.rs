@@ -58,7 +58,7 @@ pub(crate) async fn create(
         "code": StatusCode::CREATED.as_u16(),
     });
     let json = status.to_string().into();
-    Ok(Written { code: StatusCode::CREATED, json, warnings: Vec::new() })
+    Ok(Written { code: StatusCode::CREATED, json })
 }
 
 fn set_scheduled(pod: &mut Object, now: &str) {

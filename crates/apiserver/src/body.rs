@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio_util::sync::CancellationToken;
 
 use crate::status::ApiError;
 
@@ -40,6 +42,14 @@ impl Body {
     /// A body that comes piece by piece, for as long as the stream lasts.
     pub(crate) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
         Self(Content::Events(Box::pin(stream)))
+    }
+
+    /// The same body, whose events end when `stop` is cancelled.
+    pub(crate) fn until(self, stop: &CancellationToken) -> Self {
+        match self.0 {
+            Content::Events(stream) => Self::events(stream.take_until(stop.clone().cancelled_owned())),
+            whole @ Content::Whole(_) => Self(whole),
+        }
     }
 }
 
@@ -76,13 +86,20 @@ impl http_body::Body for Body {
 /// The most bytes that a request's body may have.
 pub(crate) const REQUEST_LIMIT: usize = 3 * 1024 * 1024;
 
-/// Reads a request's body, up to the limit.
+/// A body that has not come by then is not waited for: it would hold a place among the requests in flight.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Reads a request's body, up to the limits.
 pub(crate) async fn read<B>(body: B) -> Result<Bytes, ApiError>
 where
     B: http_body::Body<Data: Buf>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, REQUEST_LIMIT).collect().await {
+    let whole = Limited::new(body, REQUEST_LIMIT).collect();
+    let Ok(read) = tokio::time::timeout(TIME_LIMIT, whole).await else {
+        return Err(ApiError::timeout("the request's body did not come within the time allotted"));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(REQUEST_LIMIT)),
         Err(_) => Err(ApiError::bad_request("the request's body ended before its time: send it again")),

@@ -1,8 +1,10 @@
 //! The cluster as authorization and token checks see it: facts out of the store's index, never whole objects.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tokenward_store::{Entry, Key, Page, Scope, Store};
+use parking_lot::Mutex;
+use tokenward_store::{Entry, EventKind, Key, Scope, Store, Watch};
 
 use crate::index::{Facts, Index, PodFacts};
 
@@ -10,11 +12,19 @@ use crate::index::{Facts, Index, PodFacts};
 #[derive(Clone)]
 pub(crate) struct ClusterView {
     store: Store<Index>,
+    pods: Arc<Mutex<PodsByNode>>,
+}
+
+/// The scheduled pods of each node. Brought up to date whenever it is asked, so that it never lags behind the store.
+struct PodsByNode {
+    watch: Watch<Index>,
+    nodes: HashMap<String, BTreeMap<Key, Arc<Entry<Index>>>>,
 }
 
 impl ClusterView {
     pub(crate) fn new(store: Store<Index>) -> Self {
-        Self { store }
+        let pods = Arc::new(Mutex::new(PodsByNode::new(&store)));
+        Self { store, pods }
     }
 
     /// One object's entry; none too when the name cannot be a key.
@@ -28,23 +38,23 @@ impl ClusterView {
     }
 
     /// Whether some pod on a node fits. Pods that are not scheduled, or scheduled elsewhere, do not count.
+    ///
+    /// `fits` must not come back here.
     pub(crate) fn any_pod_on(
         &self,
         node: &str,
         namespace: Option<&str>,
         fits: impl Fn(&Key, &PodFacts) -> bool,
     ) -> bool {
-        let scope = match namespace {
-            Some(namespace) => Scope::namespace("pods", namespace),
-            None => Scope::collection("pods"),
-        };
-        // The newest state is always there to be read.
-        let Ok(listing) = self.store.list(&scope, &Page::default()) else { return false };
-        let on_node = |pod: &PodFacts| pod.node == node;
-        listing
-            .entries
-            .iter()
-            .any(|entry| entry.index.pod().is_some_and(|pod| on_node(pod) && fits(&entry.key, pod)))
+        let mut pods = self.pods.lock();
+        pods.catch_up(&self.store);
+        let here = |key: &Key| namespace.is_none_or(|namespace| key.namespace() == Some(namespace));
+        pods.nodes
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| here(key))
+            .any(|(key, entry)| entry.index.pod().is_some_and(|pod| fits(key, pod)))
     }
 
     /// The volume that a claim is bound to: none when there is no such claim, empty when it is not bound.
@@ -65,12 +75,102 @@ impl ClusterView {
         }
     }
 
-    /// The audiences that a CSI driver asks tokens for.
-    pub(crate) fn driver_audiences(&self, driver: &str) -> Option<Vec<String>> {
+    /// Whether a CSI driver asks tokens for an audience: none when there is no such driver.
+    pub(crate) fn driver_asks_for(&self, driver: &str, audience: &str) -> Option<bool> {
         let entry = self.entry("storage.k8s.io/csidrivers", None, driver)?;
         match &entry.index.facts {
-            Facts::CsiDriver { audiences } => Some(audiences.clone()),
+            Facts::CsiDriver { audiences } => Some(audiences.iter().any(|wanted| wanted == audience)),
             _ => None,
         }
+    }
+}
+
+impl PodsByNode {
+    fn new(store: &Store<Index>) -> Self {
+        let (listing, watch) = store.list_and_watch(&Scope::collection("pods"));
+        let mut pods = Self { watch, nodes: HashMap::new() };
+        for entry in listing.entries {
+            pods.put(entry);
+        }
+        pods
+    }
+
+    fn catch_up(&mut self, store: &Store<Index>) {
+        loop {
+            match self.watch.ready() {
+                Ok(Some(batch)) => {
+                    for event in &batch.events {
+                        // A pod's node is set once, but a deleted pod's name may come back on another.
+                        if let Some(previous) = &event.previous {
+                            self.remove(previous);
+                        }
+                        match event.kind {
+                            EventKind::Put => self.put(event.entry.clone()),
+                            EventKind::Delete => self.remove(&event.entry),
+                        }
+                    }
+                }
+                Ok(None) => return,
+                // More was written since the last question than history keeps.
+                Err(_) => *self = Self::new(store),
+            }
+        }
+    }
+
+    fn put(&mut self, entry: Arc<Entry<Index>>) {
+        let Some(pod) = entry.index.pod().filter(|pod| !pod.node.is_empty()) else { return };
+        self.nodes.entry(pod.node.clone()).or_default().insert(entry.key.clone(), entry);
+    }
+
+    fn remove(&mut self, entry: &Entry<Index>) {
+        let Some(pod) = entry.index.pod() else { return };
+        if let Some(pods) = self.nodes.get_mut(&pod.node) {
+            pods.remove(&entry.key);
+            if pods.is_empty() {
+                self.nodes.remove(&pod.node);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use serde_json::json;
+    use tokenward_store::{HistoryLimits, Unstamped};
+
+    use super::*;
+
+    fn pod(name: &str, node: &str) -> (Key, Unstamped) {
+        let object = json!({"metadata": {"name": name}, "spec": {"nodeName": node}});
+        let encoded = tokenward_kube_schema::encode(object.as_object().expect("an object"));
+        (Key::new("pods", Some("ns"), name).expect("a key"), Unstamped::new(encoded.bytes, encoded.stamp_at))
+    }
+
+    #[tokio::test]
+    async fn pods_are_found_by_their_node_at_once_and_after_history_has_gone() {
+        let limits = HistoryLimits { events: NonZeroUsize::new(2).expect("two"), bytes: 1 << 20 };
+        let store = Store::memory_with_limits(limits, Index::of);
+        let view = ClusterView::new(store.clone());
+        let found = |node: &str, namespace| view.any_pod_on(node, namespace, |_, _| true);
+        assert!(!found("n1", None));
+        let (key, value) = pod("a", "");
+        let entry = store.create(key.clone(), value).await.expect("new");
+        assert!(!found("", None), "a pod without a node is on none");
+        let entry = store.update(&key, entry.revision, pod("a", "n1").1).await.expect("at that revision");
+        assert!(found("n1", Some("ns")) && !found("n1", Some("other")) && !found("n2", None));
+        store.delete(&key, Some(entry.revision)).await.expect("there");
+        assert!(!found("n1", None));
+        for number in 0..10 {
+            let (key, value) = pod(&format!("p{number}"), "n2");
+            store.create(key, value).await.expect("new");
+        }
+        let all = std::cell::Cell::new(0);
+        assert!(!view.any_pod_on("n2", None, |_, _| {
+            all.set(all.get() + 1);
+            false
+        }));
+        assert_eq!(all.get(), 10);
     }
 }

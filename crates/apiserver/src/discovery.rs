@@ -1,7 +1,10 @@
 //! What the server serves, told from the table of kinds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokenward_kube_schema::{Kind, Subresource, kinds};
+use sha2::{Digest as _, Sha256};
+use tokenward_kube_schema::{Kind, Subresource, Verb, kinds};
 
 use crate::request::GroupVersion;
 
@@ -80,7 +83,7 @@ fn served() -> impl Iterator<Item = &'static Kind> {
     kinds().iter().filter(|kind| !kind.plural.is_empty())
 }
 
-fn verbs(verbs: &[tokenward_kube_schema::Verb]) -> Vec<&'static str> {
+fn verbs(verbs: &[Verb]) -> Vec<&'static str> {
     verbs.iter().map(|verb| verb.as_str()).collect()
 }
 
@@ -95,7 +98,16 @@ fn resource(kind: &Kind) -> Value {
     if !kind.categories.is_empty() {
         resource["categories"] = kind.categories.into();
     }
+    if kind.allows(Verb::Get) {
+        resource["storageVersionHash"] = storage_version_hash(kind).into();
+    }
     resource
+}
+
+/// Clients compare it to learn that objects are stored in another version now; the making is upstream's.
+fn storage_version_hash(kind: &Kind) -> String {
+    let stored_as = [kind.group, kind.version, kind.kind].join("/");
+    STANDARD.encode(&Sha256::digest(stored_as.as_bytes())[..8])
 }
 
 fn below(kind: &Kind, subresource: &Subresource) -> Value {

@@ -91,6 +91,10 @@ pub struct PodFacts {
     pub host_network: bool,
     /// `status.podIP`.
     pub ip: String,
+    /// `status.podIPs[].ip`, joined by commas as field selectors see them.
+    pub ips: String,
+    /// `status.nominatedNodeName`.
+    pub nominated_node: String,
     /// What the volumes of the pod lead to, in order.
     pub volumes: Vec<VolumeUse>,
     /// Secrets named outside of volumes: pull secrets and the environment.
@@ -174,6 +178,8 @@ impl Index {
                 "spec.hostNetwork" => Some(pod.host_network.to_string()),
                 "status.phase" => Some(pod.phase.clone()),
                 "status.podIP" => Some(pod.ip.clone()),
+                "status.podIPs" => Some(pod.ips.clone()),
+                "status.nominatedNodeName" => Some(pod.nominated_node.clone()),
                 _ => None,
             },
             _ => None,
@@ -194,6 +200,8 @@ pub(crate) fn selectable_fields(collection: &str) -> &'static [&'static str] {
             "spec.hostNetwork",
             "status.phase",
             "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
         ],
         "namespaces" => &["metadata.name", "status.phase"],
         "secrets" => &["metadata.name", "metadata.namespace", "type"],
@@ -203,7 +211,7 @@ pub(crate) fn selectable_fields(collection: &str) -> &'static [&'static str] {
     }
 }
 
-const EVENT_FIELDS: [&str; 12] = [
+const EVENT_FIELDS: [&str; 13] = [
     "metadata.name",
     "metadata.namespace",
     "involvedObject.kind",
@@ -215,6 +223,7 @@ const EVENT_FIELDS: [&str; 12] = [
     "involvedObject.fieldPath",
     "reason",
     "reportingComponent",
+    "source",
     "type",
 ];
 
@@ -227,6 +236,7 @@ struct Source {
     involved_object: InvolvedObject,
     reason: String,
     reporting_component: String,
+    source: EventSource,
     #[serde(rename = "type")]
     kind_of_secret: String,
 }
@@ -264,6 +274,15 @@ struct Status {
     phase: String,
     #[serde(rename = "podIP")]
     pod_ip: String,
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<PodAddress>,
+    nominated_node_name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodAddress {
+    ip: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -276,6 +295,12 @@ struct InvolvedObject {
     api_version: String,
     resource_version: String,
     field_path: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EventSource {
+    component: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -375,6 +400,7 @@ struct EnvironmentSource {
 
 fn event(source: &Source) -> Facts {
     let object = &source.involved_object;
+    let component = &source.source.component;
     let values = [
         ("involvedObject.kind", &object.kind),
         ("involvedObject.namespace", &object.namespace),
@@ -385,6 +411,8 @@ fn event(source: &Source) -> Facts {
         ("involvedObject.fieldPath", &object.field_path),
         ("reason", &source.reason),
         ("reportingComponent", &source.reporting_component),
+        // Whoever reports in the new way has no source.
+        ("source", if component.is_empty() { &source.reporting_component } else { component }),
         ("type", &source.kind_of_secret),
     ];
     Facts::Event { fields: values.map(|(name, value)| (name, value.clone())).to_vec() }
@@ -432,6 +460,8 @@ fn pod(name: &str, spec: Spec, status: Status) -> PodFacts {
         phase: status.phase,
         host_network: spec.host_network,
         ip: status.pod_ip,
+        ips: status.pod_ips.into_iter().map(|address| address.ip).collect::<Vec<_>>().join(","),
+        nominated_node: status.nominated_node_name,
         volumes: spec.volumes.into_iter().flat_map(|volume| volume_uses(name, volume)).collect(),
         other_secrets,
         other_config_maps,
@@ -503,6 +533,18 @@ mod tests {
         assert_eq!(index.field("spec.nodeName").as_deref(), Some("n"));
         assert_eq!(index.field("status.phase").as_deref(), Some("Running"));
         assert_eq!(index.field("metadata.name"), None, "names come from the key");
+    }
+
+    #[test]
+    fn events_and_addresses_are_selectable() {
+        let event =
+            json!({"involvedObject": {"kind": "Pod"}, "reason": "Failed", "reportingComponent": "kubelet"});
+        let event = index("events", &event);
+        for (field, value) in [("involvedObject.kind", "Pod"), ("reason", "Failed"), ("source", "kubelet")] {
+            assert_eq!(event.field(field).as_deref(), Some(value), "{field}");
+        }
+        let pod = json!({"status": {"podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}});
+        assert_eq!(index("pods", &pod).field("status.podIPs").as_deref(), Some("10.0.0.1,fd00::1"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod index;
 mod media;
 mod object;
 mod query;
+mod random;
 mod registry;
 pub mod request;
 pub mod selector;

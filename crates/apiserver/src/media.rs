@@ -47,6 +47,10 @@ impl Representation {
     /// A range that asks for another form of the object (`as=Table`) is skipped, so that clients which list plain
     /// JSON after it get that.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Self, ApiError> {
+        // Nearly every request.
+        if headers.get(ACCEPT).is_some_and(|value| value == "application/json") {
+            return Ok(Self::Json);
+        }
         let mut ranges = accepted(headers).peekable();
         if ranges.peek().is_none() {
             return Ok(Self::Json);

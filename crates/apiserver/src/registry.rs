@@ -49,7 +49,12 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Written {
     pub(crate) code: StatusCode,
     pub(crate) json: Bytes,
-    pub(crate) warnings: Vec<String>,
+}
+
+impl Written {
+    pub(crate) fn ok(json: impl Into<Bytes>) -> Self {
+        Self { code: StatusCode::OK, json: json.into() }
+    }
 }
 
 impl Target<'_> {
@@ -97,16 +102,16 @@ impl Registry {
         kind: &'static Kind,
         body: &[u8],
         validation: FieldValidation,
-    ) -> Result<(Object, Vec<String>), ApiError> {
+        warnings: &mut Vec<String>,
+    ) -> Result<Object, ApiError> {
         let decoded = schema::decode(kind, self.gates.release(), body).map_err(|error| {
             let mut message = error.status_message(kind);
-            // Upstream quotes the start of a body that is no object; where that may be a token, nobody does.
-            if matches!(error, DecodeError::Unrecognized { .. }) && !kind.kind.starts_with("Token") {
+            if matches!(error, DecodeError::Unrecognized { .. }) && may_be_quoted(kind, body) {
                 message = format!("{message} ({})", schema::summarize_body(body));
             }
             ApiError::bad_request(message)
         })?;
-        strict(kind, decoded, validation)
+        strict(kind, decoded, validation, warnings)
     }
 
     /// The tree of a stored object as this release knows it.
@@ -141,12 +146,20 @@ impl Registry {
     }
 }
 
+/// Upstream quotes the start of a body that is no object; where that may be a token or another secret, nobody does.
+fn may_be_quoted(kind: &Kind, body: &[u8]) -> bool {
+    let is_secret = matches!(kind.kind, "Secret" | "TokenRequest" | "TokenReview");
+    // Any part of a token, however short, starts like its JSON header.
+    !is_secret && !body.windows(3).any(|start| start == b"eyJ")
+}
+
 fn strict(
     kind: &Kind,
     decoded: Decoded,
     validation: FieldValidation,
-) -> Result<(Object, Vec<String>), ApiError> {
-    let faults = if validation == FieldValidation::Ignore { Vec::new() } else { decoded.strict };
+    warnings: &mut Vec<String>,
+) -> Result<Object, ApiError> {
+    let faults = decoded.strict;
     if validation == FieldValidation::Strict && !faults.is_empty() {
         return Err(ApiError::bad_request(format!(
             "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
@@ -156,9 +169,12 @@ fn strict(
             faults.join(", ")
         )));
     }
+    if validation == FieldValidation::Warn {
+        warnings.extend(faults);
+    }
     let mut object = decoded.object;
     name_kind(kind, &mut object);
-    Ok((object, faults))
+    Ok(object)
 }
 
 fn name_kind(kind: &Kind, object: &mut Object) {
@@ -172,8 +188,8 @@ fn encode(object: &Object) -> Unstamped {
 }
 
 /// The object as a response that nothing was stored for.
-fn unstored(code: StatusCode, object: &Object, warnings: Vec<String>) -> Written {
-    Written { code, json: schema::to_json(object).into(), warnings }
+fn unstored(code: StatusCode, object: &Object) -> Written {
+    Written { code, json: schema::to_json(object).into() }
 }
 
 /// Prints a changed tree as Go would, so that what is stored is what any server of this release would store.

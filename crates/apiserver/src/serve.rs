@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::authentication::PeerIdentity;
 use crate::server::ApiServer;
@@ -91,7 +92,8 @@ impl TlsConfig {
     }
 }
 
-/// Serves until `stop`, then lets running requests finish for a moment. Watches end with the server.
+/// Serves until `stop`, then lets running requests finish for a moment. Watches end at once; when this returns, no
+/// connection is left.
 pub async fn serve(
     server: ApiServer,
     listener: TcpListener,
@@ -101,17 +103,21 @@ pub async fn serve(
     let acceptor = tls.acceptor()?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
+    let sever = CancellationToken::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+        let next = async {
+            let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
+            (place, listener.accept().await)
         };
+        let Some((place, accepted)) = stop.run_until_cancelled(next).await else { break };
         match accepted {
             Ok((socket, _)) => {
                 let watcher = graceful.watcher();
-                let connection = connection(server.clone(), acceptor.clone(), socket, watcher, place);
-                tokio::spawn(connection);
+                let connection =
+                    connection(server.clone(), acceptor.clone(), socket, watcher, stop.clone(), place);
+                let sever = sever.clone();
+                connections.spawn(async move { sever.run_until_cancelled(connection).await });
             }
             Err(error) if is_of_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was lost before it was accepted");
@@ -127,6 +133,9 @@ pub async fn serve(
     if tokio::time::timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
         tracing::debug!("requests were still running when the server stopped");
     }
+    sever.cancel();
+    connections.close();
+    connections.wait().await;
     Ok(())
 }
 
@@ -142,6 +151,7 @@ async fn connection(
     acceptor: TlsAcceptor,
     socket: TcpStream,
     watcher: hyper_util::server::graceful::Watcher,
+    stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
     let _ = socket.set_nodelay(true);
@@ -160,12 +170,18 @@ async fn connection(
     let peer = certificates
         .and_then(|chain| chain.first())
         .and_then(|certificate| PeerIdentity::of_certificate(certificate));
+    // Cloning the token itself would take a lock that all connections share.
+    let stop = Arc::new(stop);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let server = server.clone();
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }
-        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+        let stop = stop.clone();
+        async move {
+            let response = server.handle(request).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| body.until(&stop)))
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);

@@ -1,5 +1,8 @@
 //! A request's way through the server: who asks, whether they may, what they want, and the answer.
 
+mod answers;
+mod bodies;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +11,6 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use serde_json::Value;
 use tokenward_issuer::{Issuer, SigningKey};
 use tokenward_kube_rules::{FeatureGates, FieldError};
 use tokenward_kube_schema::{Kind, Verb, find_resource};
@@ -16,16 +18,19 @@ use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use self::answers::{public, refuse, respond, stream, warning_headers, without_body};
+use self::bodies::{delete_options, parse_patch, yaml_to_json};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::index::Index;
 use crate::media::{BodyFormat, PatchFormat, Representation, require_accept};
-use crate::object::Object;
+use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
-use crate::registry::{Collection, DeleteOptions, Part, Patch, Registry, Target, Written};
+use crate::registry::{Collection, Part, Registry, Target, Written};
 use crate::request::{ResourcePath, Route, verb_of};
+use crate::selector::FieldSelector;
 use crate::status::ApiError;
 use crate::token_review::TokenAuthenticators;
 use crate::{binding, discovery, face, token_request, token_review};
@@ -124,18 +129,25 @@ impl ApiServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
-        let outcome = self.answer(&parts, body).await;
+        // They belong to the request, not to its success: a write that fails late has warned already.
+        let mut warnings = Vec::new();
+        let outcome = self.answer(&parts, body, &mut warnings).await;
         let mut response = outcome.unwrap_or_else(|error| refuse(&error));
         let headers = response.headers_mut();
+        for value in warning_headers(&warnings) {
+            headers.append(header::WARNING, value);
+        }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-        let audit_id = uuid::Uuid::new_v4().to_string();
-        headers.extend(
-            HeaderValue::from_str(&audit_id).ok().map(|id| (http::HeaderName::from_static("audit-id"), id)),
-        );
-        // The path names objects; bodies, queries and headers stay out.
+        let mut room = uuid::Uuid::encode_buffer();
+        let audit_id: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut room);
+        headers.insert("audit-id", HeaderValue::from_str(audit_id).expect("hexadecimal digits and hyphens"));
+        if parts.method == Method::HEAD {
+            response = without_body(response);
+        }
+        // The path names objects, which a client may have called anything; bodies, queries and headers stay out.
         tracing::debug!(
             method = %parts.method,
-            path = parts.uri.path(),
+            path = %tokenward_sanitize::blank_tokens(parts.uri.path()),
             status = response.status().as_u16(),
             audit_id,
             "answered"
@@ -143,7 +155,12 @@ impl ApiServer {
         response
     }
 
-    async fn answer<B>(&self, parts: &Parts, body: B) -> Result<Response<Body>, ApiError>
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response<Body>, ApiError>
     where
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -160,7 +177,7 @@ impl ApiServer {
                 let _permit = self.admit(verb)?;
                 self.authorize(&user, verb, &path, &query)?;
                 let request = ResourceRequest { parts, user: &user, query: &query, path: &path, verb };
-                self.resource(request, body).await
+                self.resource(request, body, warnings).await
             }
             other => {
                 let path = parts.uri.path();
@@ -220,16 +237,20 @@ impl ApiServer {
             None if path.group.is_empty() && path.resource == "namespaces" => name,
             None => "",
         };
-        let selector = crate::selector::FieldSelector::parse(query.text("fieldSelector").unwrap_or(""));
-        let selector = selector.unwrap_or_default();
-        let by_selector = matches!(verb, Verb::List | Verb::Watch).then(|| selector.exact("metadata.name"));
+        // One that does not parse selects nothing here, and is refused once the request is authorized.
+        let selector = match query.text("fieldSelector") {
+            Some(text) if matches!(verb, Verb::List | Verb::Watch) => {
+                FieldSelector::parse(text).unwrap_or_default()
+            }
+            _ => FieldSelector::default(),
+        };
         let attributes = ResourceAttributes {
             verb,
             group: &path.group,
             resource: &path.resource,
             subresource: path.subresource.as_deref().unwrap_or(""),
             namespace,
-            name: if name.is_empty() { by_selector.flatten().unwrap_or("") } else { name },
+            name: if name.is_empty() { selector.exact("metadata.name").unwrap_or("") } else { name },
             selected_node: selector.exact("spec.nodeName"),
         };
         authorize(user, &Attributes::Resource(attributes), self.shared.registry.view())
@@ -274,12 +295,17 @@ impl ApiServer {
             Route::Resource(_) | Route::Unknown => None,
         };
         match document {
-            Some(document) => respond(headers, Written::read(document.to_string())),
+            Some(document) => respond(Representation::negotiate(headers)?, Written::ok(document.to_string())),
             None => Ok(not_found()),
         }
     }
 
-    async fn resource<B>(&self, request: ResourceRequest<'_>, body: B) -> Result<Response<Body>, ApiError>
+    async fn resource<B>(
+        &self,
+        request: ResourceRequest<'_>,
+        body: B,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response<Body>, ApiError>
     where
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -294,16 +320,13 @@ impl ApiServer {
             return Err(ApiError::unknown_resource());
         }
         check_verb(kind, path, verb)?;
-        Representation::negotiate(&parts.headers)?;
+        let representation = Representation::negotiate(&parts.headers)?;
         let registry = &self.shared.registry;
         let collection = Collection { kind, namespace: path.namespace.as_deref() };
         let name = path.name.as_deref();
         let target = name.map(|name| Target { kind, namespace: path.namespace.as_deref(), name });
         let written = match (verb, target) {
-            (Verb::List, _) => {
-                let list = registry.list(collection, &query.list_options()?)?;
-                Written { code: StatusCode::OK, json: list, warnings: Vec::new() }
-            }
+            (Verb::List, _) => Written::ok(registry.list(collection, &query.list_options()?)?),
             (Verb::Watch, _) => {
                 let mut options = query.watch_options()?;
                 if let Some(name) = name {
@@ -313,11 +336,11 @@ impl ApiServer {
                 return Ok(stream(Body::events(events.into_stream())));
             }
             (Verb::Get, Some(target)) => registry.read(target)?,
-            (Verb::Create, target) => self.create(request, kind, target, body).await?,
+            (Verb::Create, target) => self.create(request, kind, target, body, warnings).await?,
             (Verb::Update, Some(target)) => {
                 let options = query.write_options("UpdateOptions")?;
-                let body = self.object(kind, &parts.headers, body, &options).await?;
-                registry.update(target, part(path), user, body, &options).await?
+                let object = self.object(kind, &parts.headers, body, &options, warnings).await?;
+                registry.update(target, part(path), user, object, &options, warnings).await?
             }
             (Verb::Patch, Some(target)) => {
                 let format = PatchFormat::of(&parts.headers)?;
@@ -328,7 +351,7 @@ impl ApiServer {
                 }
                 let options = query.write_options("PatchOptions")?;
                 let patch = parse_patch(format, &body::read(body).await?)?;
-                registry.patch(target, part(path), user, &patch, &options).await?
+                registry.patch(target, part(path), user, &patch, &options, warnings).await?
             }
             (Verb::Delete, Some(target)) => {
                 let options = delete_options(query, &parts.headers, body).await?;
@@ -337,12 +360,11 @@ impl ApiServer {
             (Verb::DeleteCollection, None) => {
                 let options = delete_options(query, &parts.headers, body).await?;
                 let selection = query.delete_selection()?;
-                let list = registry.delete_collection(collection, user, &selection, &options).await?;
-                Written { code: StatusCode::OK, json: list, warnings: Vec::new() }
+                Written::ok(registry.delete_collection(collection, user, &selection, &options).await?)
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
-        respond(&parts.headers, written)
+        respond(representation, written)
     }
 
     async fn create<B>(
@@ -351,6 +373,7 @@ impl ApiServer {
         kind: &'static Kind,
         target: Option<Target<'_>>,
         body: B,
+        warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError>
     where
         B: http_body::Body<Data: Buf>,
@@ -363,21 +386,36 @@ impl ApiServer {
             Some(name) => kind.subresource(name).ok_or_else(ApiError::unknown_resource)?.body_kind(),
             None => kind,
         };
-        let body = self.object(body_kind, &parts.headers, body, &options).await?;
+        let object = self.object(body_kind, &parts.headers, body, &options, warnings).await?;
         let namespace = path.namespace.as_deref();
         match (path.subresource.as_deref(), target) {
-            (None, _) if kind.kind == "TokenReview" => {
-                token_review::create(&self.token_authenticators(), body.0)
+            (None, _) if kind.kind == "Binding" => {
+                let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
+                let name = object.name().to_owned();
+                binding::create(
+                    registry,
+                    Target { kind: pods, namespace, name: &name },
+                    &object,
+                    options.dry_run,
+                )
+                .await
             }
-            (None, _) => registry.create(kind, namespace, user, body, &options).await,
+            (None, _) if kind.kind == "TokenReview" => {
+                token_review::create(&self.token_authenticators(), object)
+            }
+            (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
             (Some("token"), Some(target)) => {
                 self.wait_for_signing_key().await?;
-                let (issuer, now) = (&self.shared.issuer, registry.clock().now());
-                let namespace = namespace.unwrap_or("");
-                token_request::create(registry.view(), issuer, user, namespace, target.name, body, now)
+                let granting = token_request::Granting {
+                    cluster: registry.view(),
+                    issuer: &self.shared.issuer,
+                    user,
+                    now: registry.clock().now(),
+                };
+                granting.create(namespace.unwrap_or(""), target.name, object, warnings)
             }
             (Some("binding"), Some(target)) => {
-                binding::create(registry, target, &body.0, options.dry_run).await
+                binding::create(registry, target, &object, options.dry_run).await
             }
             _ => Err(ApiError::method_not_allowed()),
         }
@@ -386,10 +424,10 @@ impl ApiServer {
     /// An RSA key takes a moment to make; whoever asks in that moment waits for it, up to a limit.
     async fn wait_for_signing_key(&self) -> Result<(), ApiError> {
         const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
-        let mut ready = self.shared.signing_key_ready.subscribe();
-        if *ready.borrow() {
+        if *self.shared.signing_key_ready.borrow() {
             return Ok(());
         }
+        let mut ready = self.shared.signing_key_ready.subscribe();
         match tokio::time::timeout(LIMIT, ready.wait_for(|ready| *ready)).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(ApiError::too_many_requests(1)),
@@ -403,7 +441,8 @@ impl ApiServer {
         headers: &HeaderMap,
         body: B,
         options: &WriteOptions,
-    ) -> Result<(Object, Vec<String>), ApiError>
+        warnings: &mut Vec<String>,
+    ) -> Result<Object, ApiError>
     where
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -414,7 +453,7 @@ impl ApiServer {
             BodyFormat::Json => bytes,
             BodyFormat::Yaml => yaml_to_json(&bytes)?,
         };
-        self.shared.registry.decode(kind, &bytes, options.field_validation)
+        self.shared.registry.decode(kind, &bytes, options.field_validation, warnings)
     }
 }
 
@@ -455,171 +494,6 @@ fn part(path: &ResourcePath) -> Part {
         Some("finalize") => Part::Finalize,
         _ => Part::Object,
     }
-}
-
-fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, ApiError> {
-    const MOST_OPERATIONS: usize = 10_000;
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "error decoding patch: malformed JSON in line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })?;
-    match format {
-        PatchFormat::Merge if value.is_object() => Ok(Patch::Merge(value)),
-        PatchFormat::Merge => {
-            Err(ApiError::bad_request("error decoding patch: a merge patch must be a JSON object"))
-        }
-        PatchFormat::Json => {
-            let found = match &value {
-                Value::Array(operations) if operations.len() > MOST_OPERATIONS => {
-                    return Err(ApiError::too_large(MOST_OPERATIONS));
-                }
-                Value::Array(_) => None,
-                Value::Object(_) => Some("object"),
-                Value::String(_) => Some("string"),
-                Value::Number(_) => Some("number"),
-                Value::Bool(_) => Some("bool"),
-                Value::Null => Some("null"),
-            };
-            if let Some(found) = found {
-                return Err(ApiError::bad_request(format!(
-                    "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
-                )));
-            }
-            let patch = serde_json::from_value(value).map_err(|_| {
-                ApiError::bad_request(
-                    "error decoding patch: every operation needs op (add, remove, replace, move, copy, test), path and what goes with it",
-                )
-            })?;
-            Ok(Patch::Json(patch))
-        }
-    }
-}
-
-async fn delete_options<B>(query: &Query, headers: &HeaderMap, body: B) -> Result<DeleteOptions, ApiError>
-where
-    B: http_body::Body<Data: Buf>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let bytes = body::read(body).await?;
-    let bytes = match BodyFormat::of(headers) {
-        Ok(BodyFormat::Yaml) if !bytes.is_empty() => yaml_to_json(&bytes)?,
-        Err(error) if !bytes.is_empty() => return Err(error),
-        _ => bytes,
-    };
-    let mut options = DeleteOptions::parse(&bytes)?;
-    if options.grace_period_seconds.is_none() {
-        options.grace_period_seconds = query.number("gracePeriodSeconds");
-    }
-    if options.propagation_policy.is_none() {
-        options.propagation_policy = query.text("propagationPolicy").map(str::to_owned);
-    }
-    options.dry_run.extend(query.all_of("dryRun").filter(|value| !value.is_empty()).map(str::to_owned));
-    if options.dry_run.iter().any(|value| value != "All") {
-        let error = FieldError::not_supported("dryRun", options.dry_run.clone(), &["All"]);
-        return Err(ApiError::invalid_options("DeleteOptions", &[error]));
-    }
-    if let Some(policy) = &options.propagation_policy
-        && !matches!(policy.as_str(), "Background" | "Foreground" | "Orphan")
-    {
-        let supported = ["Foreground", "Background", "Orphan", "nil"];
-        let error = FieldError::not_supported("propagationPolicy", policy.as_str(), &supported);
-        return Err(ApiError::invalid_options("DeleteOptions", &[error]));
-    }
-    Ok(options)
-}
-
-fn yaml_to_json(bytes: &[u8]) -> Result<Bytes, ApiError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
-    // The reader's own message quotes the line at fault, which may hold a token.
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location().map(|place| format!("line {}, column {}", place.line(), place.column()));
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        ApiError::bad_request(format!("error converting YAML to JSON: yaml: a fault at {place}"))
-    })?;
-    Ok(value.to_string().into())
-}
-
-impl Written {
-    fn read(json: impl Into<Bytes>) -> Self {
-        Self { code: StatusCode::OK, json: json.into(), warnings: Vec::new() }
-    }
-}
-
-fn respond(headers: &HeaderMap, written: Written) -> Result<Response<Body>, ApiError> {
-    let representation = Representation::negotiate(headers)?;
-    let body = match representation {
-        Representation::Json => written.json,
-        Representation::Yaml => {
-            let value: Value = serde_json::from_slice(&written.json)
-                .map_err(|_| ApiError::internal("a response that is not JSON"))?;
-            serde_saphyr::to_string(&value)
-                .map_err(|_| ApiError::internal("a response that YAML cannot write"))?
-                .into()
-        }
-    };
-    let mut response = Response::new(Body::whole(body));
-    *response.status_mut() = written.code;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
-    for value in warning_headers(&written.warnings) {
-        headers.append(header::WARNING, value);
-    }
-    Ok(response)
-}
-
-/// `299 - "text"`, repeats dropped; when all texts together are long, each is cut.
-fn warning_headers(warnings: &[String]) -> Vec<HeaderValue> {
-    const LONG: usize = 4096;
-    const CUT: usize = 256;
-    let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
-    let mut told: Vec<&str> = Vec::new();
-    let mut headers = Vec::new();
-    for warning in warnings {
-        if told.contains(&warning.as_str()) {
-            continue;
-        }
-        told.push(warning);
-        let mut text = String::new();
-        for character in warning.chars().take(if total > LONG { CUT } else { usize::MAX }) {
-            match character {
-                '"' | '\\' => text.extend(['\\', character]),
-                control if control.is_control() => text.push(' '),
-                other => text.push(other),
-            }
-        }
-        headers.extend(HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()).ok());
-    }
-    headers
-}
-
-fn stream(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn public(content_type: &'static str, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::whole(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
-    response
-}
-
-fn refuse(error: &ApiError) -> Response<Body> {
-    let mut response = Response::new(Body::whole(error.to_status().to_string()));
-    *response.status_mut() = error.code();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(seconds) = error.retry_after_seconds() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }
 
 impl<B> tower::Service<Request<B>> for ApiServer

@@ -6,10 +6,12 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tokenward_kube_rules::{FieldError, aggregate};
+use tokenward_sanitize::blank_tokens;
 
 /// A request that failed, as the client will read it.
 ///
-/// The texts are made from names and rules alone; a request body is never quoted in them.
+/// The texts are made from names and rules alone; whatever in them has the shape of a token, as a name that a client
+/// made up may have, is blanked as soon as the error is made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
@@ -59,7 +61,8 @@ impl Subject<'_> {
 impl ApiError {
     /// A failure with the given code and reason and without details.
     pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, retry_after_seconds: None }
+        let message = blank_tokens(&message.into()).into_owned();
+        Self { code, reason, message, details: None, retry_after_seconds: None }
     }
 
     /// 400: the request cannot be understood.
@@ -171,6 +174,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
+    /// 504: the request took too long.
+    pub fn timeout(why: &str) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", format!("Timeout: {why}")).about(Map::new())
+    }
+
     /// 504: the server has not seen that resource version yet.
     pub fn too_large_resource_version(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
@@ -182,7 +190,8 @@ impl ApiError {
 
     /// The same failure with these details.
     #[must_use]
-    pub fn about(mut self, details: Map<String, Value>) -> Self {
+    pub fn about(mut self, mut details: Map<String, Value>) -> Self {
+        details.values_mut().for_each(blank_in);
         self.details = Some(details);
         self
     }
@@ -227,6 +236,15 @@ impl ApiError {
             status.insert("details".to_owned(), Value::Object(details.clone()));
         }
         Value::Object(status)
+    }
+}
+
+fn blank_in(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = blank_tokens(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(blank_in),
+        Value::Object(members) => members.values_mut().for_each(blank_in),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

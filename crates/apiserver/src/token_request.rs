@@ -41,75 +41,88 @@ struct BoundObjectRef {
     uid: String,
 }
 
-/// Issues a token for the account that the path names.
-pub(crate) fn create(
-    cluster: &ClusterView,
-    issuer: &Issuer,
-    user: &User,
-    namespace: &str,
-    account: &str,
-    body: (Object, Vec<String>),
-    now: Timestamp,
-) -> Result<Written, ApiError> {
-    let (mut object, mut warnings) = body;
-    if !object.namespace().is_empty() && object.namespace() != namespace {
-        let text = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(ApiError::bad_request(text));
-    }
-    // The schema has checked the types; nothing of the body can fail here.
-    let spec: Spec =
-        object.remove("spec").and_then(|spec| serde_json::from_value(spec).ok()).unwrap_or_default();
-    let audiences = spec.audiences.unwrap_or_default();
-    let bound = spec.bound_object_ref;
-    if let Some(node) = user.node() {
-        let demand = TokenDemand {
-            namespace,
-            service_account: account,
-            audiences: &audiences,
-            bound: bound.as_ref().map(|bound| BoundTo {
-                api_version: &bound.api_version,
-                kind: &bound.kind,
-                name: &bound.name,
-                uid: &bound.uid,
-            }),
+/// What tokens are issued with, and to whom.
+pub(crate) struct Granting<'a> {
+    pub(crate) cluster: &'a ClusterView,
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) user: &'a User,
+    pub(crate) now: Timestamp,
+}
+
+impl Granting<'_> {
+    /// Issues a token for the account that the path names.
+    pub(crate) fn create(
+        &self,
+        namespace: &str,
+        account: &str,
+        mut object: Object,
+        warnings: &mut Vec<String>,
+    ) -> Result<Written, ApiError> {
+        let &Self { cluster, issuer, user, now } = self;
+        if !object.namespace().is_empty() && object.namespace() != namespace {
+            let text =
+                "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(ApiError::bad_request(text));
+        }
+        // The schema has checked the types; nothing of the body can fail here.
+        let spec: Spec =
+            object.remove("spec").and_then(|spec| serde_json::from_value(spec).ok()).unwrap_or_default();
+        let audiences = spec.audiences.unwrap_or_default();
+        let bound = spec.bound_object_ref;
+        if let Some(node) = user.node() {
+            let demand = TokenDemand {
+                namespace,
+                service_account: account,
+                audiences: &audiences,
+                bound: bound.as_ref().map(|bound| BoundTo {
+                    api_version: &bound.api_version,
+                    kind: &bound.kind,
+                    name: &bound.name,
+                    uid: &bound.uid,
+                }),
+            };
+            node_restriction::admit_token(node, demand, cluster)?;
+        }
+
+        let request = Subject { group: "authentication.k8s.io", kind: "TokenRequest", name: account };
+        let name = object.name();
+        if !name.is_empty() && name != account {
+            let detail = "must match the service account name if specified";
+            return Err(ApiError::invalid(request, &[FieldError::invalid("metadata.name", name, detail)]));
+        }
+        let entry = cluster.entry("serviceaccounts", Some(namespace), account).ok_or_else(|| {
+            ApiError::not_found(Subject { group: "", kind: "serviceaccounts", name: account })
+        })?;
+        let (uid, found) = (object.uid(), entry.index.uid.as_str());
+        if !uid.is_empty() && uid != found {
+            let why = format!(
+                "the UID in the token request ({uid}) does not match the UID of the service account ({found})"
+            );
+            return Err(ApiError::conflict(request, &why));
+        }
+        let seconds = spec.expiration_seconds.unwrap_or(DEFAULT_EXPIRATION_SECONDS);
+        if let Err(error) = validate_expiration_seconds(seconds) {
+            let error = FieldError::invalid("spec.expirationSeconds", seconds, &error.to_string());
+            return Err(ApiError::invalid(Subject { name: "", ..request }, &[error]));
+        }
+        let bound_object =
+            bound.as_ref().map(|bound| resolve(cluster, namespace, account, bound)).transpose()?;
+
+        let spec = TokenRequestSpec { audiences, expiration_seconds: Some(seconds) };
+        let service_account = ServiceAccount {
+            namespace: namespace.to_owned(),
+            name: account.to_owned(),
+            uid: found.to_owned(),
         };
-        node_restriction::admit_token(node, demand, cluster)?;
+        let granted = issuer.grant(&spec, &service_account, bound_object.as_ref(), now);
+        let token = issuer.sign(&granted.claims).map_err(|error| match error {
+            SignError::NotReady => ApiError::too_many_requests(1),
+            other => ApiError::internal(&format!("failed to generate token: {other}")),
+        })?;
+        warnings.extend(granted.warnings.iter().cloned());
+        let json = print(&service_account, bound.as_ref(), &granted, &token, now);
+        Ok(Written { code: StatusCode::CREATED, json })
     }
-
-    let request = Subject { group: "authentication.k8s.io", kind: "TokenRequest", name: account };
-    let name = object.name();
-    if !name.is_empty() && name != account {
-        let detail = "must match the service account name if specified";
-        return Err(ApiError::invalid(request, &[FieldError::invalid("metadata.name", name, detail)]));
-    }
-    let entry = cluster
-        .entry("serviceaccounts", Some(namespace), account)
-        .ok_or_else(|| ApiError::not_found(Subject { group: "", kind: "serviceaccounts", name: account }))?;
-    let (uid, found) = (object.uid(), entry.index.uid.as_str());
-    if !uid.is_empty() && uid != found {
-        let why = format!(
-            "the UID in the token request ({uid}) does not match the UID of the service account ({found})"
-        );
-        return Err(ApiError::conflict(request, &why));
-    }
-    let seconds = spec.expiration_seconds.unwrap_or(DEFAULT_EXPIRATION_SECONDS);
-    if let Err(error) = validate_expiration_seconds(seconds) {
-        let error = FieldError::invalid("spec.expirationSeconds", seconds, &error.to_string());
-        return Err(ApiError::invalid(Subject { name: "", ..request }, &[error]));
-    }
-    let bound_object = bound.as_ref().map(|bound| resolve(cluster, namespace, account, bound)).transpose()?;
-
-    let spec = TokenRequestSpec { audiences, expiration_seconds: Some(seconds) };
-    let service_account =
-        ServiceAccount { namespace: namespace.to_owned(), name: account.to_owned(), uid: found.to_owned() };
-    let granted = issuer.grant(&spec, &service_account, bound_object.as_ref(), now);
-    let token = issuer.sign(&granted.claims).map_err(|error| match error {
-        SignError::NotReady => ApiError::too_many_requests(1),
-        other => ApiError::internal(&format!("failed to generate token: {other}")),
-    })?;
-    warnings.extend(granted.warnings.iter().cloned());
-    let json = print(&service_account, bound.as_ref(), &granted, &token, now);
-    Ok(Written { code: StatusCode::CREATED, json, warnings })
 }
 
 /// Finds what the token shall be bound to. Only the group of `apiVersion` counts.
@@ -223,5 +236,8 @@ fn print(
             expiration_timestamp: &format_time(granted.expires),
         },
     };
-    serde_json::to_vec(&response).expect("texts and numbers").into()
+    // Sized at once: a growing buffer would leave copies of the token behind.
+    let mut json = Vec::with_capacity(token.expose_token().len() + 1024);
+    serde_json::to_writer(&mut json, &response).expect("texts and numbers into memory");
+    json.into()
 }

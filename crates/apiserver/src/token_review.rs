@@ -133,7 +133,7 @@ pub(crate) fn create(
         review.insert("metadata".to_owned(), json!({}));
     }
     let json: Bytes = tokenward_kube_schema::to_json(&review).into();
-    Ok(Written { code: StatusCode::CREATED, json, warnings: Vec::new() })
+    Ok(Written { code: StatusCode::CREATED, json })
 }
 
 fn user_info(user: &User) -> Value {

@@ -235,7 +235,10 @@ static KINDS: &[Kind] = &[
         namespaced: false,
         short_names: &["ns"],
         verbs: &[Create, Delete, Get, List, Patch, Update, Watch],
-        subresources: &[status("", "Namespace")],
+        subresources: &[
+            Subresource { name: "finalize", group: "", version: "v1", kind: "Namespace", verbs: &[Update] },
+            status("", "Namespace"),
+        ],
         message: "core/v1.Namespace",
         ..USUAL
     },

@@ -20,13 +20,11 @@
 //! ```
 //!
 //! A body comes in through [`decode`]; a tree is made as Go would print it by [`normalize`]; [`encode`] makes the bytes
-//! that a store keeps, [`parse`] the tree again. [`kinds`] is the registry that discovery lists, [`fields`] what field
-//! selectors see.
+//! that a store keeps, [`parse`] the tree again. [`kinds`] is the registry that discovery lists.
 
 mod decode;
 mod encode;
 mod error;
-pub mod fields;
 mod generated;
 mod go_time;
 mod json;

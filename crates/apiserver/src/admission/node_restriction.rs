@@ -93,9 +93,9 @@ fn check_audience(
         if driver.is_empty() {
             continue;
         }
-        match cluster.driver_audiences(&driver) {
-            Some(audiences) if audiences.iter().any(|wanted| wanted == audience) => return Ok(()),
-            Some(_) => {}
+        match cluster.driver_asks_for(&driver, audience) {
+            Some(true) => return Ok(()),
+            Some(false) => {}
             None => failures.push(format!("csidriver.storage.k8s.io {} not found", go_quote(&driver))),
         }
     }

@@ -1,10 +1,19 @@
-//! ServiceAccount admission: every pod runs as an account that exists.
+//! ServiceAccount admission: every pod runs as an account that exists, and gets a token of it unless pod or account say
+//! otherwise.
+
+use serde_json::{Value, json};
 
 use crate::cluster_view::ClusterView;
-use crate::object::{Metadata, Object, child_mut, text_at};
+use crate::object::{Metadata, Object, at, child_mut, text_at};
+use crate::random::random_suffix;
 use crate::status::{ApiError, Subject};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Where containers look for their token.
+const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const VOLUME_PREFIX: &str = "kube-api-access-";
+/// What tells the API server that a token was asked for by this plugin: such a one may live longer (the issuer's rule).
+const EXPIRATION_SECONDS: i64 = 3607;
 
 /// Gives a new pod the account `default` when it names none, and refuses one whose account is not there.
 pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView) -> Result<(), ApiError> {
@@ -18,15 +27,94 @@ pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView
         name => name,
     };
     let account = if named.is_empty() { "default".to_owned() } else { named.to_owned() };
-    if cluster.entry("serviceaccounts", Some(namespace), &account).is_none() {
+    let Some(entry) = cluster.entry("serviceaccounts", Some(namespace), &account) else {
         let why = format!(
             "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
         );
         let name = pod.name().to_owned();
         return Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: &name }, &why));
-    }
+    };
+    let stored: Object = tokenward_kube_schema::parse(&entry.value).unwrap_or_default();
     let spec = child_mut(pod, "spec");
     spec.insert("serviceAccountName".to_owned(), account.as_str().into());
     spec.insert("serviceAccount".to_owned(), account.into());
+    let is_empty = |list: Option<&Value>| list.and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if is_empty(spec.get("imagePullSecrets"))
+        && let Some(secrets) = stored.get("imagePullSecrets")
+    {
+        spec.insert("imagePullSecrets".to_owned(), secrets.clone());
+    }
+    let wish = |object: &Object| object.get("automountServiceAccountToken").and_then(Value::as_bool);
+    if wish(spec).or_else(|| wish(&stored)).unwrap_or(true) {
+        mount_token(pod);
+    }
     Ok(())
+}
+
+/// Mounts a projected token into every container that has nothing at the usual place.
+fn mount_token(pod: &mut Object) {
+    let volumes = at(pod, &["spec", "volumes"]).and_then(Value::as_array);
+    let names = volumes.into_iter().flatten().filter_map(|volume| volume.get("name")?.as_str());
+    let existing = names.into_iter().find(|name| name.starts_with(VOLUME_PREFIX)).map(str::to_owned);
+    let name = existing.clone().unwrap_or_else(|| format!("{VOLUME_PREFIX}{}", random_suffix()));
+    let spec = child_mut(pod, "spec");
+    let mut is_needed = false;
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for container in containers.filter_map(Value::as_object_mut) {
+            let mounts = container.entry("volumeMounts").or_insert_with(|| json!([]));
+            let Some(mounts) = mounts.as_array_mut() else { continue };
+            if mounts.iter().any(|mount| mount.get("mountPath").and_then(Value::as_str) == Some(MOUNT_PATH)) {
+                continue;
+            }
+            mounts.push(json!({"name": name, "readOnly": true, "mountPath": MOUNT_PATH}));
+            is_needed = true;
+        }
+    }
+    if !is_needed || existing.is_some() {
+        return;
+    }
+    let volume = json!({"name": name, "projected": {"defaultMode": 0o644, "sources": [
+        {"serviceAccountToken": {"expirationSeconds": EXPIRATION_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [
+            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+        ]}},
+    ]}});
+    if let Some(volumes) = spec.entry("volumes").or_insert_with(|| json!([])).as_array_mut() {
+        volumes.push(volume);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mounted(spec: &Value) -> Value {
+        let mut pod =
+            json!({"metadata": {"name": "p"}, "spec": spec}).as_object().cloned().unwrap_or_default();
+        mount_token(&mut pod);
+        Value::Object(pod)
+    }
+
+    #[test]
+    fn a_token_is_mounted_where_nothing_is() {
+        let pod = mounted(&json!({"containers": [
+            {"name": "a"}, {"name": "b", "volumeMounts": [{"name": "own", "mountPath": MOUNT_PATH}]}]}));
+        let name = pod["spec"]["volumes"][0]["name"].as_str().expect("a volume");
+        assert!(name.starts_with(VOLUME_PREFIX), "{name}");
+        assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["name"], name);
+        assert_eq!(pod["spec"]["containers"][1]["volumeMounts"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn no_volume_is_added_that_nobody_mounts_or_that_is_there() {
+        let own = json!([{"name": "own", "mountPath": MOUNT_PATH}]);
+        let pod = mounted(&json!({"containers": [{"name": "a", "volumeMounts": own}]}));
+        assert!(pod["spec"].get("volumes").is_none());
+        let pod =
+            mounted(&json!({"containers": [{"name": "a"}], "volumes": [{"name": "kube-api-access-x"}]}));
+        assert_eq!(pod["spec"]["volumes"].as_array().map(Vec::len), Some(1));
+        assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["name"], "kube-api-access-x");
+    }
 }

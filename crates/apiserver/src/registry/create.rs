@@ -4,11 +4,12 @@ use http::StatusCode;
 use tokenward_store::{Key, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, unstored};
-use crate::admission::{node_restriction, service_account};
+use crate::admission::{node_restriction, service_account, tolerations};
 use crate::authentication::User;
 use crate::index::Facts;
 use crate::object::{Metadata, Object, format_time};
 use crate::query::WriteOptions;
+use crate::random::random_suffix;
 use crate::status::{ApiError, Subject};
 use crate::strategy;
 use tokenward_kube_schema::Kind;
@@ -23,10 +24,10 @@ impl Registry {
         kind: &'static Kind,
         namespace: Option<&str>,
         user: &User,
-        body: (Object, Vec<String>),
+        mut object: Object,
         options: &WriteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        let (mut object, mut warnings) = body;
         place_in_namespace(&mut object, namespace)?;
         self.check_namespace(kind, namespace, &object)?;
 
@@ -54,9 +55,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(ApiError::invalid(target.validation_subject(), &errors));
         }
-        for warning in strategy.warnings_on_create(&object, &self.gates) {
-            warnings.push(warning);
-        }
+        warnings.extend(strategy.warnings_on_create(&object, &self.gates));
         if !object.metadata_text("resourceVersion").is_empty()
             && object.metadata_text("resourceVersion") != "0"
         {
@@ -71,14 +70,14 @@ impl Registry {
             if options.dry_run {
                 return match self.store.get(&target.key()?) {
                     Some(existing) => Err(exists(target, existing.index.deletion.is_some(), is_generated)),
-                    None => Ok(unstored(StatusCode::CREATED, &object, warnings)),
+                    None => Ok(unstored(StatusCode::CREATED, &object)),
                 };
             }
             let key = Key::new(collection(kind), namespace, &name)
                 .map_err(|error| ApiError::bad_request(error.to_string()))?;
             match self.store.create(key, encode(&object)).await {
                 Ok(entry) => {
-                    return Ok(Written { code: StatusCode::CREATED, json: entry.value.clone(), warnings });
+                    return Ok(Written { code: StatusCode::CREATED, json: entry.value.clone() });
                 }
                 Err(WriteError::Exists(existing)) if attempt == attempts => {
                     return Err(exists(target, existing.index.deletion.is_some(), is_generated));
@@ -100,10 +99,11 @@ impl Registry {
         if let Some(node) = user.node() {
             node_restriction::admit_create(node, &collection(kind), object)?;
         }
-        match (kind.group, kind.kind, namespace) {
-            ("", "Pod", Some(namespace)) => service_account::admit_pod(object, namespace, &self.view),
-            _ => Ok(()),
+        if let ("", "Pod", Some(namespace)) = (kind.group, kind.kind, namespace) {
+            service_account::admit_pod(object, namespace, &self.view)?;
+            tolerations::admit_pod(object);
         }
+        Ok(())
     }
 
     /// NamespaceLifecycle: a namespace must be there, and not on its way out, before anything is put in it.
@@ -144,20 +144,14 @@ fn exists(target: Target<'_>, terminating: bool, generated: bool) -> ApiError {
     if generated { error.retry_after(1) } else { error }
 }
 
-/// The prefix, cut to leave room, and five characters that form no words.
+/// The prefix, cut to leave room, and a random suffix.
 fn generated_name(prefix: &str) -> String {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     const LONGEST_PREFIX: usize = 58;
     let mut end = prefix.len().min(LONGEST_PREFIX);
     while !prefix.is_char_boundary(end) {
         end -= 1;
     }
-    let mut name = prefix[..end].to_owned();
-    let random = uuid::Uuid::new_v4();
-    for byte in &random.as_bytes()[..5] {
-        name.push(char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
-    }
-    name
+    format!("{}{}", &prefix[..end], random_suffix())
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Registry {
             let is_held = grace > 0 || old.has_finalizers() || strategy.held_back(&old);
             if !options.dry_run.is_empty() || (is_held && !shortens(&old, grace)) {
                 let json = self.present(target.kind, &entry.value);
-                return Ok(Written { code: StatusCode::OK, json, warnings: Vec::new() });
+                return Ok(Written::ok(json));
             }
             let written = if is_held {
                 let marked = self.marked(target, old, grace);
@@ -66,7 +66,7 @@ impl Registry {
             match written {
                 Ok(entry) => {
                     let json = self.present(target.kind, &entry.value);
-                    return Ok(Written { code: StatusCode::OK, json, warnings: Vec::new() });
+                    return Ok(Written::ok(json));
                 }
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),

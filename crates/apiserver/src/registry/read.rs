@@ -6,7 +6,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokenward_kube_schema::Kind;
 use tokenward_store::{Entry, Key, Page, ReadError, Revision, Scope};
@@ -69,7 +68,7 @@ impl Registry {
     pub(crate) fn read(&self, target: Target<'_>) -> Result<Written, ApiError> {
         let entry = self.get(target)?;
         let json = self.present(target.kind, &entry.value);
-        Ok(Written { code: StatusCode::OK, json, warnings: Vec::new() })
+        Ok(Written::ok(json))
     }
 
     /// Reads a collection, or a part of it.
@@ -193,10 +192,10 @@ fn parse_continue(of: Collection<'_>, text: &str) -> Result<(Revision, Key), Api
     }
     let start = token.start.trim_end_matches('\u{0}');
     let (namespace, name) = match (of.namespace, of.kind.namespaced) {
-        (None, true) => start
-            .split_once('/')
-            .map(|(namespace, name)| (Some(namespace), name))
-            .unwrap_or((Some(""), start)),
+        (None, true) => {
+            let (namespace, name) = start.split_once('/').unwrap_or(("", start));
+            (Some(namespace), name)
+        }
         (namespace, _) => (namespace, start),
     };
     let key = Key::new(collection(of.kind), namespace, name)

@@ -37,12 +37,6 @@ pub(crate) enum Patch {
     Merge(Value),
 }
 
-/// A tree that shall take the place of the stored one.
-struct Successor {
-    object: Object,
-    warnings: Vec<String>,
-}
-
 impl Registry {
     /// Replaces an object by a decoded body.
     pub(crate) async fn update(
@@ -50,10 +44,10 @@ impl Registry {
         target: Target<'_>,
         part: Part,
         user: &User,
-        body: (Object, Vec<String>),
+        mut object: Object,
         options: &WriteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        let (mut object, warnings) = body;
         let name = object.name();
         if name.is_empty() {
             object.set_metadata_text("name", target.name);
@@ -69,7 +63,7 @@ impl Registry {
             return Err(ApiError::bad_request(text));
         }
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
-        self.change(target, part, user, options, |old, entry| {
+        self.change(target, part, user, options, warnings, |old, entry, _| {
             check_uid_precondition(target, &object, old)?;
             let version = object.metadata_text("resourceVersion");
             if version.is_empty() || version == "0" {
@@ -82,7 +76,7 @@ impl Registry {
             } else if !is_at(version, entry.revision)? {
                 return Err(ApiError::modified(target.subject()));
             }
-            Ok(Successor { object: object.clone(), warnings: warnings.clone() })
+            Ok(object.clone())
         })
         .await
     }
@@ -95,8 +89,9 @@ impl Registry {
         user: &User,
         patch: &Patch,
         options: &WriteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        self.change(target, part, user, options, |old, entry| {
+        self.change(target, part, user, options, warnings, |old, entry, warnings| {
             let mut patched = Value::Object(old.clone());
             match patch {
                 Patch::Json(patch) => {
@@ -104,8 +99,8 @@ impl Registry {
                 }
                 Patch::Merge(patch) => json_patch::merge(&mut patched, patch),
             }
-            let successor = self.read_patched(target.kind, patched, options.field_validation)?;
-            let version = successor.object.metadata_text("resourceVersion");
+            let successor = self.read_patched(target.kind, patched, options.field_validation, warnings)?;
+            let version = successor.metadata_text("resourceVersion");
             if !version.is_empty() && !is_at(version, entry.revision)? {
                 return Err(ApiError::modified(target.subject()));
             }
@@ -119,12 +114,12 @@ impl Registry {
         kind: &'static Kind,
         patched: Value,
         validation: FieldValidation,
-    ) -> Result<Successor, ApiError> {
+        warnings: &mut Vec<String>,
+    ) -> Result<Object, ApiError> {
         let Value::Object(tree) = patched else { return Err(ApiError::unprocessable()) };
         let decoded = schema::normalize(kind, self.gates.release(), &tree)
             .map_err(|error| ApiError::bad_request(error.status_message(kind)))?;
-        let (object, warnings) = strict(kind, decoded, validation)?;
-        Ok(Successor { object, warnings })
+        strict(kind, decoded, validation, warnings)
     }
 
     /// Reads, lets `succeed` make the successor, and writes it if nobody else wrote in between; else begins again.
@@ -134,7 +129,8 @@ impl Registry {
         part: Part,
         user: &User,
         options: &WriteOptions,
-        succeed: impl Fn(&Object, &Entry<Index>) -> Result<Successor, ApiError>,
+        warnings: &mut Vec<String>,
+        succeed: impl Fn(&Object, &Entry<Index>, &mut Vec<String>) -> Result<Object, ApiError>,
     ) -> Result<Written, ApiError> {
         let mut attempts_left = CONFLICT_ATTEMPTS;
         loop {
@@ -143,13 +139,13 @@ impl Registry {
                 node_restriction::admit_change(node, &collection(target.kind), &entry)?;
             }
             let old = self.tree(target.kind, &entry.value)?;
-            let Successor { object, mut warnings } = succeed(&old, &entry)?;
-            let new = self.finish(target, part, object, &old, &mut warnings)?;
+            let object = succeed(&old, &entry, warnings)?;
+            let new = self.finish(target, part, object, &old, warnings)?;
             let new = print(target.kind, &self.gates, &new)?;
             if options.dry_run {
                 let mut shown = new;
                 shown.set_metadata_text("resourceVersion", &entry.revision.to_string());
-                return Ok(unstored(StatusCode::OK, &shown, warnings));
+                return Ok(unstored(StatusCode::OK, &shown));
             }
             let is_over = new.is_terminating()
                 && !new.has_finalizers()
@@ -169,7 +165,7 @@ impl Registry {
             };
             attempts_left -= 1;
             match written {
-                Ok(json) => return Ok(Written { code: StatusCode::OK, json, warnings }),
+                Ok(json) => return Ok(Written::ok(json)),
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(WriteError::Conflict { .. }) if attempts_left > 0 => {}
                 Err(WriteError::Conflict { .. }) => return Err(ApiError::modified(target.subject())),

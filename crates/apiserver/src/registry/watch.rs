@@ -95,7 +95,7 @@ impl Registry {
             selection: options.selection,
             watch,
             bookmarks: options.bookmarks,
-            next_bookmark: now + BOOKMARK_PERIOD.min(lifetime.saturating_sub(LAST_BOOKMARK_BEFORE_END)),
+            next_bookmark: next_bookmark(now, now + lifetime),
             end: now + lifetime,
             first,
             is_over,
@@ -120,7 +120,7 @@ impl WatchStream {
             let batch = tokio::select! {
                 batch = self.watch.next() => batch,
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.schedule_bookmark();
+                    self.next_bookmark = next_bookmark(self.next_bookmark, self.end);
                     let mut line = BytesMut::new();
                     push_event(&mut line, "BOOKMARK", &bookmark(self.kind, self.watch.bookmark(), false));
                     return Some(line.freeze());
@@ -140,12 +140,6 @@ impl WatchStream {
             }
         }
         None
-    }
-
-    fn schedule_bookmark(&mut self) {
-        let last = self.end - LAST_BOOKMARK_BEFORE_END;
-        let regular = self.next_bookmark + BOOKMARK_PERIOD;
-        self.next_bookmark = if self.next_bookmark < last { regular.min(last) } else { self.end };
     }
 
     fn print(&self, batch: &Batch<Index>, lines: &mut BytesMut) {
@@ -184,6 +178,15 @@ impl WatchStream {
             }
             Err(_) => value.clone(),
         }
+    }
+}
+
+/// A period later, or shortly before the end where that comes first. After that one there is none.
+fn next_bookmark(now: Instant, end: Instant) -> Instant {
+    let regular = now + BOOKMARK_PERIOD;
+    match end.checked_sub(LAST_BOOKMARK_BEFORE_END) {
+        Some(last) if last > now => regular.min(last),
+        _ => regular,
     }
 }
 

@@ -42,6 +42,7 @@ impl Strategy for NamespaceStrategy {
     }
 
     fn mark_deleted(&self, object: &mut Object) {
+        object.metadata_mut().remove("deletionGracePeriodSeconds");
         child_mut(object, "status").insert("phase".to_owned(), "Terminating".into());
     }
 

@@ -165,7 +165,7 @@ fn fixed_part(pod: &Object) -> Option<Object> {
 mod tests {
     use super::*;
 
-    fn pod(spec: Value) -> Object {
+    fn pod(spec: &Value) -> Object {
         json!({"metadata": {"name": "p"}, "spec": spec}).as_object().unwrap().clone()
     }
 
@@ -179,7 +179,7 @@ mod tests {
             ("pause@sha256:00", "IfNotPresent"),
         ];
         for (image, policy) in table {
-            let mut object = pod(json!({"containers": [{"name": "c", "image": image}]}));
+            let mut object = pod(&json!({"containers": [{"name": "c", "image": image}]}));
             PodStrategy.set_defaults(&mut object);
             assert_eq!(object["spec"]["containers"][0]["imagePullPolicy"], policy, "{image}");
         }
@@ -188,27 +188,27 @@ mod tests {
     #[test]
     fn only_a_pod_that_a_node_may_run_gets_grace() {
         let spec = json!({"nodeName": "n", "terminationGracePeriodSeconds": 7});
-        let mut running = pod(spec);
+        let mut running = pod(&spec);
         assert_eq!(PodStrategy.grace_seconds(&running, None), 7);
         assert_eq!(PodStrategy.grace_seconds(&running, Some(0)), 0);
         running.insert("status".to_owned(), json!({"phase": "Failed"}));
         assert_eq!(PodStrategy.grace_seconds(&running, None), 0);
-        assert_eq!(PodStrategy.grace_seconds(&pod(json!({})), Some(30)), 0);
+        assert_eq!(PodStrategy.grace_seconds(&pod(&json!({})), Some(30)), 0);
     }
 
     #[test]
     fn a_spec_is_fixed_but_for_images_and_tolerations() {
-        let old = pod(json!({"containers": [{"name": "c", "image": "a"}], "nodeName": "n"}));
+        let old = pod(&json!({"containers": [{"name": "c", "image": "a"}], "nodeName": "n"}));
         let image =
-            pod(json!({"containers": [{"name": "c", "image": "b"}], "nodeName": "n", "tolerations": []}));
+            pod(&json!({"containers": [{"name": "c", "image": "b"}], "nodeName": "n", "tolerations": []}));
         assert!(PodStrategy.validate_update(&image, &old).is_empty());
-        let moved = pod(json!({"containers": [{"name": "c", "image": "a"}], "nodeName": "m"}));
+        let moved = pod(&json!({"containers": [{"name": "c", "image": "a"}], "nodeName": "m"}));
         assert_eq!(PodStrategy.validate_update(&moved, &old).len(), 1);
     }
 
     #[test]
     fn quality_of_service_classes() {
-        let with = |resources: Value| pod(json!({"containers": [{"name": "c", "resources": resources}]}));
+        let with = |resources: Value| pod(&json!({"containers": [{"name": "c", "resources": resources}]}));
         assert_eq!(quality_of_service(&with(json!({}))), "BestEffort");
         assert_eq!(quality_of_service(&with(json!({"requests": {"cpu": "1"}}))), "Burstable");
         let both = json!({"cpu": "1", "memory": "1Gi"});

@@ -26,7 +26,7 @@ impl Strategy for VolumeStrategy {
         }
         if at(object, &["spec", "capacity"])
             .and_then(|capacity| capacity.as_object())
-            .is_none_or(|c| c.is_empty())
+            .is_none_or(Object::is_empty)
         {
             errors.push(FieldError::required("spec.capacity", ""));
         }

@@ -1,0 +1,117 @@
+//! Responses: an object as the client wants it, an error, warnings, a watch.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use serde_json::Value;
+
+use crate::body::Body;
+use crate::media::Representation;
+use crate::registry::Written;
+use crate::status::ApiError;
+
+/// An object or a document.
+pub(super) fn respond(representation: Representation, written: Written) -> Result<Response<Body>, ApiError> {
+    let body = match representation {
+        Representation::Json => written.json,
+        Representation::Yaml => {
+            let value: Value = serde_json::from_slice(&written.json)
+                .map_err(|_| ApiError::internal("a response that is not JSON"))?;
+            serde_saphyr::to_string(&value)
+                .map_err(|_| ApiError::internal("a response that YAML cannot write"))?
+                .into()
+        }
+    };
+    let mut response = Response::new(Body::whole(body));
+    *response.status_mut() = written.code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
+    Ok(response)
+}
+
+/// `299 - "text"`, repeats dropped; when all texts together are long, each is cut.
+pub(super) fn warning_headers(warnings: &[String]) -> Vec<HeaderValue> {
+    const LONG: usize = 4096;
+    const CUT: usize = 256;
+    let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let mut told: Vec<&str> = Vec::new();
+    let mut headers = Vec::new();
+    for warning in warnings {
+        if told.contains(&warning.as_str()) {
+            continue;
+        }
+        told.push(warning);
+        let mut text = String::new();
+        let warning = tokenward_sanitize::blank_tokens(warning);
+        for character in warning.chars().take(if total > LONG { CUT } else { usize::MAX }) {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                control if control.is_control() => text.push(' '),
+                other => text.push(other),
+            }
+        }
+        headers.extend(HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()).ok());
+    }
+    headers
+}
+
+/// The answer to a HEAD: what a GET would have said of its body, and no body.
+pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::whole(Bytes::new()))
+}
+
+pub(super) fn stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+pub(super) fn public(content_type: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::whole(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+}
+
+pub(super) fn refuse(error: &ApiError) -> Response<Body> {
+    let mut response = Response::new(Body::whole(error.to_status().to_string()));
+    *response.status_mut() = error.code();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = error.retry_after_seconds() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(warnings: &[String]) -> Vec<String> {
+        let headers = warning_headers(warnings);
+        headers.iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    }
+
+    #[test]
+    fn warnings_are_quoted_told_once_and_cut_when_they_are_long() {
+        let table = [
+            (vec!["a \"b\" \\ c".to_owned()], vec!["299 - \"a \\\"b\\\" \\\\ c\"".to_owned()]),
+            (vec!["a".to_owned(), "a".to_owned()], vec!["299 - \"a\"".to_owned()]),
+            (vec!["a\r\nSet-Cookie: b".to_owned()], vec!["299 - \"a  Set-Cookie: b\"".to_owned()]),
+            (vec!["x".repeat(4_096)], vec![format!("299 - \"{}\"", "x".repeat(4_096))]),
+            (
+                vec!["x".repeat(4_000), "y".repeat(97)],
+                vec![format!("299 - \"{}\"", "x".repeat(256)), format!("299 - \"{}\"", "y".repeat(97))],
+            ),
+        ];
+        for (warnings, expected) in table {
+            assert_eq!(texts(&warnings), expected);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Request bodies that are not simply an object: patches, delete options, YAML.
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use serde_json::Value;
+use tokenward_kube_rules::FieldError;
+
+use crate::body;
+use crate::media::{BodyFormat, PatchFormat};
+use crate::query::Query;
+use crate::registry::{DeleteOptions, Patch};
+use crate::status::ApiError;
+
+/// Reads a patch; whether it fits an object shows later.
+pub(super) fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, ApiError> {
+    const MOST_OPERATIONS: usize = 10_000;
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!(
+            "error decoding patch: malformed JSON in line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    match format {
+        PatchFormat::Merge if value.is_object() => Ok(Patch::Merge(value)),
+        PatchFormat::Merge => {
+            Err(ApiError::bad_request("error decoding patch: a merge patch must be a JSON object"))
+        }
+        PatchFormat::Json => {
+            let found = match &value {
+                Value::Array(operations) if operations.len() > MOST_OPERATIONS => {
+                    return Err(ApiError::too_large(MOST_OPERATIONS));
+                }
+                Value::Array(_) => None,
+                Value::Object(_) => Some("object"),
+                Value::String(_) => Some("string"),
+                Value::Number(_) => Some("number"),
+                Value::Bool(_) => Some("bool"),
+                Value::Null => Some("null"),
+            };
+            if let Some(found) = found {
+                return Err(ApiError::bad_request(format!(
+                    "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+                )));
+            }
+            let patch = serde_json::from_value(value).map_err(|_| {
+                ApiError::bad_request(
+                    "error decoding patch: every operation needs op (add, remove, replace, move, copy, test), path and what goes with it",
+                )
+            })?;
+            Ok(Patch::Json(patch))
+        }
+    }
+}
+
+/// The options of a DELETE, of which body and query may each have a part.
+pub(super) async fn delete_options<B>(
+    query: &Query,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<DeleteOptions, ApiError>
+where
+    B: http_body::Body<Data: Buf>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let bytes = body::read(body).await?;
+    let bytes = match BodyFormat::of(headers) {
+        Ok(BodyFormat::Yaml) if !bytes.is_empty() => yaml_to_json(&bytes)?,
+        Err(error) if !bytes.is_empty() => return Err(error),
+        _ => bytes,
+    };
+    let mut options = DeleteOptions::parse(&bytes)?;
+    if options.grace_period_seconds.is_none() {
+        options.grace_period_seconds = query.number("gracePeriodSeconds");
+    }
+    if options.propagation_policy.is_none() {
+        options.propagation_policy = query.text("propagationPolicy").map(str::to_owned);
+    }
+    options.dry_run.extend(query.all_of("dryRun").filter(|value| !value.is_empty()).map(str::to_owned));
+    if options.dry_run.iter().any(|value| value != "All") {
+        let error = FieldError::not_supported("dryRun", options.dry_run.clone(), &["All"]);
+        return Err(ApiError::invalid_options("DeleteOptions", &[error]));
+    }
+    if let Some(policy) = &options.propagation_policy
+        && !matches!(policy.as_str(), "Background" | "Foreground" | "Orphan")
+    {
+        let supported = ["Foreground", "Background", "Orphan", "nil"];
+        let error = FieldError::not_supported("propagationPolicy", policy.as_str(), &supported);
+        return Err(ApiError::invalid_options("DeleteOptions", &[error]));
+    }
+    Ok(options)
+}
+
+/// The same document as JSON.
+pub(super) fn yaml_to_json(bytes: &[u8]) -> Result<Bytes, ApiError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
+    // The reader's own message quotes the line at fault, which may hold a token.
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
+        let place = error.location().map(|place| format!("line {}, column {}", place.line(), place.column()));
+        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+        ApiError::bad_request(format!("error converting YAML to JSON: yaml: a fault at {place}"))
+    })?;
+    Ok(value.to_string().into())
+}

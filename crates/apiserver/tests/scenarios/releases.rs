@@ -1,0 +1,75 @@
+//! Servers of different releases over one store, as in a cluster that is being upgraded. Without these rules a rollback
+//! of the control plane would break drivers: the field would come back as something that nobody knows.
+
+use serde_json::json;
+use tokenward_kube_rules::{FeatureGates, Release};
+
+use crate::testbed::{DRIVERS, Testbed, admin, driver};
+
+const FIELD: &str = "serviceAccountTokenInSecrets";
+
+fn path(name: &str) -> String {
+    format!("{DRIVERS}/{name}")
+}
+
+#[tokio::test]
+async fn an_older_server_never_shows_the_field_and_loses_it_at_its_next_write() {
+    let testbed = Testbed::new();
+    let (newer, older) = (testbed.server(Release::V1_35), testbed.server(Release::V1_34));
+    let (newer, older) = (newer.client(admin()), older.client(admin()));
+    let mut opted_in = driver("d");
+    opted_in["spec"][FIELD] = true.into();
+    let made = newer.create(DRIVERS, &opted_in).await.unwrap();
+    assert_eq!(made.object["spec"][FIELD], true);
+
+    assert!(older.get(&path("d")).await.unwrap()["spec"].get(FIELD).is_none());
+    let list = older.get(DRIVERS).await.unwrap();
+    assert!(!list.to_string().contains(FIELD), "{list}");
+    let watched = older.get(&format!("{DRIVERS}?watch=1&timeoutSeconds=1")).await.unwrap();
+    assert!(!watched.to_string().contains(FIELD), "{watched}");
+    assert_eq!(newer.get(&path("d")).await.unwrap()["spec"][FIELD], true, "reading loses nothing");
+
+    older.merge_patch(&path("d"), &json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+    assert!(newer.get(&path("d")).await.unwrap()["spec"].get(FIELD).is_none());
+}
+
+#[tokio::test]
+async fn an_older_server_takes_the_field_for_a_mistake() {
+    let testbed = Testbed::new();
+    let older = testbed.server(Release::V1_34).client(admin());
+    let mut opted_in = driver("d");
+    opted_in["spec"][FIELD] = true.into();
+    let made = older.create(DRIVERS, &opted_in).await.unwrap();
+    assert_eq!(made.warnings, [format!("unknown field \"spec.{FIELD}\"")]);
+    assert!(made.object["spec"].get(FIELD).is_none());
+    let refused = older.create(&format!("{DRIVERS}?fieldValidation=Strict"), &opted_in).await.unwrap_err();
+    assert!(refused.to_string().contains("strict decoding error: unknown field"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_stored_value_survives_the_gate_being_switched_off() {
+    let testbed = Testbed::new();
+    let on = testbed.server(Release::V1_35).client(admin());
+    let mut opted_in = driver("d");
+    opted_in["spec"][FIELD] = true.into();
+    on.create(DRIVERS, &opted_in).await.unwrap();
+    let gates = FeatureGates::parse(Release::V1_35, "CSIServiceAccountTokenSecrets=false").unwrap();
+    let off = testbed.server_with(gates, "").client(admin());
+    let labelled = off.merge_patch(&path("d"), &json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+    assert_eq!(labelled.object["spec"][FIELD], true);
+    opted_in["metadata"]["name"] = "new".into();
+    let made = off.create(DRIVERS, &opted_in).await.unwrap();
+    assert!(made.object["spec"].get(FIELD).is_none() && made.warnings.is_empty(), "{made:?}");
+}
+
+#[tokio::test]
+async fn each_server_says_which_release_it_is() {
+    let testbed = Testbed::new();
+    for (release, minor) in [(Release::V1_34, "34"), (Release::V1_35, "35"), (Release::V1_36, "36")] {
+        let version = testbed.server(release).client(admin()).get("/version").await.unwrap();
+        assert_eq!(version["minor"], minor);
+        assert_eq!(version["gitVersion"], release.git_version());
+    }
+    let refused = FeatureGates::parse(Release::V1_36, "CSIServiceAccountTokenSecrets=false").unwrap_err();
+    assert!(refused.to_string().contains("CSIServiceAccountTokenSecrets"), "{refused}");
+}

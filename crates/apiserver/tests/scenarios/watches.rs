@@ -1,0 +1,181 @@
+//! Watches as informers need them: what begins them, keeps them alive and ends them. Time is tokio's, and paused.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokenward_apiserver::{Client, Index, WatchEvent};
+use tokenward_kube_rules::Release;
+use tokenward_store::{HistoryLimits, Store};
+use tokio::time::Instant;
+
+use crate::testbed::{DRIVERS, Testbed, admin, driver};
+
+async fn next(
+    events: &mut (impl Stream<Item = Result<WatchEvent, tokenward_apiserver::ClientError>> + Unpin),
+) -> WatchEvent {
+    tokio::time::timeout(Duration::from_secs(3600), events.next()).await.unwrap().unwrap().unwrap()
+}
+
+fn brief(event: &WatchEvent) -> (&str, &str) {
+    (&event.kind, event.object["metadata"]["name"].as_str().unwrap_or(""))
+}
+
+async fn label(client: &Client, name: &str, value: &Value) {
+    let patch = json!({"metadata": {"labels": {"team": value}}});
+    client.merge_patch(&format!("{DRIVERS}/{name}"), &patch).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookmarks_come_every_minute_and_shortly_before_the_end() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    client.create(DRIVERS, &driver("d")).await.unwrap();
+    let start = Instant::now();
+    let path = format!("{DRIVERS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=150");
+    let mut events = Box::pin(client.watch(&path).await.unwrap());
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "d"));
+    // A write elsewhere: the bookmark tells of its revision, so that the watcher does not fall behind.
+    client.create("/api/v1/namespaces", &json!({"metadata": {"name": "apps"}})).await.unwrap();
+    let newest = client.get(DRIVERS).await.unwrap()["metadata"]["resourceVersion"].clone();
+    for after in [60, 120, 148] {
+        let event = next(&mut events).await;
+        assert_eq!(event.kind, "BOOKMARK");
+        assert_eq!(event.object["metadata"]["resourceVersion"], newest);
+        assert!(event.object["metadata"].get("annotations").is_none());
+        assert_eq!((Instant::now() - start).as_secs(), after);
+    }
+    assert!(events.next().await.is_none());
+    assert_eq!((Instant::now() - start).as_secs(), 150);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_no_bookmarks_gets_none() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    let start = Instant::now();
+    let events = client.watch(&format!("{DRIVERS}?watch=1&timeoutSeconds=200")).await.unwrap();
+    assert_eq!(events.count().await, 0);
+    assert_eq!((Instant::now() - start).as_secs(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_sets_no_time_ends_between_half_an_hour_and_an_hour() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    let start = Instant::now();
+    let events = client.watch(&format!("{DRIVERS}?watch=1")).await.unwrap();
+    assert_eq!(events.count().await, 0);
+    let minutes = (Instant::now() - start).as_secs() / 60;
+    assert!((30..=60).contains(&minutes), "{minutes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_initial_events_end_with_a_bookmark_that_says_so() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    client.create(DRIVERS, &driver("a")).await.unwrap();
+    client.create(DRIVERS, &driver("b")).await.unwrap();
+    let path = format!(
+        "{DRIVERS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
+    let mut events = Box::pin(client.watch(&path).await.unwrap());
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "a"));
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "b"));
+    let end = next(&mut events).await;
+    assert_eq!(end.kind, "BOOKMARK");
+    assert_eq!(end.object["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    client.create(DRIVERS, &driver("c")).await.unwrap();
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "c"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaving_a_selection_is_a_deletion_and_entering_it_an_addition() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    client.create(DRIVERS, &driver("d")).await.unwrap();
+    let path = format!("{DRIVERS}?watch=1&labelSelector=team%3Dstorage");
+    let mut events = Box::pin(client.watch(&path).await.unwrap());
+    label(&client, "d", &json!("storage")).await;
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "d"));
+    label(&client, "d", &json!("other")).await;
+    let gone = next(&mut events).await;
+    assert_eq!(brief(&gone), ("DELETED", "d"));
+    assert_eq!(gone.object["metadata"]["labels"]["team"], "storage", "the last state that was selected");
+    let newest = client.get(&format!("{DRIVERS}/d")).await.unwrap();
+    assert_eq!(gone.object["metadata"]["resourceVersion"], newest["metadata"]["resourceVersion"]);
+    label(&client, "d", &json!("storage")).await;
+    assert_eq!(brief(&next(&mut events).await), ("ADDED", "d"));
+    client.merge_patch(&format!("{DRIVERS}/d"), &json!({"spec": {"requiresRepublish": true}})).await.unwrap();
+    assert_eq!(brief(&next(&mut events).await), ("MODIFIED", "d"));
+    client.delete(&format!("{DRIVERS}/d"), None).await.unwrap();
+    assert_eq!(brief(&next(&mut events).await), ("DELETED", "d"));
+}
+
+/// A store that keeps only a few events of each kind.
+fn forgetful() -> Store<Index> {
+    let limits = HistoryLimits { events: NonZeroUsize::new(4).unwrap(), bytes: 1 << 20 };
+    Store::memory_with_limits(limits, Index::of)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_too_old_is_told_as_an_event() {
+    let testbed = Testbed::over(forgetful());
+    let client = testbed.server(Release::V1_35).client(admin());
+    client.create(DRIVERS, &driver("first")).await.unwrap();
+    let version =
+        client.get(DRIVERS).await.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    for number in 0..10 {
+        client.create(DRIVERS, &driver(&format!("d{number}"))).await.unwrap();
+    }
+    let path = format!("{DRIVERS}?watch=1&resourceVersion={version}");
+    let mut events = Box::pin(client.watch(&path).await.unwrap());
+    let error = next(&mut events).await;
+    assert_eq!(error.kind, "ERROR");
+    assert_eq!((&error.object["code"], &error.object["reason"]), (&json!(410), &json!("Expired")));
+    assert!(
+        error.object["message"].as_str().unwrap().starts_with("too old resource version: "),
+        "{}",
+        error.object
+    );
+    assert!(events.next().await.is_none(), "nothing follows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_never_reads_holds_no_events() {
+    let testbed = Testbed::over(forgetful());
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    client.create(DRIVERS, &driver("d")).await.unwrap();
+    let request = http::Request::get(format!("{DRIVERS}?watch=1")).body(String::new()).unwrap();
+    let mut request = request;
+    request.extensions_mut().insert(tokenward_apiserver::PeerIdentity(std::sync::Arc::new(admin())));
+    let mut unread = server.handle(request).await.into_body();
+    for number in 0..1_000 {
+        label(&client, "d", &number.to_string().into()).await;
+    }
+    // What it gets in the end: the beginning, which was made when it asked, and the news that it has missed the rest.
+    let mut text = String::new();
+    while let Some(frame) = unread.frame().await {
+        text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+    }
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ADDED", "ERROR"]);
+    assert_eq!(lines[1]["object"]["code"], 410);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_object_is_watched_by_its_own_path_too() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    client.create(DRIVERS, &driver("a")).await.unwrap();
+    client.create(DRIVERS, &driver("b")).await.unwrap();
+    for path in [format!("{DRIVERS}/b?watch=1"), format!("{DRIVERS}?watch=1&fieldSelector=metadata.name%3Db")]
+    {
+        let mut events = Box::pin(client.watch(&path).await.unwrap());
+        assert_eq!(brief(&next(&mut events).await), ("ADDED", "b"), "{path}");
+    }
+}
