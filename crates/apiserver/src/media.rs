@@ -111,9 +111,14 @@ impl BodyFormat {
         match content_type(headers).as_str() {
             "" | "application/json" => Ok(Self::Json),
             "application/yaml" => Ok(Self::Yaml),
-            _ => {
-                let message = "the body of the request was in an unknown format - accepted media types include: \
-                               application/json, application/yaml, application/vnd.kubernetes.protobuf";
+            other => {
+                let message = if other == "application/vnd.kubernetes.protobuf" {
+                    "the body of the request is Kubernetes protobuf, which this server does not read: \
+                     send application/json or application/yaml"
+                } else {
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json, application/yaml, application/vnd.kubernetes.protobuf"
+                };
                 Err(ApiError::new(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message))
             }
         }
@@ -168,6 +173,9 @@ mod tests {
         let with_charset = headers(CONTENT_TYPE, "application/json; charset=utf-8");
         assert_eq!(BodyFormat::of(&with_charset).unwrap(), BodyFormat::Json);
         assert_eq!(BodyFormat::of(&headers(CONTENT_TYPE, "text/plain")).unwrap_err().code(), 415);
+        let protobuf = headers(CONTENT_TYPE, "application/vnd.kubernetes.protobuf");
+        let refused = BodyFormat::of(&protobuf).unwrap_err();
+        assert!(refused.code() == 415 && refused.to_string().contains("application/json"), "{refused}");
         let merge = headers(CONTENT_TYPE, "application/merge-patch+json");
         assert_eq!(PatchFormat::of(&merge).unwrap(), PatchFormat::Merge);
         assert_eq!(PatchFormat::of(&headers(CONTENT_TYPE, "text/plain")).unwrap_err().code(), 415);
