@@ -4,6 +4,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{LogFormat, LogLevel};
 
+pub(crate) mod apiserver;
+pub(crate) mod driver;
+pub(crate) mod kubernetes;
+pub(crate) mod node;
+pub(crate) mod release;
+pub(crate) mod server;
 pub(crate) mod up;
 
 /// Service account tokens for CSI drivers, end to end.
@@ -19,12 +25,15 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(up::UpArgs),
+    Apiserver(apiserver::ApiserverArgs),
+    Node(node::NodeArgs),
+    Driver(driver::DriverArgs),
 }
 
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct LoggingArgs {
-    /// How much to log on standard error.
+    /// How much to log on standard error [default: info; error for `up`].
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Logs")]
     pub(crate) log_level: Option<LogLevel>,
     /// How to write a log line.

@@ -41,6 +41,10 @@ impl Failure {
         Self::new(FailureKind::No, message)
     }
 
+    pub(crate) fn could_not_run(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::CouldNotRun, message)
+    }
+
     /// The command could not run because of `error`, whose own text says it best.
     pub(crate) fn because(error: impl Error + Send + Sync + 'static) -> Self {
         let mut failure = Self::new(FailureKind::CouldNotRun, error.to_string());

@@ -33,7 +33,7 @@ pub(crate) fn set_up(level: LogLevel, format: LogFormat) {
     let registry = tracing_subscriber::registry().with(filter(level));
     match format {
         LogFormat::Text => {
-            registry.with(lines.with_ansi(Style::of_standard_error() != Style::plain())).init()
+            registry.with(lines.with_ansi(Style::of_standard_error() != Style::plain())).init();
         }
         LogFormat::Json => registry.with(lines.json()).init(),
     }

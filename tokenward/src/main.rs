@@ -1,10 +1,15 @@
 //! The `tokenward` command: arguments and presentation; everything else is in the library crates.
 
+mod apiserver;
 mod args;
+mod driver;
 mod duration;
 mod failure;
 mod logging;
+mod node;
+mod node_root;
 mod records;
+mod server;
 mod signals;
 mod terminal;
 mod up;
@@ -16,7 +21,7 @@ use clap::Parser as _;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
-use crate::logging::LogLevel;
+use crate::logging::{LogFormat, LogLevel};
 use crate::terminal::Style;
 
 fn main() -> ExitCode {
@@ -39,11 +44,35 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let Command::Up(arguments) = cli.command;
-    let config = arguments.resolve()?;
-    // What goes wrong on the way is shown as it happens; the log is for those who ask for it.
-    logging::set_up(cli.logging.log_level.unwrap_or(LogLevel::Error), cli.logging.log_format);
+    let log = Log { level: cli.logging.log_level, format: cli.logging.log_format };
+    match cli.command {
+        Command::Up(arguments) => {
+            let config = arguments.resolve()?;
+            // What goes wrong on the way is shown as it happens; the log is for those who ask for it.
+            block_on(&log, LogLevel::Error, up::run(config, log.level.is_none()))
+        }
+        // The others are services: what they do is in the log and nowhere else.
+        Command::Apiserver(arguments) => block_on(&log, LogLevel::Info, apiserver::run(arguments.resolve()?)),
+        Command::Node(arguments) => block_on(&log, LogLevel::Info, node::run(arguments.resolve()?)),
+        Command::Driver(arguments) => {
+            block_on(&log, LogLevel::Info, driver::run(arguments.driver.resolve()?))
+        }
+    }
+}
+
+/// What was said about the log.
+struct Log {
+    level: Option<LogLevel>,
+    format: LogFormat,
+}
+
+fn block_on(
+    log: &Log,
+    default_level: LogLevel,
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    logging::set_up(log.level.unwrap_or(default_level), log.format);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::because)?;
-    runtime.block_on(Box::pin(up::run(config, cli.logging.log_level.is_none())))
+    runtime.block_on(Box::pin(command))
 }

@@ -4,7 +4,6 @@ use std::io::{self, Stderr, Write};
 use std::time::Duration;
 
 use tokenward_cluster::apply::{Outcome, apply};
-use tokenward_cluster::control_plane::{ControlPlaneConfig, ControlPlaneError};
 use tokenward_cluster::delivery::{Delivery, Missing, missing};
 use tokenward_cluster::manifest::{self, Manifest, ManifestError};
 use tokenward_cluster::{Cluster, ClusterConfig, Happening, Observation, StartError};
@@ -12,9 +11,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::args::up::{Until, UpConfig};
 use crate::failure::Failure;
-use crate::records;
 use crate::signals::Stop;
 use crate::terminal::{self, Region, Style};
+use crate::{records, server};
 
 /// How long drivers may take to register before pods are applied all the same, to say themselves what they wait for.
 const REGISTRATION_LIMIT: Duration = Duration::from_secs(5);
@@ -26,10 +25,10 @@ pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure>
     let stop = Stop::on_signals().map_err(|error| {
         Failure::because(error).hint("Signals cannot be handled here; run tokenward as an ordinary process.")
     })?;
-    let manifests = manifest::load(&config.manifests).and_then(manifest::in_apply_order).map_err(bad_manifest)?;
+    let manifests =
+        manifest::load(&config.manifests).and_then(manifest::in_apply_order).map_err(bad_manifest)?;
     let csi_drivers = manifests.iter().filter(|manifest| manifest.kind.kind == "CSIDriver");
-    let mut control_plane = ControlPlaneConfig::new(config.gates.clone()).map_err(Failure::because)?;
-    control_plane.listen = config.listen;
+    let control_plane = server::control_plane(&config.gates, config.listen, config.server.clone())?;
     let started = Cluster::start(ClusterConfig {
         control_plane,
         nodes: config.nodes,
@@ -38,7 +37,7 @@ pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure>
         endpoints: config.endpoints.clone(),
     })
     .await;
-    let mut cluster = started.map_err(|error| cannot_start(error, &config))?;
+    let mut cluster = started.map_err(cannot_start)?;
     let worked = Run::new(&mut cluster, &config, &stop, Screen::new(is_quiet)).work(&manifests).await;
     // Whatever became of it, nothing is left behind.
     let cleaned_up = cluster.stop(&stop.immediate).await.map_err(|error| {
@@ -51,27 +50,20 @@ fn bad_manifest(error: ManifestError) -> Failure {
     Failure::because(error)
 }
 
-fn cannot_start(error: StartError, config: &UpConfig) -> Failure {
+fn cannot_start(error: StartError) -> Failure {
     let hint = match &error {
-        StartError::ControlPlane(ControlPlaneError::Listen { source, .. }) => match source.kind() {
-            io::ErrorKind::AddrInUse => Some(format!(
-                "Another program listens on {}; name another port, or 0 for a free one.",
-                config.listen
-            )),
-            io::ErrorKind::PermissionDenied => {
-                Some("Ports below 1024 need privileges; name a higher one.".to_owned())
-            }
-            _ => Some("Name an address of this machine, such as 127.0.0.1:0.".to_owned()),
-        },
         StartError::Endpoint { .. } => {
-            Some("Start the driver first, and check the path after --driver-endpoint.".to_owned())
+            Some("Start the driver first, and check the path after --driver-endpoint.")
         }
         StartError::SocketPath { .. } => {
-            Some("A socket's path may have 107 bytes; choose a shorter --root-dir.".to_owned())
+            Some("A socket's path may have 107 bytes; choose a shorter --root-dir.")
         }
         _ => None,
     };
-    let failure = Failure::because(error);
+    let failure = match error {
+        StartError::ControlPlane(error) => server::cannot_start(error),
+        other => Failure::because(other),
+    };
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -125,10 +117,8 @@ impl<'a> Run<'a> {
         if !self.apply(pods).await? {
             return self.interrupted();
         }
-        self.pods = pods
-            .iter()
-            .map(|pod| (pod.namespace.clone().unwrap_or_default(), pod.name.clone()))
-            .collect();
+        self.pods =
+            pods.iter().map(|pod| (pod.namespace.clone().unwrap_or_default(), pod.name.clone())).collect();
         self.follow(deadline).await
     }
 
@@ -259,6 +249,7 @@ impl<'a> Run<'a> {
 
     fn interrupted(&mut self) -> Result<(), Failure> {
         self.screen.clear();
+        self.screen.say("Stopping: volumes are unpublished. Interrupt once more to wait for no driver.");
         if self.is_ready || self.config.until == Until::Stopped {
             return Ok(());
         }

@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::{self, ClientError};
 use crate::control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneError};
 use crate::delivery::{Delivery, Objects};
 use crate::drivers::{self, DriverServer, PlannedDriver};
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Kubeconfig, Server};
 use crate::pki::PkiError;
 use crate::root_directory::{RootDirectory, RootDirectoryError};
 
@@ -42,6 +43,7 @@ pub struct ClusterConfig {
 #[derive(Debug)]
 pub struct Cluster {
     control_plane: ControlPlane,
+    seen_by_nodes: Server,
     root: RootDirectory,
     observations: mpsc::UnboundedReceiver<Observation>,
     stop_nodes: CancellationToken,
@@ -65,7 +67,7 @@ pub enum StartError {
     Certificate(#[from] PkiError),
     /// The node's client could not be made.
     #[error("cannot make the client of a node")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Client(#[from] ClientError),
     /// A CSIDriver's name is no name of a driver.
     #[error("the CSIDriver {name:?} cannot be served")]
     DriverName {
@@ -138,10 +140,18 @@ impl Cluster {
             None => RootDirectory::temporary()?,
         };
         let (gates, clock) = (config.control_plane.gates.clone(), config.control_plane.clock.clone());
-        let control_plane = ControlPlane::start(config.control_plane).await?;
+        let mut control_plane = ControlPlane::start(config.control_plane).await?;
+        let seen_by_nodes = match control_plane.for_own_nodes().await {
+            Ok(server) => server,
+            Err(error) => {
+                let _ = control_plane.stop().await;
+                return Err(error.into());
+            }
+        };
         let (sender, observations) = mpsc::unbounded_channel();
         let mut cluster = Self {
             control_plane,
+            seen_by_nodes,
             root,
             observations,
             stop_nodes: CancellationToken::new(),
@@ -173,9 +183,8 @@ impl Cluster {
         let directory = self.root.node(number)?;
         let identity = self.control_plane.node_identity(&name)?;
         let user = format!("system:node:{name}");
-        let kubeconfig =
-            Kubeconfig::new(&self.control_plane.url(), self.control_plane.authority(), &user, &identity);
-        let cluster = KubeCluster::new(client(&kubeconfig).await.map_err(StartError::Client)?);
+        let kubeconfig = Kubeconfig::for_server(&self.seen_by_nodes, &user, &identity);
+        let cluster = KubeCluster::new(client::of_kubeconfig(&kubeconfig).await?);
         for driver in plan {
             self.start_driver(driver, &name, &directory, clock)?;
         }
@@ -246,9 +255,7 @@ impl Cluster {
     /// # Errors
     /// When its certificate cannot be made.
     pub fn kubeconfig(&self) -> Result<Kubeconfig, PkiError> {
-        let identity = self.control_plane.admin_identity()?;
-        let (url, authority) = (self.control_plane.url(), self.control_plane.authority());
-        Ok(Kubeconfig::new(&url, authority, "kubernetes-admin", &identity))
+        self.control_plane.admin_kubeconfig()
     }
 
     /// Waits for the next thing that happens.
@@ -332,12 +339,6 @@ async fn finish<E: 'static>(
             () = immediate.cancelled() => return tasks.shutdown().await,
         }
     }
-}
-
-async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, Box<dyn std::error::Error + Send + Sync>> {
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig.expose_yaml())?;
-    let options = kube::config::KubeConfigOptions::default();
-    Ok(kube::Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)?)
 }
 
 fn driver_name(name: &str) -> Result<DriverName, StartError> {

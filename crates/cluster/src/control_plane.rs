@@ -1,9 +1,10 @@
 //! The control plane of a run: certificates, API server behind HTTPS, controllers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use tokenward_apiserver::{
     ApiServer, Client, Config, Index, ServeError, StaticTokens, TlsConfig, User, new_store, serve,
@@ -15,11 +16,13 @@ use tokenward_kube_rules::FeatureGates;
 use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::controllers_api::InProcessApi;
+use crate::kubeconfig::{Kubeconfig, Server};
 use crate::pki::{Authority, Identity, PkiError};
+use crate::serving::ServingCertificate;
 
 /// The issuer of service account tokens when none is named: what clusters made by kubeadm say.
 pub const DEFAULT_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -34,6 +37,15 @@ pub struct ControlPlaneConfig {
     pub gates: FeatureGates,
     /// Where the API server listens; port 0 is a free one.
     pub listen: SocketAddr,
+    /// The host, with or without a port, by which clients elsewhere call the server: for discovery documents, and a name in the
+    /// certificate that is made; none is the address.
+    pub external_hostname: Option<String>,
+    /// The serving certificate; none makes one.
+    pub serving: Option<ServingCertificate>,
+    /// Whose client certificates are believed, beside those of the run's own authority.
+    pub client_authorities: Vec<CertificateDer<'static>>,
+    /// Whether controllers run: default service accounts, scheduler, binder. kube-apiserver alone has none.
+    pub runs_controllers: bool,
     /// The time.
     pub clock: Clock,
     /// Who issues service account tokens, and for whom.
@@ -49,7 +61,7 @@ pub struct ControlPlaneConfig {
 }
 
 impl ControlPlaneConfig {
-    /// A control plane of a release on a free port of this machine, with an empty store.
+    /// A control plane of a release on a free port of this machine, with controllers and an empty store.
     ///
     /// # Errors
     /// Never for the default issuer; the type is that of [`IssuerConfig::new`].
@@ -57,6 +69,10 @@ impl ControlPlaneConfig {
         Ok(Self {
             gates,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            external_hostname: None,
+            serving: None,
+            client_authorities: Vec::new(),
+            runs_controllers: true,
             clock: Clock::system(),
             issuer: IssuerConfig::new([DEFAULT_ISSUER])?,
             signing_key: None,
@@ -73,10 +89,13 @@ pub struct ControlPlane {
     authority: Authority,
     server: ApiServer,
     address: SocketAddr,
+    face: Server,
+    /// The certificate that is served was brought along.
+    has_given_certificate: bool,
     clock: Clock,
     stop: CancellationToken,
-    controllers: JoinHandle<()>,
-    serving: JoinHandle<Result<(), ServeError>>,
+    controllers: Option<JoinHandle<()>>,
+    serving: JoinSet<Result<(), ServeError>>,
 }
 
 /// Why a control plane does not start.
@@ -108,41 +127,69 @@ impl ControlPlane {
     /// # Errors
     /// When the address cannot be listened on or a certificate cannot be made.
     pub async fn start(config: ControlPlaneConfig) -> Result<Self, ControlPlaneError> {
-        let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| ControlPlaneError::Listen { address, source })?;
-        let address =
-            listener.local_addr().map_err(|source| ControlPlaneError::Listen { address, source })?;
+        let (listener, address) = listen(config.listen).await?;
         let now = config.clock.now();
         let authority = Authority::generate(now)?;
-        let identity = authority.server(&[address.ip().to_string()], now)?;
+        let reachable = reachable(address);
+        let external_address = external_address(config.external_hostname.as_deref(), reachable);
 
         let issuer = Arc::new(Issuer::new(config.issuer));
         issuer.add_verifying_keys(config.verifying_keys);
         let mut server_config = Config::new(config.gates, config.store, issuer, config.clock.clone());
         server_config.static_tokens = config.static_tokens;
-        server_config.external_address = address.to_string();
+        server_config.external_address = external_address.clone();
         let server = ApiServer::new(server_config);
+
+        let url = format!("https://{reachable}");
+        let mut client_authorities = vec![authority.certificate_der().clone()];
+        client_authorities.extend(config.client_authorities);
+        let has_given_certificate = config.serving.is_some();
+        let (face, tls) = match config.serving {
+            Some(given) => {
+                let face = Server {
+                    url,
+                    authorities_pem: given.authorities_pem(),
+                    tls_server_name: given.name_for(reachable.ip()),
+                };
+                let (certificates, key) = given.into_parts();
+                (face, TlsConfig { certificates, key, client_authorities })
+            }
+            None => {
+                let mut names = vec![address.ip().to_string(), reachable.ip().to_string()];
+                if config.external_hostname.is_some() {
+                    names.push(host(&external_address).to_owned());
+                }
+                let own = authority.server(&names, now)?;
+                let authorities_pem = authority.certificate_pem();
+                (Server { url, authorities_pem, tls_server_name: None }, own_tls(&own, client_authorities))
+            }
+        };
         match config.signing_key {
             Some(key) => server.set_signing_key(key),
             None => make_signing_key(server.clone()),
         }
 
         let stop = CancellationToken::new();
-        let tls = TlsConfig {
-            certificates: vec![identity.certificate_der().clone()],
-            key: identity.expose_key_der(),
-            client_authorities: vec![authority.certificate_der().clone()],
-        };
-        let serving = tokio::spawn(serve(server.clone(), listener, tls, stop.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(server.clone(), listener, tls, stop.clone()));
         let client = server.client(controller_user());
         make_system_namespaces(&client).await;
-        let controllers = tokio::spawn({
+        let controllers = config.runs_controllers.then(|| {
             let (controllers, stop) = (Controllers::new(config.clock.clone()), stop.clone());
-            async move { controllers.run(InProcessApi::new(client), stop).await }
+            tokio::spawn(async move { controllers.run(InProcessApi::new(client), stop).await })
         });
-        Ok(Self { authority, server, address, clock: config.clock, stop, controllers, serving })
+        let clock = config.clock;
+        Ok(Self {
+            authority,
+            server,
+            address,
+            face,
+            has_given_certificate,
+            clock,
+            stop,
+            controllers,
+            serving,
+        })
     }
 
     /// Where the API server listens.
@@ -154,10 +201,38 @@ impl ControlPlane {
     /// The API server's URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("https://{}", self.address)
+        self.face.url.clone()
     }
 
-    /// The authority behind the server's certificate and all client certificates.
+    /// The API server as the run's own nodes see it. Behind a certificate that was brought along that is a second port on loopback with
+    /// the run's own: whether that certificate can be verified here, or names this machine, is not theirs to depend on.
+    ///
+    /// # Errors
+    /// When there is no free port, or a certificate cannot be made.
+    pub async fn for_own_nodes(&mut self) -> Result<Server, ControlPlaneError> {
+        if !self.has_given_certificate {
+            return Ok(self.face.clone());
+        }
+        let (listener, address) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let identity = self.authority.server(&[], self.clock.now())?;
+        let tls = own_tls(&identity, vec![self.authority.certificate_der().clone()]);
+        self.serving.spawn(serve(self.server.clone(), listener, tls, self.stop.clone()));
+        Ok(Server {
+            url: format!("https://{address}"),
+            authorities_pem: self.authority.certificate_pem(),
+            tls_server_name: None,
+        })
+    }
+
+    /// The administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// When its certificate cannot be made.
+    pub fn admin_kubeconfig(&self) -> Result<Kubeconfig, PkiError> {
+        Ok(Kubeconfig::for_server(&self.face, "kubernetes-admin", &self.admin_identity()?))
+    }
+
+    /// The run's own authority: behind the server's certificate unless one was given, and behind the client certificates made here.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -195,14 +270,63 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the server had failed.
-    pub async fn stop(self) -> Result<(), ControlPlaneError> {
+    pub async fn stop(mut self) -> Result<(), ControlPlaneError> {
         self.stop.cancel();
         // A task that panicked has said so; there is nothing more to be had from it.
-        let _ = self.controllers.await;
-        match self.serving.await {
-            Ok(served) => Ok(served?),
-            Err(_) => Ok(()),
+        if let Some(controllers) = self.controllers {
+            let _ = controllers.await;
         }
+        let mut first = Ok(());
+        while let Some(ended) = self.serving.join_next().await {
+            first = first.and(ended.unwrap_or(Ok(())));
+        }
+        Ok(first?)
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlPlaneError> {
+    let failed = |source| ControlPlaneError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Where a client on this machine reaches a listener: one on every address is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// `host:port` for discovery documents; a host name without a port gets the listener's, as upstream has it.
+fn external_address(hostname: Option<&str>, reachable: SocketAddr) -> String {
+    match hostname {
+        None => reachable.to_string(),
+        Some(name) if host(name).len() < name.len() => name.to_owned(),
+        Some(name) if name.contains(':') => format!("[{}]:{}", host(name), reachable.port()),
+        Some(name) => format!("{name}:{}", reachable.port()),
+    }
+}
+
+/// The host of `host`, `host:port`, `[address]:port` or a bare IPv6 address.
+fn host(address: &str) -> &str {
+    if let Some((inside, _)) = address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return inside;
+    }
+    match address.rsplit_once(':') {
+        Some((host, _)) if !host.contains(':') => host,
+        _ => address,
+    }
+}
+
+fn own_tls(identity: &Identity, client_authorities: Vec<CertificateDer<'static>>) -> TlsConfig {
+    TlsConfig {
+        certificates: vec![identity.certificate_der().clone()],
+        key: identity.expose_key_der(),
+        client_authorities,
     }
 }
 
@@ -226,6 +350,36 @@ async fn make_system_namespaces(client: &Client) {
             // A store that was taken over has it.
             Err(error) if error.code() == Some(http::StatusCode::CONFLICT) => {}
             Err(error) => tracing::warn!(%error, name, "a namespace of the system could not be made"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_called_on_loopback() {
+        for (bound, expected) in
+            [("0.0.0.0:6443", "127.0.0.1:6443"), ("[::]:6443", "[::1]:6443"), ("192.0.2.7:1", "192.0.2.7:1")]
+        {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_name_gets_the_port_that_it_lacks() {
+        let reachable = "127.0.0.1:6443".parse().unwrap();
+        for (hostname, address, host_alone) in [
+            (None, "127.0.0.1:6443", "127.0.0.1"),
+            (Some("api.example"), "api.example:6443", "api.example"),
+            (Some("api.example:443"), "api.example:443", "api.example"),
+            (Some("2001:db8::1"), "[2001:db8::1]:6443", "2001:db8::1"),
+            (Some("[2001:db8::1]:443"), "[2001:db8::1]:443", "2001:db8::1"),
+        ] {
+            let found = external_address(hostname, reachable);
+            assert_eq!(found, address);
+            assert_eq!(host(&found), host_alone);
         }
     }
 }

@@ -29,8 +29,10 @@ impl Api for InProcessApi {
                 .and_then(|metadata| metadata.get("resourceVersion"))
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let changes =
-                client.watch(&format!("{path}?watch=true&resourceVersion={version}")).await.map_err(failed)?;
+            let changes = client
+                .watch(&format!("{path}?watch=true&resourceVersion={version}"))
+                .await
+                .map_err(failed)?;
             let changes = changes.map(|event| event.map_err(failed).and_then(change));
             Ok(stream::once(async { Ok(WatchEvent::Listed(items)) }).chain(changes))
         };

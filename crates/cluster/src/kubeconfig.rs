@@ -11,7 +11,18 @@ use zeroize::Zeroizing;
 use crate::pki::{Authority, Identity};
 
 /// The first line of a file written here: by it a later run knows that it may replace the file.
-const MARK: &str = "# Written by `tokenward up`, and replaced each time.\n";
+const MARK: &str = "# Written by tokenward, and replaced each time.\n";
+
+/// A server as clients see it: where it is, and how they know that it is the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `https://ADDRESS:PORT`.
+    pub url: String,
+    /// The certificates to believe, in PEM.
+    pub authorities_pem: String,
+    /// The name in the server's certificate, where it is another than the URL's.
+    pub tls_server_name: Option<String>,
+}
 
 /// A kubeconfig as kubectl and kube-rs read it. It holds a private key: neither `Debug` nor `Display`.
 ///
@@ -33,6 +44,17 @@ impl Kubeconfig {
     /// The kubeconfig for `user`, who shows `identity` to the server at `server` (`https://ADDRESS:PORT`).
     #[must_use]
     pub fn new(server: &str, authority: &Authority, user: &str, identity: &Identity) -> Self {
+        let server = Server {
+            url: server.to_owned(),
+            authorities_pem: authority.certificate_pem(),
+            tls_server_name: None,
+        };
+        Self::for_server(&server, user, identity)
+    }
+
+    /// The kubeconfig for `user`, who shows `identity` to this server.
+    #[must_use]
+    pub fn for_server(server: &Server, user: &str, identity: &Identity) -> Self {
         let key = Zeroizing::new(STANDARD.encode(identity.expose_key_pem().as_bytes()));
         let document = Document {
             api_version: "v1",
@@ -40,8 +62,9 @@ impl Kubeconfig {
             clusters: [NamedCluster {
                 name: "tokenward",
                 cluster: Cluster {
-                    server,
-                    certificate_authority_data: STANDARD.encode(authority.certificate_pem()),
+                    server: &server.url,
+                    certificate_authority_data: STANDARD.encode(&server.authorities_pem),
+                    tls_server_name: server.tls_server_name.as_deref(),
                 },
             }],
             users: [NamedUser {
@@ -149,7 +172,7 @@ fn what_stands_in_the_way(path: &Path) -> std::io::Result<Option<&'static str>> 
     let mut head = Zeroizing::new(Vec::new());
     std::fs::File::open(path)?.take(MARK.len() as u64).read_to_end(&mut head)?;
     let ours = head.is_empty() || head.as_slice() == MARK.as_bytes();
-    Ok((!ours).then_some("a file that `tokenward up` did not write"))
+    Ok((!ours).then_some("a file that tokenward did not write"))
 }
 
 #[derive(Serialize)]
@@ -175,6 +198,8 @@ struct NamedCluster<'a> {
 struct Cluster<'a> {
     server: &'a str,
     certificate_authority_data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_server_name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -239,7 +264,7 @@ mod tests {
         symlink(at("target"), at("link")).unwrap();
         fs::create_dir(at("directory")).unwrap();
         for (name, found) in [
-            ("other", "a file that `tokenward up` did not write"),
+            ("other", "a file that tokenward did not write"),
             ("link", "a symbolic link"),
             ("directory", "a directory"),
         ] {

@@ -27,10 +27,12 @@
 //! # Ok::<(), tokenward_cluster::manifest::ManifestError>(())
 //! ```
 //!
-//! [`Cluster`] is the whole; [`control_plane`] the part that serves the API. [`pki`] and [`kubeconfig`] make the credentials, [`manifest`] reads what is applied, [`delivery`] says what was mounted and what
-//! is still missing, and why.
+//! [`Cluster`] is the whole; [`control_plane`] the part that serves the API. [`pki`] and [`kubeconfig`] make the credentials,
+//! [`serving`] takes those that are there already, [`client`] finds the way to any other cluster, [`manifest`] reads what is
+//! applied, [`delivery`] says what was mounted and what is still missing, and why.
 
 pub mod apply;
+pub mod client;
 mod cluster;
 pub mod control_plane;
 mod controllers_api;
@@ -40,6 +42,7 @@ pub mod kubeconfig;
 pub mod manifest;
 pub mod pki;
 pub mod root_directory;
+pub mod serving;
 
 pub use cluster::{Cluster, ClusterConfig, Happening, StartError, StopError};
 pub use tokenward_node::Observation;

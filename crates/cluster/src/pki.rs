@@ -215,7 +215,7 @@ fn server_name(name: &str) -> Result<SanType, PkiError> {
 }
 
 /// RFC 7468: 64 characters a line.
-fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
+pub(crate) fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     use base64::Engine as _;
     let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der));
     // Room for everything at once: growing would leave copies of a key behind.

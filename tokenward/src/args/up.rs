@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tokenward_kube_rules::{FeatureGates, Release};
+use tokenward_kube_rules::FeatureGates;
 use tokenward_transport::SocketPath;
 
+use crate::args::release::ReleaseArgs;
+use crate::args::server::{ServerArgs, ServerConfig};
 use crate::duration;
 use crate::failure::Failure;
 use crate::records::OutputFormat;
@@ -40,12 +42,8 @@ pub(crate) struct UpArgs {
     /// How many nodes to start.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
     nodes: u8,
-    /// The Kubernetes release to behave as: 1.34, 1.35 or 1.36.
-    #[arg(long, value_name = "VERSION", default_value_t = Release::default())]
-    kubernetes_version: Release,
-    /// Feature gates of server and nodes, as kube-apiserver takes them.
-    #[arg(long, value_name = "NAME=BOOL,...")]
-    feature_gates: Vec<String>,
+    #[command(flatten)]
+    release: ReleaseArgs,
     /// Write a kubeconfig for the administrator to this file.
     #[arg(long, value_name = "FILE")]
     kubeconfig_out: Option<PathBuf>,
@@ -70,6 +68,8 @@ pub(crate) struct UpArgs {
     /// How --once prints its records.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: OutputFormat,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// What is meant.
@@ -78,6 +78,7 @@ pub(crate) struct UpConfig {
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) nodes: usize,
     pub(crate) gates: FeatureGates,
+    pub(crate) server: ServerConfig,
     pub(crate) kubeconfig_out: Option<PathBuf>,
     pub(crate) root_dir: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
@@ -99,8 +100,6 @@ pub(crate) enum Until {
 impl UpArgs {
     /// The second step: everything that can be decided without touching the machine.
     pub(crate) fn resolve(self) -> Result<UpConfig, Failure> {
-        let gates = FeatureGates::parse(self.kubernetes_version, &self.feature_gates.join(","))
-            .map_err(|error| Failure::usage(format!("--feature-gates: {error}")))?;
         let until = match (self.once, self.wait) {
             (true, _) => Until::Ready { timeout: self.timeout, output: self.output },
             (false, true) => Until::ReadyThenStopped { timeout: self.timeout },
@@ -109,7 +108,8 @@ impl UpArgs {
         Ok(UpConfig {
             manifests: self.apply,
             nodes: usize::from(self.nodes),
-            gates,
+            gates: self.release.resolve()?,
+            server: self.server.resolve()?,
             kubeconfig_out: self.kubeconfig_out,
             root_dir: self.root_dir,
             listen: self.listen,
@@ -140,7 +140,7 @@ fn endpoints(arguments: &[String]) -> Result<BTreeMap<String, SocketPath>, Failu
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use tokenward_kube_rules::FeatureGate;
+    use tokenward_kube_rules::{FeatureGate, Release};
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -148,7 +148,7 @@ mod tests {
 
     fn resolve(arguments: &[&str]) -> Result<UpConfig, Failure> {
         let cli = Cli::try_parse_from(["tokenward", "up"].iter().chain(arguments)).unwrap();
-        let Command::Up(args) = cli.command;
+        let Command::Up(args) = cli.command else { panic!("another command") };
         args.resolve()
     }
 

@@ -1,0 +1,104 @@
+//! `tokenward node` as it is typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokenward_cluster::client::ClusterChoice;
+use tokenward_kube_rules::{FeatureGates, names};
+
+use crate::args::kubernetes::KubernetesArgs;
+use crate::args::release::ReleaseArgs;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  A node of any cluster, beside its real ones:
+      tokenward node --kubeconfig ./kubeconfig --node-name mounts-1 --root-dir /var/lib/tokenward
+
+  Its driver:
+      tokenward driver token-files --endpoint /var/lib/tokenward/plugins/files/csi.sock \\
+          --registration-dir /var/lib/tokenward/plugins_registry --node-id mounts-1";
+
+/// Be a node that mounts CSI volumes and runs no containers.
+///
+/// The node registers itself with the taint tokenward.dev/mounts-only:NoSchedule, so that only pods that tolerate it, or name the node,
+/// come here. Drivers register in plugins_registry below the root directory, as with a kubelet. When it ends it unpublishes its volumes.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, after_help = "See --help for examples.")]
+pub(crate) struct NodeArgs {
+    #[command(flatten)]
+    cluster: KubernetesArgs,
+    /// The name of the Node object.
+    #[arg(long, value_name = "NAME")]
+    node_name: String,
+    /// Where sockets and volumes are, as a kubelet's --root-dir.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
+    root_dir: PathBuf,
+    #[command(flatten)]
+    release: ReleaseArgs,
+}
+
+/// What is meant.
+#[derive(Debug)]
+pub(crate) struct NodeConfig {
+    pub(crate) cluster: ClusterChoice,
+    pub(crate) node_name: String,
+    pub(crate) root_dir: PathBuf,
+    pub(crate) gates: FeatureGates,
+}
+
+impl NodeArgs {
+    pub(crate) fn resolve(self) -> Result<NodeConfig, Failure> {
+        if let Some(problem) = names::dns_subdomain(&self.node_name).into_iter().next() {
+            return Err(Failure::usage(format!(
+                "--node-name: `{}` cannot be the name of a Node: {problem}",
+                self.node_name
+            )));
+        }
+        Ok(NodeConfig {
+            cluster: self.cluster.resolve(),
+            node_name: self.node_name,
+            root_dir: self.root_dir,
+            gates: self.release.resolve()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::terminal::Style;
+
+    fn resolve(arguments: &[&str]) -> Result<NodeConfig, Failure> {
+        let cli = Cli::try_parse_from(["tokenward", "node"].iter().chain(arguments)).unwrap();
+        let Command::Node(args) = cli.command else { panic!("another command") };
+        args.resolve()
+    }
+
+    #[test]
+    fn a_node_is_where_a_kubelet_is_unless_told_otherwise() {
+        let config = resolve(&["--node-name=a"]).unwrap();
+        assert_eq!(config.root_dir, Path::new("/var/lib/kubelet"));
+        assert_eq!(config.cluster, ClusterChoice::default());
+        let config = resolve(&["--node-name=a.b", "--kubeconfig=k", "--context=c", "--root-dir=/r"]).unwrap();
+        assert_eq!(config.cluster.kubeconfig.as_deref(), Some(Path::new("k")));
+        assert_eq!(config.cluster.context.as_deref(), Some("c"));
+        assert_eq!(config.root_dir, Path::new("/r"));
+    }
+
+    #[test]
+    fn a_name_that_no_node_can_have_is_refused() {
+        let text = resolve(&["--node-name=Node_1"]).unwrap_err().render(Style::plain());
+        assert!(text.starts_with("Error: --node-name: `Node_1` cannot be the name of a Node: "), "{text}");
+    }
+
+    #[test]
+    fn a_node_has_a_name() {
+        assert!(Cli::try_parse_from(["tokenward", "node"]).is_err());
+    }
+}
