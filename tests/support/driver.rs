@@ -196,7 +196,7 @@ impl Node for Service {
             Manner::Echo => {
                 let Publish { secrets, volume_context, target_path } = &publish;
                 return Err(Status::invalid_argument(format!(
-                    "will not do that: {secrets:?} {volume_context:?} {target_path}"
+                    "will not do that: {target_path} {secrets:?} {volume_context:?}"
                 )));
             }
             Manner::Hang(permits) => permits.acquire().await.unwrap().forget(),

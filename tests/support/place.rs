@@ -1,5 +1,6 @@
 //! A place on the machine for one test: where the command may put things, and the proof that nothing of it is left.
 
+use std::cell::RefCell;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ const NOBODY: u32 = 65534;
 pub(crate) struct Place {
     base: TempDir,
     user: Option<u32>,
+    closed: RefCell<Vec<PathBuf>>,
 }
 
 impl Place {
@@ -24,7 +26,7 @@ impl Place {
         for directory in ["t", "f"] {
             fs::create_dir(base.path().join(directory)).unwrap();
         }
-        Self { base, user: None }
+        Self { base, user: None, closed: RefCell::default() }
     }
 
     /// A place whose commands have no privileges, whoever runs the tests.
@@ -60,6 +62,7 @@ impl Place {
     /// Takes every right on a path from the user of this place.
     pub(crate) fn close(&self, path: &Path) {
         fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+        self.closed.borrow_mut().push(path.to_owned());
     }
 
     /// `tokenward` with these arguments, to be run here.
@@ -97,6 +100,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        for path in self.closed.get_mut() {
+            // Or the directory could not be removed.
+            let _ = fs::set_permissions(path, Permissions::from_mode(0o700));
+        }
         // A test that failed may have left mounts, which nobody else would remove.
         let base = self.base.path().to_str().unwrap_or_default().to_owned();
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
