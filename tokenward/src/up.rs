@@ -214,8 +214,10 @@ impl<'a> Run<'a> {
                 self.deliveries.push(delivery);
             }
             Happening::Observed(Observation::Failed(failure)) => {
+                let by =
+                    if failure.driver.is_empty() { String::new() } else { format!(" by {}", failure.driver) };
                 self.screen.failed(&format!(
-                    "{}/{} volume {}: {}",
+                    "{}/{} volume {} not mounted{by}: {}",
                     failure.namespace, failure.pod, failure.volume, failure.message
                 ));
             }

@@ -40,8 +40,8 @@ pub use mount::{
     Backing, MountError, MountPolicy, Mounter, Prepared, TargetPath, TargetPathError, is_mount_point,
     mount_tmpfs,
 };
-pub use registration::keep as register;
 pub use plugin::{DriverName, DriverNameError, Plugin, ServeError, not_offered};
+pub use registration::keep as register;
 pub use request_tokens::{
     KeyPresence, PublishTokens, ReadFrom, ReadFromError, TokensError, required_tokens_from_publish,
     tokens_from_publish, with_causes,

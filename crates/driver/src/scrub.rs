@@ -1,8 +1,9 @@
 //! Takes tokens and secrets out of a status: the kubelet puts its message into an Event, which many may read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use tokenward_sanitize::{STRIPPED, blank_tokens};
+use tokenward_sanitize::{blank_secret, blank_tokens};
 use tokenward_tokens::{Placement, TOKENS_KEY, TokenMap, find_in};
 use tonic::Status;
 use zeroize::Zeroizing;
@@ -45,8 +46,8 @@ impl Scrubber {
     fn clean_text(&self, text: &str) -> String {
         let mut clean = text.to_owned();
         for secret in &self.secrets {
-            if clean.contains(secret.as_str()) {
-                clean = clean.replace(secret.as_str(), STRIPPED);
+            if let Cow::Owned(blanked) = blank_secret(&clean, secret) {
+                clean = blanked;
             }
         }
         blank_tokens(&clean).into_owned()

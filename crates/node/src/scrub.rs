@@ -1,8 +1,9 @@
 //! Free text from others made safe: what a driver or a server says in an error may quote the token it was sent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use tokenward_sanitize::{STRIPPED, blank_tokens};
+use tokenward_sanitize::{blank_secret, blank_tokens};
 use tokenward_tokens::TokenMap;
 use zeroize::Zeroizing;
 
@@ -33,8 +34,8 @@ impl Scrubber {
     pub fn scrub(&self, text: &str) -> String {
         let mut clean = Zeroizing::new(text.to_owned());
         for secret in &self.0 {
-            if clean.contains(secret.as_str()) {
-                *clean = clean.replace(secret.as_str(), STRIPPED);
+            if let Cow::Owned(blanked) = blank_secret(&clean, secret) {
+                *clean = blanked;
             }
         }
         let printable: String =

@@ -27,11 +27,13 @@
 //! understand.
 
 mod number;
+mod secret;
 mod table;
 mod text;
 mod walk;
 mod wire;
 
+pub use secret::blank_secret;
 pub use table::{Enum, EnumId, Field, Kind, Message, MessageId, Table, TableError};
 pub use text::blank_tokens;
 pub use walk::to_json;

@@ -95,9 +95,12 @@ pub async fn connect(path: &SocketPath) -> Result<Channel, ConnectError> {
         async move {
             let stream = match first {
                 Some(stream) => stream,
-                None => UnixStream::connect(&dialled).await?,
+                // The channel's errors name no socket; this one does.
+                None => UnixStream::connect(&dialled)
+                    .await
+                    .map_err(|source| ConnectError::new(&dialled, source))?,
             };
-            Ok::<_, io::Error>(TokioIo::new(stream))
+            Ok::<_, ConnectError>(TokioIo::new(stream))
         }
     });
     Endpoint::from_static("http://localhost")

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tokenward_sanitize::STRIPPED;
 use tokenward_tokens::{Audience, Token, TokenEntry};
 use tonic::Code;
 
@@ -38,7 +39,9 @@ fn the_pieces_of_an_unreadable_value_are_secret_too() {
     ] {
         let scrubber = Scrubber::of(&map(TOKENS_KEY, value), &BTreeMap::new());
         let clean = scrubber.clean_text(r#"invalid type: string "tok-0123456789abcdef", expected struct"#);
-        assert_eq!(clean, r#"invalid type: string "***stripped***", expected struct"#);
+        // What stands around the token in the value that was sent may go with it.
+        assert!(clean.starts_with("invalid type: string") && clean.ends_with(", expected struct"), "{clean}");
+        assert!(clean.contains(STRIPPED) && !clean.contains("tok-") && !clean.contains("cdef"), "{clean}");
     }
 }
 

@@ -1,0 +1,111 @@
+//! Blanking a secret that is known, and the pieces of it that a message may quote.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+
+use crate::STRIPPED;
+
+/// A run of so many bytes of a secret gives something of it away; shorter runs are found in ordinary words too.
+const SHORTEST_PIECE: usize = 20;
+
+/// The text without `secret`: the whole of it, and every run of 20 bytes or more that the two have in common.
+///
+/// A message that was cut, or that quotes the middle of a token, has no shape to be known by; only who knows the secret
+/// can find it there. Meant for error texts: it takes time and room in proportion to both lengths.
+///
+/// ```
+/// use tokenward_sanitize::blank_secret;
+///
+/// let secret = "correct-horse-battery-staple";
+/// assert_eq!(blank_secret("cannot log in with horse-battery-staple", secret), "cannot log in with ***stripped***");
+/// assert_eq!(blank_secret("no horse here", secret), "no horse here");
+/// ```
+pub fn blank_secret<'text>(text: &'text str, secret: &str) -> Cow<'text, str> {
+    let width = secret.len().min(SHORTEST_PIECE);
+    if width == 0 || text.len() < width {
+        return Cow::Borrowed(text);
+    }
+    let windows: HashSet<&[u8]> = secret.as_bytes().windows(width).collect();
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, window) in text.as_bytes().windows(width).enumerate() {
+        if !windows.contains(window) {
+            continue;
+        }
+        match found.last_mut() {
+            Some(last) if at <= last.end => last.end = at + width,
+            _ => found.push(at..at + width),
+        }
+    }
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = 0;
+    for Range { start, end } in found {
+        // A run may begin or end inside a character; the character goes with it.
+        let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
+        clean.push_str(text.get(rest..start).unwrap_or_default());
+        clean.push_str(STRIPPED);
+        rest = end;
+    }
+    clean.push_str(&text[rest..]);
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECRET: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    #[test]
+    fn the_whole_and_its_pieces_are_blanked() {
+        let table = [
+            (format!("<{SECRET}>"), "<***stripped***>".to_owned()),
+            (format!("<{}>", &SECRET[8..30]), "<***stripped***>".to_owned()),
+            (
+                format!("{} and {}", &SECRET[..20], &SECRET[16..]),
+                "***stripped*** and ***stripped***".to_owned(),
+            ),
+            // A run of 19 says too little to be told from chance.
+            (format!("<{}>", &SECRET[8..27]), format!("<{}>", &SECRET[8..27])),
+            (String::new(), String::new()),
+        ];
+        for (text, expected) in table {
+            assert_eq!(blank_secret(&text, SECRET), expected);
+        }
+        assert_eq!(
+            blank_secret("pass tiger! twice tiger!", "tiger!"),
+            "pass ***stripped*** twice ***stripped***"
+        );
+        assert_eq!(blank_secret("anything", ""), "anything");
+    }
+
+    #[test]
+    fn characters_are_not_cut() {
+        let secret = "ééééééééééééééé";
+        assert_eq!(blank_secret(&format!("x{secret}y"), secret), "x***stripped***y");
+        // The last byte of each é is also that of the ©: runs of bytes need not be runs of characters.
+        let blanked = blank_secret("aééééééééééééééb", secret);
+        assert_eq!(blanked, "a***stripped***b");
+    }
+
+    proptest! {
+        #[test]
+        fn no_piece_is_left(
+            before in "\\PC{0,20}", after in "\\PC{0,20}", secret in "[a-zA-Z0-9_é-]{20,80}",
+            start in 0_usize..60, length in 20_usize..80,
+        ) {
+            let start = secret.floor_char_boundary(start.min(secret.len()));
+            let end = secret.ceil_char_boundary((start + length).min(secret.len()));
+            let text = format!("{before}{}{after}", &secret[start..end]);
+            let clean = blank_secret(&text, &secret);
+            let left = clean.as_bytes().windows(20).any(|window| {
+                secret.as_bytes().windows(20).any(|piece| piece == window)
+            });
+            prop_assert!(!left, "{clean}");
+        }
+    }
+}
