@@ -95,7 +95,10 @@ fn a_driver_that_died_before_the_pod_came_is_waited_for() {
     driver.die();
     admin.create_pod(&pod("patient", DRIVER));
     let reason = format!("no socket at `{}`: start the process that serves it", driver.socket().display());
-    run.stderr_line(|line| line.starts_with("default/patient volume tokens: ") && line.contains(&reason));
+    run.stderr_line(|line| {
+        line.starts_with("default/patient volume tokens not mounted by flaky.example: ")
+            && line.contains(&reason)
+    });
     let message = admin.wait_for_mount_failure("patient", &reason);
     assert!(message.starts_with("MountVolume.SetUp failed for volume \"tokens\""), "{message}");
 
@@ -120,7 +123,7 @@ fn a_driver_that_dies_in_the_middle_of_a_publish_is_asked_again() {
     let run = place.tokenward(once).start();
     driver.publish_for("patient");
     driver.die();
-    run.stderr_line(|line| line.starts_with("default/patient volume tokens: "));
+    run.stderr_line(|line| line.starts_with("default/patient volume tokens not mounted by flaky.example: "));
     driver.behave(Manner::Publish);
     driver.come_back();
     let ended = run.wait();
