@@ -3,13 +3,13 @@
 //! Removal is careful: what is mounted below is unmounted first, nothing is removed across a mount that stayed, links
 //! are not followed. `--root-dir` may name a directory that holds other things: only the nodes' own directories go.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::mount::UnmountFlags;
 
 /// The file that marks a directory as holding nodes of a run, and is locked while the run lasts.
@@ -52,7 +52,7 @@ impl RootDirectory {
     /// Uses `path`, made (0700) if it is missing but its parent is there. What a killed run left in it is removed.
     ///
     /// # Errors
-    /// When it is no directory that this user can write, or another run uses it.
+    /// When it is no directory that this user can write, others could tamper with it, or another run uses it.
     pub fn given(path: &Path) -> Result<Self, RootDirectoryError> {
         let failed = |source| RootDirectoryError::Unusable { path: path.to_owned(), source };
         match DirBuilder::new().mode(0o700).create(path) {
@@ -61,9 +61,22 @@ impl RootDirectory {
             Err(error) => return Err(failed(error)),
         }
         let path = path.canonicalize().map_err(failed)?;
+        if is_open_to_others(&fs::metadata(&path).map_err(failed)?) {
+            return Err(RootDirectoryError::Exposed { path });
+        }
         let lock_path = path.join(LOCK);
         let left_over = lock_path.exists();
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&lock_path)
+            .map_err(failed)?;
+        // A mark of somebody else's must not make us remove what is not ours.
+        if lock.metadata().map_err(failed)?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(RootDirectoryError::Exposed { path });
+        }
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(RootDirectoryError::InUse { path }),
@@ -162,6 +175,12 @@ impl Drop for RootDirectory {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootDirectoryError {
+    /// Somebody else could put another directory in the place of a node's, or has left a mark there.
+    #[error("`{}` is another user's, or everybody may rename what is in it; choose a directory of your own", .path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another run uses the directory.
     #[error("`{}` is used by another `tokenward up`; stop that one, or name another directory", .path.display())]
     InUse {
@@ -201,6 +220,14 @@ pub enum RootDirectoryError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Whether another user may rename what we make in a directory: its owner may, and with write permission everybody, unless
+/// it is sticky.
+fn is_open_to_others(directory: &Metadata) -> bool {
+    let owner = directory.uid();
+    let is_writable = directory.mode() & 0o002 != 0 && directory.mode() & 0o1000 == 0;
+    is_writable || (owner != 0 && owner != rustix::process::geteuid().as_raw())
 }
 
 fn remove_with_mounts(directory: &Path) -> Result<(), RootDirectoryError> {
@@ -332,6 +359,38 @@ mod tests {
         assert!(matches!(root.node(1), Err(RootDirectoryError::Occupied { .. })));
         drop(root);
         assert!(directory.path().join("1").exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_tamper_with_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| match RootDirectory::given(path) {
+            Err(RootDirectoryError::Exposed { .. }) => true,
+            Err(error) => panic!("{error}"),
+            Ok(_) => false,
+        };
+        for (mode, expected) in [(0o777, true), (0o1777, false), (0o775, false), (0o700, false)] {
+            fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(refused(directory.path()), expected, "{mode:o}");
+        }
+        if rustix::process::geteuid().is_root() {
+            for owned in [directory.path().join(LOCK), directory.path().to_owned()] {
+                if owned.ends_with(LOCK) {
+                    fs::write(&owned, "").unwrap();
+                }
+                std::os::unix::fs::chown(&owned, Some(12345), None).unwrap();
+                assert!(refused(directory.path()), "{}", owned.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        symlink(&victim, directory.path().join(LOCK)).unwrap();
+        assert!(RootDirectory::given(directory.path()).is_err());
+        assert!(!victim.exists());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The registered drivers, each with one open connection and what it said it can do: unchanged, a republish costs one
-//! call on an open socket (upstream makes a connection for each of its three or four calls).
+//! call on an open socket (upstream makes a connection for each of its three or four calls). A driver that made its socket
+//! anew is another one, registered or not: many have their registrar in a process of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::failure::came_from_transport;
 use crate::registry::rules::Version;
 use crate::request::Capabilities;
+use crate::socket_identity::SocketIdentity;
 
 /// How long making a connection may take; whoever needs the same driver waits for it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -72,6 +74,8 @@ pub struct Driver {
 #[derive(Clone)]
 pub struct Connection {
     number: u64,
+    /// What was at the endpoint: a channel connects anew by itself, and then talks to another process.
+    socket: Option<SocketIdentity>,
     client: NodeClient<Channel>,
     capabilities: Arc<OnceCell<Capabilities>>,
 }
@@ -82,13 +86,17 @@ impl Driver {
         Self { name, endpoint, version, connection: Mutex::new(None), next_connection: AtomicU64::new(0) }
     }
 
-    /// The open connection, or a new one.
+    /// The open connection, or a new one when there is none or the driver has made its socket anew.
     ///
     /// # Errors
     /// `UNAVAILABLE` when nobody serves the socket.
     pub async fn connection(&self) -> Result<Connection, Status> {
         let mut open = self.connection.lock().await;
-        if let Some(connection) = &*open {
+        // Before it is dialled: a socket that is replaced in between is noticed the next time.
+        let socket = std::fs::metadata(&self.endpoint).ok().as_ref().map(SocketIdentity::from);
+        if let Some(connection) = &*open
+            && connection.socket == socket
+        {
             return Ok(connection.clone());
         }
         let channel = match tokio::time::timeout(CONNECT_LIMIT, connect(&self.endpoint)).await {
@@ -99,6 +107,7 @@ impl Driver {
         };
         let connection = Connection {
             number: self.next_connection.fetch_add(1, Ordering::Relaxed),
+            socket,
             client: NodeClient::new(channel),
             capabilities: Arc::new(OnceCell::new()),
         };

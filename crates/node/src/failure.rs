@@ -22,24 +22,22 @@ pub struct Failure {
     pub class: Class,
     /// For events, conditions and logs.
     pub message: String,
-    /// The driver's connection is of no more use.
-    pub disconnected: bool,
 }
 
 impl Failure {
     /// A final failure.
     pub fn last(message: impl Into<String>) -> Self {
-        Self { class: Class::Final, message: message.into(), disconnected: false }
+        Self { class: Class::Final, message: message.into() }
     }
 
     /// A transient failure.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { class: Class::Transient, message: message.into(), disconnected: false }
+        Self { class: Class::Transient, message: message.into() }
     }
 
     /// An uncertain failure.
     pub fn uncertain(message: impl Into<String>) -> Self {
-        Self { class: Class::Uncertain, message: message.into(), disconnected: false }
+        Self { class: Class::Uncertain, message: message.into() }
     }
 }
 

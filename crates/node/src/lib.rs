@@ -46,6 +46,7 @@ pub mod pods;
 pub mod registry;
 pub mod request;
 pub mod scrub;
+mod socket_identity;
 pub mod token_source;
 pub mod vol_data;
 pub mod volume;

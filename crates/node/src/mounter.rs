@@ -17,12 +17,12 @@ use tokenward_tokens::{Audience, Placement, TokenEntry, TokenMap};
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::cluster::{Cluster, TokenRequest};
+use crate::cluster::{Cluster, ClusterError, TokenRequest};
 use crate::csi_drivers::CsiDrivers;
 use crate::drivers::{Connection, Driver, Drivers};
-use crate::failure::{Failure, came_from_transport, class_of, grpc_text};
+use crate::failure::{Failure, class_of, grpc_text};
 use crate::mount_dir::{make_directories, remove_mount_directory};
-use crate::objects::{Secret, SecretReference};
+use crate::objects::{Secret, SecretReference, VolumeAttachmentStatus};
 use crate::paths::{Layout, attachment_name};
 use crate::planner::{ClaimLookup, Done};
 use crate::request::{
@@ -146,12 +146,22 @@ impl<C: Cluster> Mounter<C> {
         let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| {
             Failure::transient(format!("kubernetes.io/csi: attacher.MountDevice failed: {error}"))
         })?;
-        let publish_context =
-            self.publish_context(spec, attach_required(csi_driver.as_deref())).await.map_err(|error| {
+        let attachment =
+            self.attachment(spec, attach_required(csi_driver.as_deref())).await.map_err(|error| {
                 Failure::transient(format!(
                     "kubernetes.io/csi: attacher.MountDevice failed to get publishContext: {error}"
                 ))
             })?;
+        // Until the attacher is done there is neither a device nor a publish context (upstream: WaitForAttach).
+        let publish_context = match attachment {
+            Some(attachment) if !attachment.attached => {
+                let name = attachment_name(&device.volume_handle, &device.driver, &self.node_name);
+                return Err(Failure::transient(format!(
+                    "kubernetes.io/csi: attacher.MountDevice failed: VolumeAttachment {name} is not attached yet"
+                )));
+            }
+            attachment => attachment.unwrap_or_default().attachment_metadata,
+        };
         let secret = match &source.node_stage_secret_ref {
             Some(reference) if capabilities.stage_unstage => Some(self.secret("NodeStage", reference).await?),
             _ => None,
@@ -210,9 +220,11 @@ impl<C: Cluster> Mounter<C> {
                 .stage_unstage
                 .then(|| self.layout.staging(&device.driver, &device.volume_handle));
             publish_context = self
-                .publish_context(spec, attach_required(csi_driver))
+                .attachment(spec, attach_required(csi_driver))
                 .await
-                .map_err(|error| failed(format!("SetUpAt failed to fetch publishContext: {error}")))?;
+                .map_err(|error| failed(format!("SetUpAt failed to fetch publishContext: {error}")))?
+                .unwrap_or_default()
+                .attachment_metadata;
             probed = Some((connection, capabilities));
         }
         let target = self.layout.target(&spec.pod.uid, &spec.spec_name);
@@ -320,7 +332,6 @@ impl<C: Cluster> Mounter<C> {
         let failure = Failure {
             class: class_of(&status),
             message: scrubber.scrub(&grpc_text(status.code(), status.message())),
-            disconnected: came_from_transport(&status),
         };
         if failure.class == crate::failure::Class::Final && clean_up {
             let path = mount_path.to_owned();
@@ -349,15 +360,17 @@ impl<C: Cluster> Mounter<C> {
         Scrubber::new(None, &StringMap::new()).scrub(&grpc_text(status.code(), status.message()))
     }
 
-    async fn publish_context(&self, spec: &VolumeSpec, wanted: bool) -> Result<StringMap, String> {
+    /// The state of the volume's attachment to this node; `None` when it needs none.
+    async fn attachment(
+        &self,
+        spec: &VolumeSpec,
+        wanted: bool,
+    ) -> Result<Option<VolumeAttachmentStatus>, ClusterError> {
         if !wanted || spec.device().is_none() {
-            return Ok(StringMap::new());
+            return Ok(None);
         }
         let name = attachment_name(&spec.volume_handle, spec.driver(), &self.node_name);
-        match self.cluster.volume_attachment(&name).await {
-            Ok(attachment) => Ok(attachment.status.attachment_metadata),
-            Err(error) => Err(error.to_string()),
-        }
+        self.cluster.volume_attachment(&name).await.map(|attachment| Some(attachment.status))
     }
 
     async fn secret(&self, kind: &str, reference: &SecretReference) -> Result<Secret, Failure> {

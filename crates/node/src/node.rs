@@ -55,10 +55,14 @@ pub enum NodeError {
         path: PathBuf,
     },
     /// With [`Config::unpublish_on_shutdown`]: drivers did not let go of everything in time.
-    #[error("{volumes} volume(s) could not be unpublished before the end: {problem}")]
+    #[error(
+        "{volumes} volume(s) could not be unpublished and {devices} not be unstaged before the end: {problem}"
+    )]
     LeftMounted {
-        /// How many.
+        /// How many may be published.
         volumes: usize,
+        /// How many may be staged.
+        devices: usize,
         /// The last failure of one of them.
         problem: String,
     },
@@ -361,12 +365,12 @@ impl<C: Cluster> Engine<C> {
             }
         }
         self.operations.shutdown().await;
-        match self.planner.mounted() {
-            0 => {
+        match (self.planner.mounted(), self.planner.staged()) {
+            (0, 0) => {
                 info!(node = %self.config.node_name, "nothing is left mounted");
                 Ok(())
             }
-            volumes => Err(NodeError::LeftMounted { volumes, problem }),
+            (volumes, devices) => Err(NodeError::LeftMounted { volumes, devices, problem }),
         }
     }
 }

@@ -284,9 +284,17 @@ impl Planner {
         }
     }
 
-    /// How many volumes may be mounted.
+    /// How many volumes may be mounted, those included that are being published.
     pub fn mounted(&self) -> usize {
-        self.volumes.values().filter(|volume| volume.state != State::Absent).count()
+        let may_be =
+            |volume: &&Volume| volume.state != State::Absent || volume.running == Some(Step::Publish);
+        self.volumes.values().filter(may_be).count()
+    }
+
+    /// How many devices may be staged, those included that are being staged.
+    pub fn staged(&self) -> usize {
+        let may_be = |device: &&Device| device.state != State::Absent || (device.running && device.staging);
+        self.devices.values().filter(may_be).count()
     }
 
     /// Whether no volume and no device is left.

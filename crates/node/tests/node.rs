@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use support::driver::{Call, FakeDriver};
 use support::eventually;
 use support::world::{NODE, World, numbered};
 use tokenward_csi::v1::node_service_capability::rpc::Type as RpcType;
+use tokenward_kube_rules::{FeatureGates, Release};
+use tokenward_node::paths::{Layout, attachment_name};
 use tokenward_node::{NodeError, Observation};
 use tokenward_tokens::{Audience, Placement, TOKENS_KEY, find};
 use tonic::Code;
@@ -106,6 +109,59 @@ async fn a_shared_volume_is_staged_once() {
     served.stop().await;
 }
 
+/// A refused stage leaves no directory; one whose outcome is open leaves it, for there may be a mount.
+#[tokio::test]
+async fn a_refused_stage_is_cleaned_up_and_an_uncertain_one_is_not() {
+    for (code, left) in [(Code::InvalidArgument, false), (Code::Unavailable, true)] {
+        let mut world = World::new(numbered());
+        world.csi_driver("d", &json!({}));
+        world.claim("pv", "d");
+        world.pod("web", &json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "pv" } }]));
+        let driver = FakeDriver::new(world.path(), "d", &[RpcType::StageUnstageVolume]);
+        driver.fail("NodeStageVolume", code, "not today");
+        world.start();
+        let served = driver.serve(world.path(), true).await;
+        world.failed("not today").await;
+        let staging = Layout::new(world.path()).staging("d", "handle-pv");
+        assert_eq!(staging.is_dir(), left, "{code:?}");
+        assert_eq!(staging.with_file_name("vol_data.json").is_file(), left, "{code:?}");
+        world.stop().await.unwrap();
+        served.stop().await;
+    }
+}
+
+/// A volume that has to be attached is not staged before it is, with a publish context that is not there yet.
+#[tokio::test]
+async fn an_attachment_is_waited_for() {
+    let mut world = World::new(numbered());
+    world.csi_driver("d", &json!({ "attachRequired": true }));
+    world.claim("pv", "d");
+    world.pod("web", &json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "pv" } }]));
+    let name = attachment_name("handle-pv", "d", NODE);
+    world.cluster.put("volumeattachments", json!({ "metadata": { "name": name } }));
+    world.start();
+    let driver = FakeDriver::new(world.path(), "d", &[RpcType::StageUnstageVolume]);
+    let served = driver.serve(world.path(), true).await;
+    world.failed("is not attached yet").await;
+    assert_eq!(driver.calls().len(), 0);
+    world.cluster.change(
+        "volumeattachments",
+        "",
+        &name,
+        &json!({ "status": { "attached": true, "attachmentMetadata": { "device": "/dev/x" } } }),
+    );
+    world
+        .pass_time_until("the delivery", Duration::from_millis(100), || {
+            if world.deliveries().is_empty() { Err(format!("{:?}", world.failures())) } else { Ok(()) }
+        })
+        .await;
+    let Call::Stage(staged) = driver.calls().remove(0) else { panic!("a stage is wanted first") };
+    assert_eq!(staged.publish_context["device"], "/dev/x");
+    assert_eq!(driver.publishes()[0].publish_context, staged.publish_context);
+    world.stop().await.unwrap();
+    served.stop().await;
+}
+
 /// Without republish a token dies in the volume. With it the driver gets the new one, and after the opt-in in the other
 /// place, on the connection that is open, and without being asked again for what it can do.
 #[tokio::test]
@@ -152,6 +208,45 @@ async fn a_republish_brings_the_rotated_token_and_follows_the_opt_in() {
     served.stop().await;
 }
 
+/// A final refusal of a republish takes nothing away from the running pod, even when the target is no mount (any more):
+/// upstream removed directory and record until 1.35.6, and could neither repair nor unmount the volume after that.
+#[tokio::test]
+async fn a_refused_republish_leaves_the_volume_as_it_is() {
+    let mut world = World::new(numbered());
+    world.csi_driver("d", &json!({ "requiresRepublish": true }));
+    world.inline_pod("web", "d");
+    world.start();
+    let driver = FakeDriver::new(world.path(), "d", &[]);
+    let served = driver.serve(world.path(), true).await;
+    world.delivered(1).await;
+    let target = std::path::PathBuf::from(&driver.publishes()[0].target_path);
+    let record = target.with_file_name("vol_data.json");
+    assert!(target.is_dir() && record.is_file());
+
+    driver.fail("NodePublishVolume", Code::InvalidArgument, "not today");
+    world
+        .pass_time_until("the refusal", Duration::from_secs(20), || {
+            let failures = world.failures();
+            let refused = failures.iter().any(|failure| failure.message.contains("not today"));
+            if refused { Ok(()) } else { Err(format!("{failures:?}")) }
+        })
+        .await;
+    assert!(target.is_dir() && record.is_file());
+    world.phase("web", "Running").await;
+
+    // A record that is lost all the same comes back: without it nobody could unmount after a restart.
+    std::fs::remove_file(&record).unwrap();
+    driver.recover();
+    world
+        .pass_time_until("the next success", Duration::from_secs(20), || {
+            if world.deliveries().len() > 1 { Ok(()) } else { Err(format!("{:?}", world.failures())) }
+        })
+        .await;
+    assert!(record.is_file());
+    world.stop().await.unwrap();
+    served.stop().await;
+}
+
 /// A driver that is not there, then dies, then comes back: each time the pod is told, and in the end it is mounted.
 #[tokio::test]
 async fn a_driver_that_dies_is_waited_for() {
@@ -193,6 +288,59 @@ async fn a_driver_that_dies_is_waited_for() {
     assert!(driver.count("NodeUnpublishVolume") >= 1);
     world.stop().await.unwrap();
     served.stop().await;
+}
+
+/// More failures at once than Events may be on their way: those that were dropped are said later, and Events do not
+/// stop for good.
+#[tokio::test]
+async fn a_burst_of_failures_does_not_silence_events() {
+    let mut world = World::new(numbered());
+    world.csi_driver("d", &json!({}));
+    let gate = world.cluster.hold_events();
+    for number in 0..80 {
+        world.inline_pod(&format!("web-{number}"), "d");
+    }
+    world.start();
+    eventually("each pod's failure", || {
+        let pods: BTreeSet<String> = world.failures().into_iter().map(|failure| failure.pod).collect();
+        if pods.len() == 80 { Ok(()) } else { Err(format!("{}", pods.len())) }
+    })
+    .await;
+    assert!(world.cluster.events().len() < 80, "Events on their way are bounded");
+    gate.add_permits(1000);
+    world
+        .pass_time_until("an Event of each pod", Duration::from_millis(100), || {
+            let pods: BTreeSet<String> =
+                world.cluster.events().into_iter().map(|event| event.pod.name).collect();
+            if pods.len() == 80 { Ok(()) } else { Err(format!("{}", pods.len())) }
+        })
+        .await;
+    world.stop().await.unwrap();
+}
+
+/// A driver is replaced while its registrar, another process, goes on: nothing that the old one said is taken for the new
+/// one's word.
+#[tokio::test]
+async fn a_driver_that_is_replaced_is_asked_anew() {
+    let mut world = World::new(numbered());
+    world.csi_driver("d", &json!({}));
+    world.start();
+    let old = FakeDriver::new(world.path(), "d", &[]);
+    let serving = old.serve(world.path(), false).await;
+    std::fs::create_dir_all(world.path().join("plugins_registry")).unwrap();
+    let registrar = old.serve_registration(world.path(), "d-reg.sock").await;
+    world.inline_pod("one", "d");
+    world.delivered(1).await;
+    serving.stop().await;
+
+    let new = FakeDriver::new(world.path(), "d", &[RpcType::VolumeMountGroup]);
+    let serving = new.serve(world.path(), false).await;
+    world.inline_pod("two", "d");
+    world.delivered(2).await;
+    assert_eq!((new.publishes().len(), new.capability_probes()), (1, 1));
+    world.stop().await.unwrap();
+    registrar.stop().await;
+    serving.stop().await;
 }
 
 /// A failed publish whose outcome is open may have mounted: the volume is unpublished although it never was a success.
@@ -326,7 +474,89 @@ async fn a_shutdown_without_the_driver_says_what_is_left() {
     assert!(matches!(&error, NodeError::LeftMounted { volumes: 1, .. }), "{error}");
 }
 
-/// Two drivers under one name, or one whose node id is empty: the second is told why it is not wanted.
+/// What a driver still works on when the time is up may yet be mounted, and a device may be staged without a volume:
+/// both are left, and said to be.
+#[tokio::test]
+async fn a_shutdown_counts_what_hangs_and_what_is_staged() {
+    for hangs in [true, false] {
+        let mut world = World::new(numbered());
+        world.csi_driver("d", &json!({}));
+        world.claim("pv", "d");
+        world.pod("web", &json!([{ "name": "claim", "persistentVolumeClaim": { "claimName": "pv" } }]));
+        world.start_with(|config| {
+            config.unpublish_on_shutdown = true;
+            config.intervals.shutdown = Duration::from_millis(300);
+        });
+        let driver = FakeDriver::new(world.path(), "d", &[RpcType::StageUnstageVolume]);
+        let gate = hangs.then(|| driver.hold_publishes());
+        driver.fail("NodeUnstageVolume", Code::Internal, "not today");
+        let served = driver.serve_apart(world.path()).await;
+        eventually("the publish", || if driver.publishes().is_empty() { Err(String::new()) } else { Ok(()) })
+            .await;
+        if !hangs {
+            world.delivered(1).await;
+        }
+        let error = world.stop().await.unwrap_err();
+        let wanted = usize::from(hangs);
+        assert!(
+            matches!(&error, NodeError::LeftMounted { volumes, devices: 1, .. } if *volumes == wanted),
+            "{error}"
+        );
+        drop((gate, served));
+    }
+}
+
+/// A driver whose node id is empty is told so, and can be called no more than one that never came.
+#[tokio::test]
+async fn a_driver_without_node_id_is_refused() {
+    let mut world = World::new(numbered());
+    world.csi_driver("d", &json!({}));
+    world.start();
+    let driver = FakeDriver::new(world.path(), "d", &[]);
+    driver.forget_node_id();
+    let served = driver.serve(world.path(), true).await;
+    let status = eventually("the refusal", || driver.statuses().pop().ok_or(String::new())).await;
+    assert!(
+        !status.plugin_registered && status.error.contains("driverNodeID must not be empty"),
+        "{status:?}"
+    );
+    world.inline_pod("web", "d");
+    world.failed("driver name d not found in the list of registered CSI drivers").await;
+    let csi_node = world.cluster.get("csinodes", "", NODE).unwrap();
+    assert_eq!(csi_node["spec"]["drivers"], json!([]));
+    assert_eq!(driver.publishes().len(), 0);
+    world.stop().await.unwrap();
+    served.stop().await;
+}
+
+/// A node that does not know the opt-in, or has it switched off, ignores the field that its API server serves.
+#[tokio::test]
+async fn a_node_without_the_gate_places_as_ever() {
+    for (release, gates, expected) in [
+        (Release::V1_34, "", Placement::VolumeContext),
+        (Release::V1_35, "CSIServiceAccountTokenSecrets=false", Placement::VolumeContext),
+        (Release::V1_35, "", Placement::Secrets),
+        (Release::V1_36, "", Placement::Secrets),
+    ] {
+        let mut world = World::new(numbered());
+        let spec =
+            json!({ "serviceAccountTokenInSecrets": true, "tokenRequests": [{ "audience": "vault" }] });
+        world.csi_driver("d", &spec);
+        world.inline_pod("web", "d");
+        world.start_with(|config| config.gates = FeatureGates::parse(release, gates).unwrap());
+        let driver = FakeDriver::new(world.path(), "d", &[]);
+        let served = driver.serve(world.path(), true).await;
+        assert_eq!(world.delivered(1).await[0].placement, Some(expected), "{release} {gates}");
+        let request = driver.publishes().remove(0);
+        let found =
+            (request.secrets.contains_key(TOKENS_KEY), request.volume_context.contains_key(TOKENS_KEY));
+        assert_eq!(found, (expected == Placement::Secrets, expected == Placement::VolumeContext));
+        world.stop().await.unwrap();
+        served.stop().await;
+    }
+}
+
+/// Two drivers under one name: the second is told why it is not wanted.
 #[tokio::test]
 async fn a_plugin_that_is_not_wanted_is_told_why() {
     let mut world = World::new(numbered());

@@ -9,7 +9,8 @@ use crate::STRIPPED;
 /// A run of so many bytes of a secret gives something of it away; shorter runs are found in ordinary words too.
 const SHORTEST_PIECE: usize = 20;
 
-/// The text without `secret`: the whole of it, and every run of 20 bytes or more that the two have in common.
+/// The text without `secret`: the whole of it, and every run of 20 bytes or more that the two have in common; also as it
+/// stands in quotes (Go's `%q`) or in JSON, where some of its characters are escaped.
 ///
 /// A message that was cut, or that quotes the middle of a token, has no shape to be known by; only who knows the secret
 /// can find it there. Meant for error texts: it takes time and room in proportion to both lengths.
@@ -22,6 +23,36 @@ const SHORTEST_PIECE: usize = 20;
 /// assert_eq!(blank_secret("no horse here", secret), "no horse here");
 /// ```
 pub fn blank_secret<'text>(text: &'text str, secret: &str) -> Cow<'text, str> {
+    let mut clean = blank_spelling(text, secret);
+    for spelling in [in_quotes(secret), in_json(secret)] {
+        if spelling != secret
+            && let Cow::Owned(cleaner) = blank_spelling(&clean, &spelling)
+        {
+            clean = Cow::Owned(cleaner);
+        }
+    }
+    clean
+}
+
+fn in_quotes(secret: &str) -> String {
+    let mut spelling = String::with_capacity(secret.len());
+    for char in secret.chars() {
+        match char {
+            '"' | '\\' => spelling.extend(['\\', char]),
+            '\n' => spelling.push_str("\\n"),
+            '\r' => spelling.push_str("\\r"),
+            '\t' => spelling.push_str("\\t"),
+            other => spelling.push(other),
+        }
+    }
+    spelling
+}
+
+fn in_json(secret: &str) -> String {
+    in_quotes(secret).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+fn blank_spelling<'text>(text: &'text str, secret: &str) -> Cow<'text, str> {
     let width = secret.len().min(SHORTEST_PIECE);
     if width == 0 || text.len() < width {
         return Cow::Borrowed(text);
@@ -81,6 +112,14 @@ mod tests {
             "pass ***stripped*** twice ***stripped***"
         );
         assert_eq!(blank_secret("anything", ""), "anything");
+    }
+
+    #[test]
+    fn escapes_do_not_hide_a_secret() {
+        let secret = "p\"w<or\\d\n1";
+        for spelling in [secret, r#"p\"w<or\\d\n1"#, r#"p\"w\u003cor\\d\n1"#] {
+            assert_eq!(blank_secret(&format!("a {spelling} b"), secret), "a ***stripped*** b", "{spelling}");
+        }
     }
 
     #[test]

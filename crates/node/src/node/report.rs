@@ -195,6 +195,8 @@ impl<C: Cluster> Reporter<C> {
         let key = VolumeKey { pod_uid: pod.uid.clone(), volume: volume.to_owned() };
         let quiet =
             self.said.get(&key).is_some_and(|(said, until)| said == text && until.waits_until(now).is_some());
+        // Those that have been sent make room first.
+        while self.events.try_join_next().is_some() {}
         if quiet || self.events.len() >= MOST_EVENTS {
             return;
         }
@@ -208,7 +210,6 @@ impl<C: Cluster> Reporter<C> {
             at: now,
         };
         let cluster = Arc::clone(&self.cluster);
-        while self.events.try_join_next().is_some() {}
         self.events.spawn(async move {
             if let Err(error) = cluster.create_event(&event).await {
                 debug!(pod = %event.pod, %error, "the Event could not be created");

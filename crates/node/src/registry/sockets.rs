@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use tracing::warn;
 
 use super::rules::{Generation, is_watched_name};
+use crate::socket_identity::SocketIdentity;
 
 /// Directories deeper than this are not looked into.
 const DEEPEST: usize = 8;
@@ -16,18 +16,10 @@ const DEEPEST: usize = 8;
 /// Most sockets that are looked at; a registry has one per driver.
 const MOST_SOCKETS: usize = 1024;
 
-/// Tells a socket from a later one at the same path: inode numbers are used again, hence the time of birth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    born: Option<SystemTime>,
-}
-
 /// The sockets that are there now.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    known: BTreeMap<PathBuf, (Identity, Generation)>,
+    known: BTreeMap<PathBuf, (SocketIdentity, Generation)>,
     recreated: HashSet<PathBuf>,
     last: u64,
 }
@@ -71,7 +63,7 @@ impl Sockets {
 #[derive(Default)]
 struct Found {
     directories: Vec<PathBuf>,
-    sockets: Vec<(PathBuf, Identity)>,
+    sockets: Vec<(PathBuf, SocketIdentity)>,
 }
 
 impl Found {
@@ -94,8 +86,7 @@ impl Found {
             if kind.is_dir() && depth < DEEPEST {
                 self.walk(&path, depth + 1);
             } else if kind.is_socket() && self.sockets.len() < MOST_SOCKETS {
-                let born = metadata.created().ok();
-                self.sockets.push((path, Identity { device: metadata.dev(), inode: metadata.ino(), born }));
+                self.sockets.push((path, SocketIdentity::from(&metadata)));
             }
         }
     }

@@ -32,6 +32,7 @@ struct State {
     refused_audiences: BTreeSet<String>,
     events: Vec<PodEvent>,
     token_gate: Option<Arc<tokio::sync::Semaphore>>,
+    event_gate: Option<Arc<tokio::sync::Semaphore>>,
 }
 
 /// The cluster.
@@ -109,6 +110,13 @@ impl FakeCluster {
     pub fn hold_token_requests(&self) -> Arc<tokio::sync::Semaphore> {
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         self.state.lock().token_gate = Some(Arc::clone(&gate));
+        gate
+    }
+
+    /// From now on each Event waits for a permit, after being recorded.
+    pub fn hold_events(&self) -> Arc<tokio::sync::Semaphore> {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        self.state.lock().event_gate = Some(Arc::clone(&gate));
         gate
     }
 
@@ -328,7 +336,14 @@ impl Cluster for FakeCluster {
     }
 
     async fn create_event(&self, event: &PodEvent) -> Result<(), ClusterError> {
-        self.state.lock().events.push(event.clone());
+        let gate = {
+            let mut state = self.state.lock();
+            state.events.push(event.clone());
+            state.event_gate.clone()
+        };
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
         Ok(())
     }
 }

@@ -59,6 +59,7 @@ struct State {
     /// Echoes the whole request in its error, as bad drivers do.
     echo: bool,
     gate: Option<Arc<Semaphore>>,
+    nameless: bool,
 }
 
 /// The driver. Clones share what was recorded.
@@ -189,6 +190,11 @@ impl FakeDriver {
         self.state.lock().faults.clear();
     }
 
+    /// From now on its NodeGetInfo has no node id.
+    pub fn forget_node_id(&self) {
+        self.state.lock().nameless = true;
+    }
+
     pub fn echo_requests(&self) {
         self.state.lock().echo = true;
     }
@@ -288,10 +294,8 @@ impl Node for FakeDriver {
         &self,
         _: Request<NodeGetInfoRequest>,
     ) -> Result<Response<NodeGetInfoResponse>, Status> {
-        Ok(Response::new(NodeGetInfoResponse {
-            node_id: format!("{}-node", self.name),
-            ..Default::default()
-        }))
+        let node_id = if self.state.lock().nameless { String::new() } else { format!("{}-node", self.name) };
+        Ok(Response::new(NodeGetInfoResponse { node_id, ..Default::default() }))
     }
 }
 
