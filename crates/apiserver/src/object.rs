@@ -1,6 +1,7 @@
 //! An object as a tree, alive only inside a request, and the few members of its metadata that every verb needs.
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde_json::{Map, Value};
 
 /// A Kubernetes object as JSON.
@@ -102,7 +103,8 @@ pub(crate) fn set_default(object: &mut Object, member: &str, value: impl Into<Va
 
 /// A time as `metav1.Time` prints it: RFC 3339, whole seconds, UTC.
 pub(crate) fn format_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    const WHOLE_SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+    WHOLE_SECONDS.timestamp_to_string(&time)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use tokenward_issuer::{Issuer, SigningKey};
+use tokenward_issuer::{Issuer, SigningKey, random_uuid};
 use tokenward_kube_rules::{FeatureGates, FieldError};
 use tokenward_kube_schema::{Kind, Verb, find_resource};
 use tokenward_store::Store;
@@ -19,19 +19,20 @@ use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answers::{public, refuse, respond, stream, warning_headers, without_body};
-use self::bodies::{delete_options, parse_patch, yaml_to_json};
+use self::bodies::{delete_options, json, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::index::Index;
-use crate::media::{BodyFormat, PatchFormat, Representation, require_accept};
+use crate::media::{PatchFormat, Representation, require_accept};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
 use crate::registry::{Collection, Part, Registry, Target, Written};
 use crate::request::{ResourcePath, Route, verb_of};
 use crate::selector::FieldSelector;
 use crate::status::ApiError;
+use crate::token_request::Asked;
 use crate::token_review::TokenAuthenticators;
 use crate::{binding, discovery, face, token_request, token_review};
 
@@ -139,8 +140,11 @@ impl ApiServer {
         }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
         let mut room = uuid::Uuid::encode_buffer();
-        let audit_id: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut room);
-        headers.insert("audit-id", HeaderValue::from_str(audit_id).expect("hexadecimal digits and hyphens"));
+        let audit_id: &str = random_uuid().hyphenated().encode_lower(&mut room);
+        let mut value = HeaderValue::from_str(audit_id).expect("hexadecimal digits and hyphens");
+        // Never the same again: HPACK's table shall not take it up, and drop a useful header for it.
+        value.set_sensitive(true);
+        headers.insert("audit-id", value);
         if parts.method == Method::HEAD {
             response = without_body(response);
         }
@@ -311,11 +315,12 @@ impl ApiServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let ResourceRequest { parts, path, query, verb, user } = request;
-        if !discovery::serves(&path.group, &path.version) {
+        let Some(kind) = find_resource(&path.group, &path.version, &path.resource) else {
+            if discovery::serves(&path.group, &path.version) {
+                return Err(ApiError::unknown_resource());
+            }
             return Ok(face::text(StatusCode::NOT_FOUND, "404 page not found\n"));
-        }
-        let kind = find_resource(&path.group, &path.version, &path.resource)
-            .ok_or_else(ApiError::unknown_resource)?;
+        };
         if path.namespace.is_some() && !kind.namespaced {
             return Err(ApiError::unknown_resource());
         }
@@ -386,8 +391,26 @@ impl ApiServer {
             Some(name) => kind.subresource(name).ok_or_else(ApiError::unknown_resource)?.body_kind(),
             None => kind,
         };
-        let object = self.object(body_kind, &parts.headers, body, &options, warnings).await?;
+        let json = json(&parts.headers, body).await?;
+        let decode = |warnings: &mut Vec<String>| {
+            registry.decode(body_kind, &json, options.field_validation, warnings)
+        };
         let namespace = path.namespace.as_deref();
+        if let (Some("token"), Some(target)) = (path.subresource.as_deref(), target) {
+            let asked = match Asked::read_plain(&json) {
+                Some(asked) => asked,
+                None => Asked::of_object(decode(warnings)?),
+            };
+            self.wait_for_signing_key().await?;
+            let granting = token_request::Granting {
+                cluster: registry.view(),
+                issuer: &self.shared.issuer,
+                user,
+                now: registry.clock().now(),
+            };
+            return granting.create(namespace.unwrap_or(""), target.name, asked, warnings);
+        }
+        let object = decode(warnings)?;
         match (path.subresource.as_deref(), target) {
             (None, _) if kind.kind == "Binding" => {
                 let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
@@ -404,16 +427,6 @@ impl ApiServer {
                 token_review::create(&self.token_authenticators(), object)
             }
             (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
-            (Some("token"), Some(target)) => {
-                self.wait_for_signing_key().await?;
-                let granting = token_request::Granting {
-                    cluster: registry.view(),
-                    issuer: &self.shared.issuer,
-                    user,
-                    now: registry.clock().now(),
-                };
-                granting.create(namespace.unwrap_or(""), target.name, object, warnings)
-            }
             (Some("binding"), Some(target)) => {
                 binding::create(registry, target, &object, options.dry_run).await
             }
@@ -447,13 +460,8 @@ impl ApiServer {
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let format = BodyFormat::of(headers)?;
-        let bytes = body::read(body).await?;
-        let bytes = match format {
-            BodyFormat::Json => bytes,
-            BodyFormat::Yaml => yaml_to_json(&bytes)?,
-        };
-        self.shared.registry.decode(kind, &bytes, options.field_validation, warnings)
+        let json = json(headers, body).await?;
+        self.shared.registry.decode(kind, &json, options.field_validation, warnings)
     }
 }
 

@@ -3,10 +3,12 @@
 //! The order of the checks decides which error a client sees, and is upstream's: a wrong name in the body beats a
 //! missing account, a missing account beats a bad expiry.
 
+mod asked;
+
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokenward_issuer::grant::{DEFAULT_EXPIRATION_SECONDS, validate_expiration_seconds};
 use tokenward_issuer::{BoundObject, Granted, Issuer, ServiceAccount, SignError, TokenRequestSpec};
 use tokenward_jose::ObjectRef;
@@ -16,30 +18,12 @@ use tokenward_tokens::Token;
 use crate::admission::node_restriction::{self, BoundTo, TokenDemand};
 use crate::authentication::User;
 use crate::cluster_view::ClusterView;
-use crate::object::{Metadata, Object, format_time};
+use crate::object::format_time;
 use crate::registry::Written;
 use crate::status::{ApiError, Subject};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    audiences: Option<Vec<String>>,
-    expiration_seconds: Option<i64>,
-    bound_object_ref: Option<BoundObjectRef>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, rename_all = "camelCase")]
-struct BoundObjectRef {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    kind: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    api_version: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    uid: String,
-}
+pub(crate) use self::asked::Asked;
+use self::asked::BoundObjectRef;
 
 /// What tokens are issued with, and to whom.
 pub(crate) struct Granting<'a> {
@@ -55,20 +39,16 @@ impl Granting<'_> {
         &self,
         namespace: &str,
         account: &str,
-        mut object: Object,
+        asked: Asked,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
         let &Self { cluster, issuer, user, now } = self;
-        if !object.namespace().is_empty() && object.namespace() != namespace {
+        if !asked.namespace.is_empty() && asked.namespace != namespace {
             let text =
                 "the namespace of the provided object does not match the namespace sent on the request";
             return Err(ApiError::bad_request(text));
         }
-        // The schema has checked the types; nothing of the body can fail here.
-        let spec: Spec =
-            object.remove("spec").and_then(|spec| serde_json::from_value(spec).ok()).unwrap_or_default();
-        let audiences = spec.audiences.unwrap_or_default();
-        let bound = spec.bound_object_ref;
+        let Asked { audiences, bound, .. } = asked;
         if let Some(node) = user.node() {
             let demand = TokenDemand {
                 namespace,
@@ -85,7 +65,7 @@ impl Granting<'_> {
         }
 
         let request = Subject { group: "authentication.k8s.io", kind: "TokenRequest", name: account };
-        let name = object.name();
+        let name = asked.name;
         if !name.is_empty() && name != account {
             let detail = "must match the service account name if specified";
             return Err(ApiError::invalid(request, &[FieldError::invalid("metadata.name", name, detail)]));
@@ -93,14 +73,14 @@ impl Granting<'_> {
         let entry = cluster.entry("serviceaccounts", Some(namespace), account).ok_or_else(|| {
             ApiError::not_found(Subject { group: "", kind: "serviceaccounts", name: account })
         })?;
-        let (uid, found) = (object.uid(), entry.index.uid.as_str());
+        let (uid, found) = (asked.uid, entry.index.uid.as_str());
         if !uid.is_empty() && uid != found {
             let why = format!(
                 "the UID in the token request ({uid}) does not match the UID of the service account ({found})"
             );
             return Err(ApiError::conflict(request, &why));
         }
-        let seconds = spec.expiration_seconds.unwrap_or(DEFAULT_EXPIRATION_SECONDS);
+        let seconds = asked.expiration_seconds.unwrap_or(DEFAULT_EXPIRATION_SECONDS);
         if let Err(error) = validate_expiration_seconds(seconds) {
             let error = FieldError::invalid("spec.expirationSeconds", seconds, &error.to_string());
             return Err(ApiError::invalid(Subject { name: "", ..request }, &[error]));
@@ -183,7 +163,6 @@ struct Response<'a> {
     api_version: &'a str,
     metadata: ResponseMetadata<'a>,
     spec: ResponseSpec<'a>,
-    status: ResponseStatus<'a>,
 }
 
 #[derive(Serialize)]
@@ -201,13 +180,6 @@ struct ResponseSpec<'a> {
     audiences: &'a [String],
     expiration_seconds: i64,
     bound_object_ref: Option<&'a BoundObjectRef>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseStatus<'a> {
-    token: &'a str,
-    expiration_timestamp: &'a str,
 }
 
 fn print(
@@ -231,13 +203,16 @@ fn print(
             expiration_seconds: granted.expiration_seconds,
             bound_object_ref: bound,
         },
-        status: ResponseStatus {
-            token: token.expose_token(),
-            expiration_timestamp: &format_time(granted.expires),
-        },
     };
-    // Sized at once: a growing buffer would leave copies of the token behind.
-    let mut json = Vec::with_capacity(token.expose_token().len() + 1024);
+    let (token, expires) = (token.expose_token(), format_time(granted.expires));
+    let mut json = Vec::with_capacity(token.len() + 1024);
     serde_json::to_writer(&mut json, &response).expect("texts and numbers into memory");
+    json.pop();
+    // Made room for at once: a growing buffer would leave copies of the token behind.
+    json.reserve(token.len() + 128);
+    // A token has no character that JSON escapes, and is long: it is not searched for one.
+    for part in [r#","status":{"token":""#, token, r#"","expirationTimestamp":""#, &expires, r#""}}"#] {
+        json.extend_from_slice(part.as_bytes());
+    }
     json.into()
 }

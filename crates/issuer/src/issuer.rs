@@ -6,13 +6,12 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokenward_jose::Claims;
 use tokenward_tokens::Token;
-use uuid::Uuid;
 
 use crate::discovery::{self, Discovery};
 use crate::verify::{self, LiveObjects, Verified, VerifyError};
 use crate::{
     BoundObject, Granted, IssuerConfig, KeyError, KeySet, ServiceAccount, SigningKey, TokenRequestSpec,
-    VerifyingKey, grant,
+    VerifyingKey, grant, random_uuid,
 };
 
 /// Why a token could not be signed.
@@ -74,7 +73,7 @@ impl Issuer {
         bound: Option<&BoundObject>,
         now: Timestamp,
     ) -> Granted {
-        grant::grant(&self.config, spec, account, bound, now, Uuid::new_v4().to_string())
+        grant::grant(&self.config, spec, account, bound, now, random_uuid().to_string())
     }
 
     /// Signs claims.

@@ -53,8 +53,17 @@ enum Private {
     Rsa(RsaKeyPair),
 }
 
-/// Longest signature of a supported key, in bytes: RSA with 8192 bits.
-const MAX_SIGNATURE_LEN: usize = 1024;
+impl Private {
+    /// Length of its signatures in bytes.
+    fn signature_len(&self, algorithm: Algorithm) -> usize {
+        match (self, algorithm) {
+            (Self::Rsa(pair), _) => pair.public_modulus_len(),
+            (Self::Ec(_), Algorithm::Es384) => 96,
+            (Self::Ec(_), Algorithm::Es512) => 132,
+            (Self::Ec(_), _) => 64,
+        }
+    }
+}
 
 /// A private key, ready to sign. `Debug` shows its algorithm and id only.
 pub struct SigningKey {
@@ -161,12 +170,13 @@ impl SigningKey {
     /// When the cryptographic library fails.
     pub fn sign(&self, claims: &Claims) -> Result<Token, KeyError> {
         let payload = claims.to_json();
-        // Sized at once: a growing string would leave a copy of the token behind in freed memory.
-        let size = self.header.len() + (payload.len() + MAX_SIGNATURE_LEN) * 4 / 3 + 8;
+        let signature_len = self.private.signature_len(self.algorithm());
+        // Sized at once: a growing string would leave a copy of the token behind in freed memory. No larger than needed:
+        // all of it is overwritten byte by byte when the token is dropped.
+        let size = self.header.len() + (payload.len() + signature_len) * 4 / 3 + 8;
         let mut token = String::with_capacity(size);
         token.push_str(&self.header);
         encode_segment_to(&payload, &mut token);
-        let mut room = Zeroizing::new([0; MAX_SIGNATURE_LEN]);
         let failed = |_| KeyError::Crypto("sign");
         match &self.private {
             Private::Ec(pair) => {
@@ -175,11 +185,11 @@ impl SigningKey {
                 encode_segment_to(signature.as_ref(), &mut token);
             }
             Private::Rsa(pair) => {
-                let signature = &mut room[..pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), signature)
+                let mut signature = Zeroizing::new(vec![0; signature_len]);
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
                     .map_err(failed)?;
                 token.push('.');
-                encode_segment_to(signature, &mut token);
+                encode_segment_to(&signature, &mut token);
             }
         }
         Ok(Token::new(token))

@@ -28,6 +28,7 @@ mod issuer;
 mod key_set;
 mod keys;
 mod pem;
+mod random;
 pub mod verify;
 
 pub use config::{ConfigError, IssuerConfig};
@@ -37,5 +38,6 @@ pub use identity::{Identity, parse_username, username};
 pub use issuer::{Issuer, SignError};
 pub use key_set::KeySet;
 pub use keys::{KeyError, SigningKey, VerifyingKey};
+pub use random::random_uuid;
 pub use tokenward_jose::{Algorithm, Claims, ObjectRef};
 pub use verify::{LiveObject, LiveObjects, Verified, VerifyError};

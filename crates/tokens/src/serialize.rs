@@ -1,10 +1,12 @@
 //! Writing a token map byte for byte as the kubelet does: Go's `encoding/json` over a `map[string]TokenRequestStatus`.
 
+use jiff::fmt::temporal::DateTimePrinter;
 use zeroize::Zeroizing;
 
 use crate::{TokenMap, TokensValue};
 
 /// Whole seconds in UTC, `2027-01-15T08:00:00Z`.
+const WHOLE_SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
 const TIMESTAMP_LEN: usize = 20;
 /// `:{"token":,"expirationTimestamp":""},` and two pairs of quotes.
 const ENTRY_LEN: usize = 42;
@@ -33,7 +35,7 @@ pub(crate) fn serialize(map: &TokenMap) -> TokensValue {
         match entry.expires {
             Some(time) => {
                 json.push('"');
-                json.push_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+                json.push_str(&WHOLE_SECONDS.timestamp_to_string(&time));
                 json.push('"');
             }
             None => json.push_str("null"),
@@ -45,18 +47,32 @@ pub(crate) fn serialize(map: &TokenMap) -> TokensValue {
 }
 
 fn escaped_len(text: &str) -> usize {
-    text.chars()
-        .map(|char| match escape(char) {
-            Escape::No => char.len_utf8(),
-            Escape::Short(_) => 2,
-            Escape::Unicode => 6,
-        })
-        .sum()
+    let (plain, rest) = text.split_at(plain_len(text));
+    let rest = rest.chars().map(|char| match escape(char) {
+        Escape::No => char.len_utf8(),
+        Escape::Short(_) => 2,
+        Escape::Unicode => 6,
+    });
+    plain.len() + rest.sum::<usize>()
+}
+
+/// How much of the beginning is sure to need no escape: of a token, all.
+fn plain_len(text: &str) -> usize {
+    // The first byte of the line separators is 0xe2.
+    let may_be_escaped = |byte: u8| matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    // In blocks that are looked at whole, and are long enough for the compiler to compare many bytes at once.
+    let is_plain =
+        |block: &&[u8]| block.iter().fold(0, |found, byte| found | u8::from(may_be_escaped(*byte))) == 0;
+    let blocks = text.as_bytes().chunks_exact(128).take_while(is_plain).count() * 128;
+    let rest = &text.as_bytes()[blocks..];
+    blocks + rest.iter().position(|byte| may_be_escaped(*byte)).unwrap_or(rest.len())
 }
 
 fn push_string(json: &mut String, text: &str) {
+    let (plain, rest) = text.split_at(plain_len(text));
     json.push('"');
-    for char in text.chars() {
+    json.push_str(plain);
+    for char in rest.chars() {
         match escape(char) {
             Escape::No => json.push(char),
             Escape::Short(letter) => {

@@ -91,8 +91,22 @@ where
     Ok(options)
 }
 
+/// The body of a request that carries an object, as JSON.
+pub(super) async fn json<B>(headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data: Buf>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let format = BodyFormat::of(headers)?;
+    let bytes = body::read(body).await?;
+    match format {
+        BodyFormat::Json => Ok(bytes),
+        BodyFormat::Yaml => yaml_to_json(&bytes),
+    }
+}
+
 /// The same document as JSON.
-pub(super) fn yaml_to_json(bytes: &[u8]) -> Result<Bytes, ApiError> {
+fn yaml_to_json(bytes: &[u8]) -> Result<Bytes, ApiError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
     // The reader's own message quotes the line at fault, which may hold a token.

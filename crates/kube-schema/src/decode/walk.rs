@@ -1,6 +1,6 @@
 //! The walk over a value and the table together: checks types, removes what is not known, names what was removed.
 
-use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _};
 
 use base64::{
     Engine as _,
@@ -74,14 +74,17 @@ impl Walk {
         root: bool,
     ) -> Result<Map<String, Value>, DecodeError> {
         let mut object = Map::new();
-        let mut seen = HashSet::new();
+        // Only names that the message has, so that it stays short whatever the body holds.
+        let mut seen: Vec<&str> = Vec::new();
         for (name, node) in members {
             let before = self.enter(name);
             let type_meta = root && matches!(name.as_ref(), "kind" | "apiVersion");
             let field = message.field(name).filter(|field| field.since <= self.release);
             if type_meta || field.is_some() {
-                if !seen.insert(name.as_ref()) {
+                if seen.contains(&name.as_ref()) {
                     self.report_duplicate();
+                } else {
+                    seen.push(name);
                 }
             } else {
                 self.report_unknown();
