@@ -123,6 +123,9 @@ pub enum StopError {
     /// The API server had failed.
     #[error(transparent)]
     ControlPlane(#[from] ControlPlaneError),
+    /// A node or driver broke; this is a bug.
+    #[error("a part of the cluster broke, which is a bug in tokenward")]
+    Broken(#[source] tokio::task::JoinError),
 }
 
 impl Cluster {
@@ -270,7 +273,7 @@ impl Cluster {
             match ended {
                 Ok(Err(error)) => return Happening::Failed(error),
                 Ok(Ok(())) => {}
-                Err(error) => tracing::error!(%error, "a part of the cluster panicked"),
+                Err(error) => return Happening::Failed(StopError::Broken(error)),
             }
         }
     }

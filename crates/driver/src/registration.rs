@@ -39,17 +39,27 @@ pub async fn keep(
         supported_versions: vec!["1.0.0".to_owned()],
     };
     let mut pause = FIRST_PAUSE;
+    let mut bound = bind(&path).await.map_err(|source| ServeError::Bind { driver: name.clone(), source })?;
     loop {
-        let socket = bind(&path).await.map_err(|source| ServeError::Bind { driver: name.clone(), source })?;
         let stop = cancel.child_token();
         let registrar = Registrar { info: info.clone(), refused: stop.clone() };
-        serve(socket, Services::new().with(RegistrationServer::new(registrar)), stop)
+        serve(bound, Services::new().with(RegistrationServer::new(registrar)), stop)
             .await
             .map_err(|source| ServeError::Serve { driver: name.clone(), source })?;
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-        }
+        bound = loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+            // The driver serves mounted volumes by now: a socket that cannot be made again must not end it.
+            match bind(&path).await {
+                Ok(again) => break again,
+                Err(error) => {
+                    let error = crate::with_causes(&error);
+                    tracing::warn!(driver = %name, error, "no registration socket; trying again");
+                }
+            }
+        };
     }
 }
 

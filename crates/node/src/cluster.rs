@@ -218,6 +218,8 @@ impl PodEvent {
     pub fn body(&self, suffix: &str) -> Value {
         // A name has at most 253 bytes, and a pod's may be as long as that.
         let name: String = self.pod.name.chars().take(200).collect();
+        // Where it is cut, it must still end as a name does.
+        let name = name.trim_end_matches(['-', '.']);
         json!({
             "apiVersion": "v1",
             "kind": "Event",

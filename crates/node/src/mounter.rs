@@ -238,9 +238,14 @@ impl<C: Cluster> Mounter<C> {
         };
         let (tokens, published) = match csi_driver {
             Some(csi_driver) if !csi_driver.token_requests.is_empty() => {
-                self.fetch_tokens(spec, csi_driver).await.map_err(|error| {
+                let failed = |error: &dyn std::fmt::Display| {
                     failed(format!("SetUpAt failed to get service accoount token attributes: {error}"))
-                })?
+                };
+                // Within the operation's limit: a call that starts late would pass for one that the driver has begun.
+                match tokio::time::timeout_at(deadline, self.fetch_tokens(spec, csi_driver)).await {
+                    Ok(fetched) => fetched.map_err(|error| failed(&error))?,
+                    Err(elapsed) => return Err(failed(&elapsed)),
+                }
             }
             _ => (None, Published::default()),
         };

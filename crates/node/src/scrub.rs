@@ -8,7 +8,7 @@ use tokenward_tokens::TokenMap;
 use zeroize::Zeroizing;
 
 /// Shorter secret values are not searched for: they would blank ordinary words.
-const SHORTEST_SECRET: usize = 8;
+const SHORTEST_SECRET: usize = 6;
 
 /// Longest text of a driver that is kept (an Event's message holds 1024 bytes in all).
 const LONGEST_TEXT: usize = 800;
