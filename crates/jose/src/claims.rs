@@ -40,7 +40,10 @@ pub struct Claims {
 impl Claims {
     /// The claims as the JSON payload of a token.
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings and integers always serialize")
+        // Room for the claims of a pod-bound token with a few audiences, so that the buffer does not grow on the way.
+        let mut json = Vec::with_capacity(768);
+        serde_json::to_writer(&mut json, self).expect("strings and integers always serialize");
+        json
     }
 }
 
