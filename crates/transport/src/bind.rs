@@ -22,7 +22,7 @@ use crate::SocketPath;
 const BACKLOG: i32 = 1024;
 /// How often and how long to wait for others who bind in the same directory; each of them needs microseconds.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
-const LOCK_TRIES: u32 = 1000;
+const LOCK_TRIES: u32 = 200;
 
 /// How long to leave the kernel alone after it could not give a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -130,17 +130,20 @@ pub async fn bind(path: &SocketPath) -> Result<BoundSocket, BindError> {
     listen(path)
 }
 
-async fn hold(directory: &Path) -> Result<File, BindError> {
+/// Whoever binds holds the lock for microseconds. A lock that stays is a stranger's, who only needs to read the directory
+/// to take it: then it is done without, and an answer to [`dial`] still tells the living from the dead.
+async fn hold(directory: &Path) -> Result<Option<File>, BindError> {
     let failed = |source| BindError::new("lock the directory", directory, source);
     let file = File::open(directory).map_err(failed)?;
     for _ in 0..LOCK_TRIES {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Some(file)),
             Err(Errno::WOULDBLOCK | Errno::INTR) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(errno) => return Err(failed(errno.into())),
         }
     }
-    Err(failed(io::Error::new(io::ErrorKind::TimedOut, "another process keeps it locked")))
+    tracing::warn!(directory = %directory.display(), "another process keeps the directory locked; going on without");
+    Ok(None)
 }
 
 /// Removes a dead socket; refuses whatever else is at the path.

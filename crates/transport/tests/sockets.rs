@@ -126,6 +126,17 @@ async fn an_existing_directory_keeps_its_mode() {
     assert_eq!(mode(root.path()), 0o755);
 }
 
+/// Anybody who may read the directory can lock it: that must not keep a driver from starting.
+#[tokio::test]
+async fn a_stranger_s_lock_delays_and_does_not_refuse() {
+    let directory = tempfile::tempdir().unwrap();
+    let strangers = fs::File::open(directory.path()).unwrap();
+    rustix::fs::flock(&strangers, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let path = socket_in(directory.path());
+    let _bound = bind(&path).await.unwrap();
+    assert!(path.as_path().exists());
+}
+
 #[tokio::test]
 async fn the_second_server_of_a_path_is_told_and_the_first_serves_on() {
     let root = TempDir::new().unwrap();
