@@ -85,9 +85,15 @@ fn directories_that_cannot_be_used_are_named_with_the_reason() {
             format!("Error: `{}` is no directory that `tokenward up` can use: {reason}", path.display());
         assert!(ended.stderr.starts_with(&wanted), "{}", ended.stderr);
     }
+    let shared = place.file("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let ended = refused(&place, &["--once", "--root-dir", shared.to_str().unwrap()]);
+    assert!(ended.stderr.contains("choose a directory of your own"), "{}", ended.stderr);
+
+    let place = Place::new();
     let occupied = place.file("occupied");
     std::fs::create_dir_all(occupied.join("1")).unwrap();
-    std::fs::set_permissions(&occupied, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let ended = refused(&place, &["--once", "--root-dir", occupied.to_str().unwrap()]);
     assert!(ended.stderr.contains("exists and was not made by `tokenward up`"), "{}", ended.stderr);
     assert_eq!(crate::support::place::names(&occupied), ["1"]);

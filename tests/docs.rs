@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Flags of other programs that the docs name: cargo's.
-const OF_OTHERS: [&str; 4] = ["--package", "--release", "--test", "--workspace"];
+const OF_OTHERS: [&str; 5] = ["--package", "--release", "--test", "--validate", "--workspace"];
 
 /// Each command by its path (`driver token-files`), with its long help.
 fn commands() -> BTreeMap<String, String> {
