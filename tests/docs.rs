@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::repository;
 
-/// Flags of other programs that the docs name: cargo's.
+/// Flags of other programs that the docs name: cargo's and kubectl's.
 const OF_OTHERS: [&str; 5] = ["--package", "--release", "--test", "--validate", "--workspace"];
 
 /// Each command by its path (`driver token-files`), with its long help.

@@ -30,11 +30,21 @@ pub fn pin(cpu: usize) -> io::Result<()> {
 pub fn processor_time(id: u32) -> io::Result<Duration> {
     let mut total = 0;
     for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let text = match std::fs::read_to_string(thread?.path().join("schedstat")) {
+            Ok(text) => text,
+            // It has ended between being listed and being asked.
+            Err(error) if ended(&error) => continue,
+            Err(error) => return Err(error),
+        };
         let first = text.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse::<u64>().ok());
         total += first.ok_or(io::ErrorKind::InvalidData)?;
     }
     Ok(Duration::from_nanos(total))
+}
+
+fn ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// The memory of a process that no file backs, in KiB: `RssAnon`.
