@@ -9,7 +9,7 @@ use crate::support::repository;
 
 /// The types that hold the bytes of a token or key themselves: none may derive `Debug`, most have their own. What only
 /// contains such a type may derive it, since the inner one is silent.
-const BEARERS: [(&str, &str); 15] = [
+const BEARERS: [(&str, &str); 18] = [
     ("crates/apiserver/src/authentication.rs", "StaticTokens"),
     ("crates/cluster/src/kubeconfig.rs", "Kubeconfig"),
     ("crates/cluster/src/manifest.rs", "Manifest"),
@@ -18,6 +18,9 @@ const BEARERS: [(&str, &str); 15] = [
     ("crates/driver/src/files.rs", "Contents"),
     ("crates/driver/src/scrub.rs", "Scrubber"),
     ("crates/issuer/src/keys.rs", "SigningKey"),
+    ("crates/apiserver/src/client.rs", "Reply"),
+    ("crates/apiserver/src/client.rs", "WatchEvent"),
+    ("crates/apiserver/src/registry.rs", "Written"),
     ("crates/jose/src/compact.rs", "CompactJws"),
     ("crates/node-kube/src/token.rs", "Status"),
     ("crates/node/src/scrub.rs", "Scrubber"),

@@ -2,6 +2,7 @@
 //!
 //! Controllers and tests use it; whatever it can do, a client outside can do too.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -22,7 +23,7 @@ pub struct Client {
 }
 
 /// A good answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     /// The HTTP status.
     pub code: StatusCode,
@@ -33,13 +34,35 @@ pub struct Reply {
 }
 
 /// One line of a watch.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, serde::Deserialize)]
 pub struct WatchEvent {
     /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The object; of an `ERROR` the Status.
     pub object: Value,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("code", &self.code)
+            .field("object", &label(&self.object))
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
+impl fmt::Debug for WatchEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchEvent").field("kind", &self.kind).field("object", &label(&self.object)).finish()
+    }
+}
+
+/// Which object it is. Never what is in it: a token request's answer is a token, a Secret is a secret.
+fn label(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
 }
 
 /// Why there is no good answer.
@@ -216,4 +239,23 @@ fn refused(code: StatusCode, status: &Value) -> ClientError {
         message => message,
     };
     ClientError::Refused { code, reason: text("reason"), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn debug_names_the_object_and_shows_nothing_of_it() {
+        let object = json!({
+            "kind": "TokenRequest", "metadata": {"namespace": "ns", "name": "web"}, "status": {"token": "canary"},
+        });
+        let reply = Reply { code: StatusCode::CREATED, object: object.clone(), warnings: Vec::new() };
+        let event = WatchEvent { kind: "ADDED".to_owned(), object };
+        for text in [format!("{reply:?}"), format!("{event:#?}")] {
+            assert!(text.contains("TokenRequest ns/web") && !text.contains("canary"), "{text}");
+        }
+    }
 }

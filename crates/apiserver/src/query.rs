@@ -172,16 +172,12 @@ impl Query {
         }
     }
 
-    fn selection(&self) -> Result<Selection, ApiError> {
+    /// The selectors alone, as a deletion of a collection has them.
+    pub(crate) fn selection(&self) -> Result<Selection, ApiError> {
         Ok(Selection {
             labels: LabelSelector::parse(self.first("labelSelector")).map_err(ApiError::bad_request)?,
             fields: FieldSelector::parse(self.first("fieldSelector")).map_err(ApiError::bad_request)?,
         })
-    }
-
-    /// The selectors alone, as a deletion of a collection has them.
-    pub(crate) fn delete_selection(&self) -> Result<Selection, ApiError> {
-        self.selection()
     }
 
     /// The parameters of a list.

@@ -44,8 +44,8 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
 }
 
-/// An object as a response carries it.
-#[derive(Clone, Debug)]
+/// An object as a response carries it; no `Debug`, since it may be a token.
+#[derive(Clone)]
 pub(crate) struct Written {
     pub(crate) code: StatusCode,
     pub(crate) json: Bytes,

@@ -364,7 +364,7 @@ impl ApiServer {
             }
             (Verb::DeleteCollection, None) => {
                 let options = delete_options(query, &parts.headers, body).await?;
-                let selection = query.delete_selection()?;
+                let selection = query.selection()?;
                 Written::ok(registry.delete_collection(collection, user, &selection, &options).await?)
             }
             _ => return Err(ApiError::method_not_allowed()),

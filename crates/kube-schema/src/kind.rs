@@ -313,6 +313,49 @@ static KINDS: &[Kind] = &[
         ..USUAL
     },
     Kind {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingWebhookConfiguration",
+        list_kind: "ValidatingWebhookConfigurationList",
+        plural: "validatingwebhookconfigurations",
+        singular: "validatingwebhookconfiguration",
+        namespaced: false,
+        categories: &["api-extensions"],
+        message: "admissionregistration/v1.ValidatingWebhookConfiguration",
+        ..USUAL
+    },
+    Kind {
+        group: "apps",
+        kind: "ControllerRevision",
+        list_kind: "ControllerRevisionList",
+        plural: "controllerrevisions",
+        singular: "controllerrevision",
+        message: "apps/v1.ControllerRevision",
+        ..USUAL
+    },
+    Kind {
+        group: "apps",
+        kind: "DaemonSet",
+        list_kind: "DaemonSetList",
+        plural: "daemonsets",
+        singular: "daemonset",
+        short_names: &["ds"],
+        categories: &["all"],
+        subresources: &[status("apps", "DaemonSet")],
+        message: "apps/v1.DaemonSet",
+        ..USUAL
+    },
+    Kind {
+        group: "authentication.k8s.io",
+        kind: "SelfSubjectReview",
+        list_kind: "SelfSubjectReviewList",
+        plural: "selfsubjectreviews",
+        singular: "selfsubjectreview",
+        namespaced: false,
+        verbs: CREATE_ONLY,
+        message: "authentication/v1.SelfSubjectReview",
+        ..USUAL
+    },
+    Kind {
         group: "authentication.k8s.io",
         kind: "TokenRequest",
         list_kind: "TokenRequestList",
@@ -332,12 +375,81 @@ static KINDS: &[Kind] = &[
         ..USUAL
     },
     Kind {
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectAccessReview",
+        list_kind: "SelfSubjectAccessReviewList",
+        plural: "selfsubjectaccessreviews",
+        singular: "selfsubjectaccessreview",
+        namespaced: false,
+        verbs: CREATE_ONLY,
+        message: "authorization/v1.SelfSubjectAccessReview",
+        ..USUAL
+    },
+    Kind {
+        group: "authorization.k8s.io",
+        kind: "SubjectAccessReview",
+        list_kind: "SubjectAccessReviewList",
+        plural: "subjectaccessreviews",
+        singular: "subjectaccessreview",
+        namespaced: false,
+        verbs: CREATE_ONLY,
+        message: "authorization/v1.SubjectAccessReview",
+        ..USUAL
+    },
+    Kind {
         group: "coordination.k8s.io",
         kind: "Lease",
         list_kind: "LeaseList",
         plural: "leases",
         singular: "lease",
         message: "coordination/v1.Lease",
+        ..USUAL
+    },
+    Kind {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        list_kind: "EndpointSliceList",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        message: "discovery/v1.EndpointSlice",
+        ..USUAL
+    },
+    Kind {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRole",
+        list_kind: "ClusterRoleList",
+        plural: "clusterroles",
+        singular: "clusterrole",
+        namespaced: false,
+        message: "rbac/v1.ClusterRole",
+        ..USUAL
+    },
+    Kind {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRoleBinding",
+        list_kind: "ClusterRoleBindingList",
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        namespaced: false,
+        message: "rbac/v1.ClusterRoleBinding",
+        ..USUAL
+    },
+    Kind {
+        group: "rbac.authorization.k8s.io",
+        kind: "Role",
+        list_kind: "RoleList",
+        plural: "roles",
+        singular: "role",
+        message: "rbac/v1.Role",
+        ..USUAL
+    },
+    Kind {
+        group: "rbac.authorization.k8s.io",
+        kind: "RoleBinding",
+        list_kind: "RoleBindingList",
+        plural: "rolebindings",
+        singular: "rolebinding",
+        message: "rbac/v1.RoleBinding",
         ..USUAL
     },
     Kind {

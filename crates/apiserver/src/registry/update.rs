@@ -29,7 +29,7 @@ pub(crate) enum Part {
 }
 
 /// A change to be made to a stored object.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Patch {
     /// RFC 6902.
     Json(json_patch::Patch),

@@ -83,8 +83,6 @@ static KINDS: &[NotYet] = &[
 
 static FACES: &[NotYet] = &[
     step("version", OWN_RELEASE),
-    step("authentication v1", REVIEWS),
-    step("apps v1", DAEMON_SETS),
     step("aggregated, core", AGGREGATED),
     step("aggregated, groups", AGGREGATED),
     step("who am I", REVIEWS),
