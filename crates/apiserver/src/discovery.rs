@@ -1,5 +1,7 @@
 //! What the server serves, told from the table of kinds.
 
+pub(crate) mod aggregated;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -19,10 +21,7 @@ pub(crate) fn core_versions(address: &str) -> Value {
 
 /// `/apis`.
 pub(crate) fn groups() -> Value {
-    let mut names: Vec<&str> = served().map(|kind| kind.group).filter(|group| !group.is_empty()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let groups: Vec<Value> = names
+    let groups: Vec<Value> = group_names()
         .into_iter()
         .map(|name| {
             let mut group = describe(name);
@@ -33,6 +32,52 @@ pub(crate) fn groups() -> Value {
         .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
+
+/// Upstream's order of preference. Where two groups know the same name, clients take the first.
+const PREFERENCE: [&str; 8] = [
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+];
+
+/// Every served group but the core one, the most wanted first.
+fn group_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = served().map(|kind| kind.group).filter(|group| !group.is_empty()).collect();
+    let rank = |name: &str| PREFERENCE.iter().position(|known| *known == name).unwrap_or(PREFERENCE.len());
+    names.sort_by_key(|name| (rank(name), *name));
+    names.dedup();
+    names
+}
+
+/// `/` lists where a client may look further.
+pub(crate) fn paths() -> Value {
+    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis"].map(str::to_owned).to_vec();
+    for group in group_names() {
+        paths.push(format!("/apis/{group}"));
+        paths.push(format!("/apis/{group}/v1"));
+    }
+    paths.extend(OTHER_PATHS.iter().map(|path| (*path).to_owned()));
+    paths.sort_unstable();
+    json!({"paths": paths})
+}
+
+/// The paths that are no API.
+const OTHER_PATHS: &[&str] = &[
+    "/.well-known/openid-configuration",
+    "/healthz",
+    "/healthz/ping",
+    "/livez",
+    "/livez/ping",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/readyz/ping",
+    "/version",
+];
 
 /// `/apis/GROUP`.
 pub(crate) fn group(name: &str) -> Option<Value> {
@@ -120,4 +165,35 @@ fn below(kind: &Kind, subresource: &Subresource) -> Value {
         resource["version"] = subresource.version.into();
     }
     resource
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_come_in_the_order_of_preference() {
+        assert_eq!(group_names(), PREFERENCE, "a group that is served has a place in the order");
+    }
+
+    #[test]
+    fn a_storage_version_hash_tells_group_version_and_kind() {
+        let table = [
+            ("", "pods", "xPOwRZ+Yhw8="),
+            ("storage.k8s.io", "csidrivers", "hL6j/rwBV5w="),
+            ("apps", "daemonsets", "dd7pWHUlMKQ="),
+        ];
+        for (group, plural, hash) in table {
+            let kind = tokenward_kube_schema::find_resource(group, "v1", plural).expect("served");
+            assert_eq!(storage_version_hash(kind), hash, "{plural}");
+        }
+    }
+
+    #[test]
+    fn every_listed_path_is_read() {
+        for path in paths()["paths"].as_array().expect("a list") {
+            let path = path.as_str().expect("a text");
+            assert_ne!(crate::request::Route::parse(path), crate::request::Route::Unknown, "{path}");
+        }
+    }
 }

@@ -90,7 +90,8 @@ fn not_acceptable(available: &str) -> ApiError {
     ApiError::new(http::StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message).about(serde_json::Map::new())
 }
 
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = String> {
+/// The ranges of the Accept header, in the client's order.
+pub(crate) fn accepted(headers: &HeaderMap) -> impl Iterator<Item = String> {
     headers
         .get_all(ACCEPT)
         .iter()

@@ -9,6 +9,8 @@ use tokenward_kube_schema::Verb;
 /// The parts of the server that a path can lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// `/`: the paths that there are.
+    Root,
     /// `/healthz`, `/livez`, `/readyz`, with a single check's name after it.
     Health(String, Option<String>),
     /// `/version`.
@@ -77,6 +79,9 @@ pub fn verb_of(method: &Method, path: &ResourcePath, watch: bool) -> Option<Verb
 impl Route {
     /// Reads a request path.
     pub fn parse(path: &str) -> Self {
+        if path == "/" {
+            return Self::Root;
+        }
         let trimmed = path.strip_prefix('/').unwrap_or(path);
         let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
         let mut segments = Vec::with_capacity(8);
@@ -193,7 +198,8 @@ mod tests {
                 path(storage, None, "csidrivers", Some("a b"), None),
             ),
             ("/api/v1/namespaces/a/pods/p/log/extra", Route::Unknown),
-            ("/", Route::Unknown),
+            ("/", Route::Root),
+            ("//", Route::Unknown),
             ("/nothing/here", Route::Unknown),
             ("/api/v1/pods/%ff", Route::Unknown),
         ];

@@ -2,13 +2,14 @@
 
 mod answers;
 mod bodies;
+mod faces;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokenward_issuer::{Issuer, SigningKey, random_uuid};
@@ -18,14 +19,14 @@ use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use self::answers::{public, refuse, respond, stream, warning_headers, without_body};
+use self::answers::{refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{delete_options, json, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::index::Index;
-use crate::media::{PatchFormat, Representation, require_accept};
+use crate::media::{PatchFormat, Representation};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
 use crate::registry::{Collection, Part, Registry, Target, Written};
@@ -258,50 +259,6 @@ impl ApiServer {
             selected_node: selector.exact("spec.nodeName"),
         };
         authorize(user, &Attributes::Resource(attributes), self.shared.registry.view())
-    }
-
-    fn face(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        query: &Query,
-        route: &Route,
-    ) -> Result<Response<Body>, ApiError> {
-        let not_found = || face::text(StatusCode::NOT_FOUND, "404 page not found\n");
-        if matches!(route, Route::Unknown) {
-            return Ok(not_found());
-        }
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(ApiError::method_not_allowed());
-        }
-        let address = &self.shared.external_address;
-        let document = match route {
-            Route::Health(endpoint, check) => return Ok(face::health(endpoint, check.as_deref(), query)),
-            Route::Version => Some(face::version(self.shared.registry.gates().release())),
-            Route::CoreVersions => Some(discovery::core_versions(address)),
-            Route::Groups => Some(discovery::groups()),
-            Route::Group(group) => discovery::group(group),
-            Route::Resources(group_version) => discovery::resources(group_version),
-            Route::OpenIdConfiguration => {
-                require_accept(headers, "application/json")?;
-                let documents = self.shared.issuer.discovery(address);
-                return Ok(documents.map_or_else(not_found, |documents| {
-                    public("application/json", documents.configuration.into())
-                }));
-            }
-            Route::JsonWebKeySet => {
-                require_accept(headers, "application/jwk-set+json")?;
-                let documents = self.shared.issuer.discovery(address);
-                return Ok(documents.map_or_else(not_found, |documents| {
-                    public("application/jwk-set+json", Bytes::copy_from_slice(&documents.jwks))
-                }));
-            }
-            Route::Resource(_) | Route::Unknown => None,
-        };
-        match document {
-            Some(document) => respond(Representation::negotiate(headers)?, Written::ok(document.to_string())),
-            None => Ok(not_found()),
-        }
     }
 
     async fn resource<B>(

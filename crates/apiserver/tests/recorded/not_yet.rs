@@ -29,7 +29,8 @@ const STRATEGIC: &str = "strategic merge patch";
 const TABLE: &str = "tables";
 const METRICS: &str = "metrics";
 const DAEMON_SETS: &str = "DaemonSets";
-const AGGREGATED: &str = "aggregated discovery";
+/// Discovery lists what is served, in this form as in the older one.
+const SUBRESOURCES: &str = "subresources of pods and nodes that are not served (exec, eviction and so on)";
 const REVIEWS: &str = "reviews of oneself and of access";
 /// Without the controllers that take the taint or the finalizer off again, it would stay for ever.
 const CONTROLLER: &str = "taint or finalizer of a controller that there is not";
@@ -83,8 +84,7 @@ static KINDS: &[NotYet] = &[
 
 static FACES: &[NotYet] = &[
     step("version", OWN_RELEASE),
-    step("aggregated, core", AGGREGATED),
-    step("aggregated, groups", AGGREGATED),
+    step("aggregated, core", SUBRESOURCES),
     step("who am I", REVIEWS),
     step("may alice", REVIEWS),
     step("may the node", REVIEWS),

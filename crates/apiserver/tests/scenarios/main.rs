@@ -1,6 +1,7 @@
 //! What the server does, told as stories over its in-process face: no port, no TLS, the same answers.
 #![expect(clippy::unwrap_used, reason = "functions of a test outside #[test]")]
 
+mod faces;
 mod hostile;
 mod lifecycle;
 mod limits;

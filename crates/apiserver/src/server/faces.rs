@@ -1,0 +1,103 @@
+//! What the server says of itself: discovery, health, version, keys.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+
+use super::ApiServer;
+use super::answers::{public, respond};
+use crate::body::Body;
+use crate::discovery::aggregated;
+use crate::media::{Representation, accepted, require_accept};
+use crate::query::Query;
+use crate::registry::Written;
+use crate::request::Route;
+use crate::status::ApiError;
+use crate::{discovery, face};
+
+impl ApiServer {
+    /// Answers whatever is not about objects.
+    pub(super) fn face(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        query: &Query,
+        route: &Route,
+    ) -> Result<Response<Body>, ApiError> {
+        let not_found = || face::text(StatusCode::NOT_FOUND, "404 page not found\n");
+        if matches!(route, Route::Unknown) {
+            return Ok(not_found());
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(ApiError::method_not_allowed());
+        }
+        let address = &self.shared.external_address;
+        let document = match route {
+            Route::Root => Some(discovery::paths()),
+            Route::Health(endpoint, check) => return Ok(face::health(endpoint, check.as_deref(), query)),
+            Route::Version => Some(face::version(self.shared.registry.gates().release())),
+            Route::CoreVersions if asks_for_aggregated(headers) => {
+                return Ok(validated(headers, aggregated::core()));
+            }
+            Route::Groups if asks_for_aggregated(headers) => {
+                return Ok(validated(headers, aggregated::groups()));
+            }
+            Route::CoreVersions => Some(discovery::core_versions(address)),
+            Route::Groups => Some(discovery::groups()),
+            Route::Group(group) => discovery::group(group),
+            Route::Resources(group_version) => discovery::resources(group_version),
+            Route::OpenIdConfiguration => {
+                require_accept(headers, "application/json")?;
+                let documents = self.shared.issuer.discovery(address);
+                return Ok(documents.map_or_else(not_found, |documents| {
+                    public("application/json", documents.configuration.into())
+                }));
+            }
+            Route::JsonWebKeySet => {
+                require_accept(headers, "application/jwk-set+json")?;
+                let documents = self.shared.issuer.discovery(address);
+                return Ok(documents.map_or_else(not_found, |documents| {
+                    public("application/jwk-set+json", Bytes::copy_from_slice(&documents.jwks))
+                }));
+            }
+            Route::Resource(_) | Route::Unknown => None,
+        };
+        match document {
+            Some(document) => respond(Representation::negotiate(headers)?, Written::ok(document.to_string())),
+            None => Ok(not_found()),
+        }
+    }
+}
+
+/// Whether the client would rather have discovery in one document than in the older form.
+fn asks_for_aggregated(headers: &HeaderMap) -> bool {
+    accepted(headers)
+        .map(|range| (aggregated::is_asked_by(&range), !range.contains("as=")))
+        .find(|(aggregated, plain)| *aggregated || *plain)
+        .is_some_and(|(aggregated, _)| aggregated)
+}
+
+/// A document with its validator, or only word that the client's copy is still good.
+fn validated(headers: &HeaderMap, document: &aggregated::Document) -> Response<Body> {
+    let is_known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == document.etag);
+    let mut response = if is_known {
+        let mut response = Response::new(Body::whole(Bytes::new()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        let mut response = Response::new(Body::whole(document.json.clone()));
+        let content_type = HeaderValue::from_static(aggregated::CONTENT_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, HeaderValue::from_str(&document.etag).expect("hexadecimal digits, quoted"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    response
+}
