@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokenward_kube_rules::FieldError;
 
+use crate::content::Content;
 use crate::object::{Metadata, Object, at, child_mut, format_time, text_at};
 use crate::registry::{Registry, Target, Written};
 use crate::status::{ApiError, Subject};
@@ -57,8 +58,7 @@ pub(crate) async fn create(
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "code": StatusCode::CREATED.as_u16(),
     });
-    let json = status.to_string().into();
-    Ok(Written { code: StatusCode::CREATED, json })
+    Ok(Written { code: StatusCode::CREATED, content: Content::Status(status) })
 }
 
 fn set_scheduled(pod: &mut Object, now: &str) {

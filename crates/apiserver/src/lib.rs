@@ -39,6 +39,7 @@ mod binding;
 mod body;
 mod client;
 mod cluster_view;
+mod content;
 mod discovery;
 mod face;
 mod index;

@@ -5,13 +5,51 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::status::ApiError;
 
-/// How an object is written in a response.
+/// What a client gets: a form of the object, in an encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Representation {
+pub(crate) struct Representation {
+    pub(crate) form: Form,
+    pub(crate) encoding: Encoding,
+}
+
+/// Which form of an object, or of a list, is written: the parameters `as`, `g` and `v` of a media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is: without `as`.
+    Object,
+    /// Rows and columns, as kubectl prints them.
+    Table(MetaVersion),
+    /// Only the metadata, of one object.
+    PartialObjectMetadata(MetaVersion),
+    /// Only the metadata, of each object of a list.
+    PartialObjectMetadataList(MetaVersion),
+}
+
+/// The versions of `meta.k8s.io` that the other forms come in. They differ in nothing but the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetaVersion {
+    V1,
+    V1Beta1,
+}
+
+/// How the form is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
     /// `application/json`.
     Json,
     /// `application/yaml`.
     Yaml,
+}
+
+/// What is asked, as far as it decides which representations there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// An object or a list.
+    Objects,
+    /// A stream of events.
+    Watch,
+    /// What the server says of itself.
+    Document,
 }
 
 /// How an object is written in a request body.
@@ -32,7 +70,10 @@ pub(crate) enum PatchFormat {
     Merge,
 }
 
-impl Representation {
+impl Encoding {
+    /// In the order in which a wildcard takes them.
+    const ALL: [Self; 2] = [Self::Json, Self::Yaml];
+
     /// The value of Content-Type.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
@@ -40,36 +81,113 @@ impl Representation {
             Self::Yaml => "application/yaml",
         }
     }
+}
+
+impl Endpoint {
+    /// Whether the endpoint answers in this representation.
+    fn offers(self, Representation { form, encoding }: Representation) -> bool {
+        match (self, form, encoding) {
+            (Self::Objects | Self::Document, Form::Object, _) => true,
+            // Events follow each other without a mark between them: YAML documents cannot.
+            (Self::Watch, Form::Object, encoding) => encoding != Encoding::Yaml,
+            _ => false,
+        }
+    }
+}
+
+impl Representation {
+    /// The object itself as JSON: what a client gets that does not say.
+    pub(crate) const PLAIN: Self = Self { form: Form::Object, encoding: Encoding::Json };
 
     /// Chooses by the Accept header; nothing acceptable is 406.
     ///
-    /// Ranges are taken in the client's order; quality values are not weighed, as upstream does not weigh them.
-    /// A range that asks for another form of the object (`as=Table`) is skipped, so that clients which list plain
-    /// JSON after it get that.
-    pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Self, ApiError> {
+    /// Ranges are taken by their quality, then the definite before the wildcards, then in the client's order. A range
+    /// that asks for a form which the endpoint does not have is passed over, so that clients which list plain JSON after
+    /// it get that.
+    pub(crate) fn negotiate(headers: &HeaderMap, endpoint: Endpoint) -> Result<Self, ApiError> {
         // Nearly every request.
         if headers.get(ACCEPT).is_some_and(|value| value == "application/json") {
-            return Ok(Self::Json);
+            return Ok(Self::PLAIN);
         }
-        let mut ranges = accepted(headers).peekable();
-        if ranges.peek().is_none() {
-            return Ok(Self::Json);
+        let mut texts = accepted(headers).peekable();
+        if texts.peek().is_none() {
+            return Ok(Self::PLAIN);
         }
-        ranges.find_map(|range| Self::of_range(&range)).ok_or_else(|| not_acceptable(AVAILABLE))
+        let mut ranges: Vec<Range> = texts.filter_map(|text| Range::parse(&text)).collect();
+        ranges.sort_by_key(|range| (std::cmp::Reverse(range.quality), range.wildcards()));
+        ranges.iter().find_map(|range| range.choose(endpoint)).ok_or_else(|| not_acceptable(AVAILABLE))
+    }
+}
+
+/// One range of an Accept header.
+struct Range {
+    /// Lower case, without parameters.
+    media: String,
+    form: Form,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl Range {
+    /// `None` for a range that asks for something which nothing here is.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let media = parts.next().unwrap_or("").to_ascii_lowercase();
+        let media = if media == "*" { "*/*".to_owned() } else { media };
+        let mut quality = 1000;
+        let (mut kind, mut group, mut version) = (None, "", "");
+        for parameter in parts {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = value.trim_matches('"');
+            match name {
+                "q" => quality = thousandths(value),
+                "as" => kind = Some(value),
+                "g" => group = value,
+                "v" => version = value,
+                "stream" if !matches!(value, "" | "watch") => return None,
+                // Others are for servers that know them.
+                _ => {}
+            }
+        }
+        let form = match kind {
+            None => Form::Object,
+            Some(kind) => {
+                let version = match (group, version) {
+                    ("meta.k8s.io", "v1") => MetaVersion::V1,
+                    ("meta.k8s.io", "v1beta1") => MetaVersion::V1Beta1,
+                    _ => return None,
+                };
+                match kind {
+                    "Table" => Form::Table(version),
+                    "PartialObjectMetadata" => Form::PartialObjectMetadata(version),
+                    "PartialObjectMetadataList" => Form::PartialObjectMetadataList(version),
+                    _ => return None,
+                }
+            }
+        };
+        Some(Self { media, form, quality })
     }
 
-    fn of_range(range: &str) -> Option<Self> {
-        let mut parts = range.split(';').map(str::trim);
-        let media = parts.next().unwrap_or("").to_ascii_lowercase();
-        if parts.any(|parameter| parameter.starts_with("as=")) {
-            return None;
-        }
-        match media.as_str() {
-            "application/json" | "application/*" | "*/*" => Some(Self::Json),
-            "application/yaml" => Some(Self::Yaml),
-            _ => None,
-        }
+    fn wildcards(&self) -> usize {
+        self.media.matches('*').count()
     }
+
+    fn choose(&self, endpoint: Endpoint) -> Option<Representation> {
+        let fits = |encoding: &Encoding| {
+            self.media == encoding.content_type() || matches!(self.media.as_str(), "*/*" | "application/*")
+        };
+        Encoding::ALL
+            .into_iter()
+            .filter(fits)
+            .map(|encoding| Representation { form: self.form, encoding })
+            .find(|representation| endpoint.offers(*representation))
+    }
+}
+
+/// A quality value; one that is no number counts as nothing.
+fn thousandths(text: &str) -> u16 {
+    let quality: f32 = text.parse().unwrap_or(0.0);
+    (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
 const AVAILABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
@@ -151,21 +269,37 @@ mod tests {
 
     #[test]
     fn representations() {
+        let (json, yaml) =
+            (Representation::PLAIN, Representation { encoding: Encoding::Yaml, ..Representation::PLAIN });
         let table = [
-            ("application/json", Some(Representation::Json)),
-            ("*/*", Some(Representation::Json)),
-            ("application/yaml", Some(Representation::Yaml)),
-            ("application/vnd.kubernetes.protobuf, application/json", Some(Representation::Json)),
-            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Some(Representation::Json)),
-            ("application/json;as=Table;v=v1;g=meta.k8s.io", None),
-            ("application/json;stream=watch", Some(Representation::Json)),
+            ("application/json", Some(json)),
+            ("*/*", Some(json)),
+            ("*", Some(json)),
+            ("application/yaml", Some(yaml)),
+            ("application/*;q=0.5, application/yaml", Some(yaml)),
+            ("*/*, application/yaml", Some(yaml)),
+            ("application/yaml;q=0.1, application/json;q=0.2", Some(json)),
+            ("application/yaml;q=high, application/json;q=0.2", Some(json)),
+            ("application/cbor, application/json", Some(json)),
+            ("application/json;as=Sculpture;v=v1;g=meta.k8s.io,application/json", Some(json)),
+            ("application/json;as=Table;v=v2;g=meta.k8s.io", None),
+            ("application/json;stream=watch", Some(json)),
+            ("application/json;stream=else", None),
             ("text/csv", None),
         ];
         for (accept, expected) in table {
-            let chosen = Representation::negotiate(&headers(ACCEPT, accept));
+            let chosen = Representation::negotiate(&headers(ACCEPT, accept), Endpoint::Objects);
             assert_eq!(chosen.ok(), expected, "{accept}");
         }
-        assert_eq!(Representation::negotiate(&HeaderMap::new()).unwrap(), Representation::Json);
+        assert_eq!(Representation::negotiate(&HeaderMap::new(), Endpoint::Objects).unwrap(), json);
+    }
+
+    #[test]
+    fn endpoints_differ_in_what_they_offer() {
+        let yaml = headers(ACCEPT, "application/yaml");
+        assert!(Representation::negotiate(&yaml, Endpoint::Document).is_ok());
+        let refused = Representation::negotiate(&yaml, Endpoint::Watch).unwrap_err();
+        assert_eq!(refused.code(), 406);
     }
 
     #[test]

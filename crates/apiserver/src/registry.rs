@@ -11,7 +11,6 @@ mod watch;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::StatusCode;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
@@ -22,6 +21,7 @@ pub(crate) use self::delete::DeleteOptions;
 pub(crate) use self::read::Collection;
 pub(crate) use self::update::{Part, Patch};
 use crate::cluster_view::ClusterView;
+use crate::content::{Content, Shown};
 use crate::index::Index;
 use crate::object::Object;
 use crate::query::FieldValidation;
@@ -44,16 +44,15 @@ pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
 }
 
-/// An object as a response carries it; no `Debug`, since it may be a token.
-#[derive(Clone)]
+/// What a request is answered with; no `Debug`, since it may be a token.
 pub(crate) struct Written {
     pub(crate) code: StatusCode,
-    pub(crate) json: Bytes,
+    pub(crate) content: Content,
 }
 
 impl Written {
-    pub(crate) fn ok(json: impl Into<Bytes>) -> Self {
-        Self { code: StatusCode::OK, json: json.into() }
+    pub(crate) fn ok(content: impl Into<Content>) -> Self {
+        Self { code: StatusCode::OK, content: content.into() }
     }
 }
 
@@ -124,16 +123,17 @@ impl Registry {
         pruned.map(|decoded| decoded.object).map_err(|error| ApiError::internal(&error.to_string()))
     }
 
-    /// The bytes of a stored object as this release shows them: as they are, unless another release wrote fields that
-    /// this one does not know.
-    pub(crate) fn present(&self, kind: &'static Kind, stored: &Bytes) -> Bytes {
+    /// A stored object as this release shows it: as it is, unless another release wrote fields that this one does not
+    /// know.
+    pub(crate) fn show(&self, kind: &'static Kind, stored: &Entry<Index>) -> Shown {
         if !self.must_prune(kind) {
-            return stored.clone();
+            return Shown { kind, json: stored.value.clone() };
         }
-        match self.tree(kind, stored) {
+        let json = match self.tree(kind, &stored.value) {
             Ok(tree) => schema::to_json(&tree).into(),
-            Err(_) => stored.clone(),
-        }
+            Err(_) => stored.value.clone(),
+        };
+        Shown { kind, json }
     }
 
     fn must_prune(&self, kind: &Kind) -> bool {
@@ -188,8 +188,8 @@ fn encode(object: &Object) -> Unstamped {
 }
 
 /// The object as a response that nothing was stored for.
-fn unstored(code: StatusCode, object: &Object) -> Written {
-    Written { code, json: schema::to_json(object).into() }
+fn unstored(code: StatusCode, kind: &'static Kind, object: &Object) -> Written {
+    Written { code, content: Shown::of_tree(kind, object).into() }
 }
 
 /// Prints a changed tree as Go would, so that what is stored is what any server of this release would store.

@@ -26,7 +26,7 @@ use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::index::Index;
-use crate::media::{PatchFormat, Representation};
+use crate::media::{Endpoint, PatchFormat, Representation};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
 use crate::registry::{Collection, Part, Registry, Target, Written};
@@ -282,7 +282,8 @@ impl ApiServer {
             return Err(ApiError::unknown_resource());
         }
         check_verb(kind, path, verb)?;
-        let representation = Representation::negotiate(&parts.headers)?;
+        let endpoint = if verb == Verb::Watch { Endpoint::Watch } else { Endpoint::Objects };
+        let representation = Representation::negotiate(&parts.headers, endpoint)?;
         let registry = &self.shared.registry;
         let collection = Collection { kind, namespace: path.namespace.as_deref() };
         let name = path.name.as_deref();
@@ -294,8 +295,8 @@ impl ApiServer {
                 if let Some(name) = name {
                     options.selection.fields = options.selection.fields.and("metadata.name", name);
                 }
-                let events = registry.watch(collection, options)?;
-                return Ok(stream(Body::events(events.into_stream())));
+                let events = registry.watch(collection, options, representation)?;
+                return Ok(stream(representation, Body::events(events.into_stream())));
             }
             (Verb::Get, Some(target)) => registry.read(target)?,
             (Verb::Create, target) => self.create(request, kind, target, body, warnings).await?,
@@ -326,7 +327,7 @@ impl ApiServer {
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
-        respond(representation, written)
+        respond(representation, &written)
     }
 
     async fn create<B>(
@@ -381,7 +382,7 @@ impl ApiServer {
                 .await
             }
             (None, _) if kind.kind == "TokenReview" => {
-                token_review::create(&self.token_authenticators(), object)
+                token_review::create(kind, &self.token_authenticators(), object)
             }
             (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
             (Some("binding"), Some(target)) => {

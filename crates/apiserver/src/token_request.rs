@@ -18,6 +18,7 @@ use tokenward_tokens::Token;
 use crate::admission::node_restriction::{self, BoundTo, TokenDemand};
 use crate::authentication::User;
 use crate::cluster_view::ClusterView;
+use crate::content::Content;
 use crate::object::format_time;
 use crate::registry::Written;
 use crate::status::{ApiError, Subject};
@@ -100,8 +101,8 @@ impl Granting<'_> {
             other => ApiError::internal(&format!("failed to generate token: {other}")),
         })?;
         warnings.extend(granted.warnings.iter().cloned());
-        let json = print(&service_account, bound.as_ref(), &granted, &token, now);
-        Ok(Written { code: StatusCode::CREATED, json })
+        let issued = Issued { account: service_account, bound, granted, token, now };
+        Ok(Written { code: StatusCode::CREATED, content: Content::Token(Box::new(issued)) })
     }
 }
 
@@ -182,37 +183,44 @@ struct ResponseSpec<'a> {
     bound_object_ref: Option<&'a BoundObjectRef>,
 }
 
-fn print(
-    account: &ServiceAccount,
-    bound: Option<&BoundObjectRef>,
-    granted: &Granted,
-    token: &Token,
+/// A token with the request as it was granted.
+pub(crate) struct Issued {
+    account: ServiceAccount,
+    bound: Option<BoundObjectRef>,
+    granted: Granted,
+    token: Token,
     now: Timestamp,
-) -> Bytes {
-    let response = Response {
-        kind: "TokenRequest",
-        api_version: "authentication.k8s.io/v1",
-        metadata: ResponseMetadata {
-            name: &account.name,
-            namespace: &account.namespace,
-            uid: &account.uid,
-            creation_timestamp: &format_time(now),
-        },
-        spec: ResponseSpec {
-            audiences: &granted.audiences,
-            expiration_seconds: granted.expiration_seconds,
-            bound_object_ref: bound,
-        },
-    };
-    let (token, expires) = (token.expose_token(), format_time(granted.expires));
-    let mut json = Vec::with_capacity(token.len() + 1024);
-    serde_json::to_writer(&mut json, &response).expect("texts and numbers into memory");
-    json.pop();
-    // Made room for at once: a growing buffer would leave copies of the token behind.
-    json.reserve(token.len() + 128);
-    // A token has no character that JSON escapes, and is long: it is not searched for one.
-    for part in [r#","status":{"token":""#, token, r#"","expirationTimestamp":""#, &expires, r#""}}"#] {
-        json.extend_from_slice(part.as_bytes());
+}
+
+impl Issued {
+    /// The answer as JSON.
+    pub(crate) fn to_json(&self) -> Bytes {
+        let Self { account, bound, granted, token, now } = self;
+        let response = Response {
+            kind: "TokenRequest",
+            api_version: "authentication.k8s.io/v1",
+            metadata: ResponseMetadata {
+                name: &account.name,
+                namespace: &account.namespace,
+                uid: &account.uid,
+                creation_timestamp: &format_time(*now),
+            },
+            spec: ResponseSpec {
+                audiences: &granted.audiences,
+                expiration_seconds: granted.expiration_seconds,
+                bound_object_ref: bound.as_ref(),
+            },
+        };
+        let (token, expires) = (token.expose_token(), format_time(granted.expires));
+        let mut json = Vec::with_capacity(token.len() + 1024);
+        serde_json::to_writer(&mut json, &response).expect("texts and numbers into memory");
+        json.pop();
+        // Made room for at once: a growing buffer would leave copies of the token behind.
+        json.reserve(token.len() + 128);
+        // A token has no character that JSON escapes, and is long: it is not searched for one.
+        for part in [r#","status":{"token":""#, token, r#"","expirationTimestamp":""#, &expires, r#""}}"#] {
+            json.extend_from_slice(part.as_bytes());
+        }
+        json.into()
     }
-    json.into()
 }

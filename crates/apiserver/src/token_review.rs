@@ -1,14 +1,15 @@
 //! `tokenreviews`: is this token good, and whose is it?
 
-use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenward_issuer::{Issuer, LiveObject, LiveObjects, VerifyError};
+use tokenward_kube_schema::Kind;
 
 use crate::authentication::{StaticTokens, User};
 use crate::cluster_view::ClusterView;
+use crate::content::Shown;
 use crate::object::Object;
 use crate::registry::Written;
 use crate::status::ApiError;
@@ -113,6 +114,7 @@ struct Spec {
 
 /// Answers a review. The answer repeats the request, the token included, as upstream's does.
 pub(crate) fn create(
+    kind: &'static Kind,
     authenticators: &TokenAuthenticators<'_>,
     mut review: Object,
 ) -> Result<Written, ApiError> {
@@ -132,8 +134,7 @@ pub(crate) fn create(
     if review.get("metadata").is_none_or(Value::is_null) {
         review.insert("metadata".to_owned(), json!({}));
     }
-    let json: Bytes = tokenward_kube_schema::to_json(&review).into();
-    Ok(Written { code: StatusCode::CREATED, json })
+    Ok(Written { code: StatusCode::CREATED, content: Shown::of_tree(kind, &review).into() })
 }
 
 fn user_info(user: &User) -> Value {

@@ -70,14 +70,15 @@ impl Registry {
             if options.dry_run {
                 return match self.store.get(&target.key()?) {
                     Some(existing) => Err(exists(target, existing.index.deletion.is_some(), is_generated)),
-                    None => Ok(unstored(StatusCode::CREATED, &object)),
+                    None => Ok(unstored(StatusCode::CREATED, kind, &object)),
                 };
             }
             let key = Key::new(collection(kind), namespace, &name)
                 .map_err(|error| ApiError::bad_request(error.to_string()))?;
             match self.store.create(key, encode(&object)).await {
                 Ok(entry) => {
-                    return Ok(Written { code: StatusCode::CREATED, json: entry.value.clone() });
+                    let content = self.show(kind, &entry).into();
+                    return Ok(Written { code: StatusCode::CREATED, content });
                 }
                 Err(WriteError::Exists(existing)) if attempt == attempts => {
                     return Err(exists(target, existing.index.deletion.is_some(), is_generated));

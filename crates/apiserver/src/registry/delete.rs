@@ -1,6 +1,5 @@
 //! Delete, of one object and of a collection.
 
-use bytes::Bytes;
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use super::read::{check_selection, selects};
 use super::{Collection, Registry, Target, Written, encode, print};
 use crate::admission::node_restriction;
 use crate::authentication::User;
+use crate::content::List;
 use crate::object::{Metadata, Object, format_time};
 use crate::query::Selection;
 use crate::registry::collection;
@@ -53,8 +53,7 @@ impl Registry {
             let grace = strategy.grace_seconds(&old, options.grace_period_seconds);
             let is_held = grace > 0 || old.has_finalizers() || strategy.held_back(&old);
             if !options.dry_run.is_empty() || (is_held && !shortens(&old, grace)) {
-                let json = self.present(target.kind, &entry.value);
-                return Ok(Written::ok(json));
+                return Ok(Written::ok(self.show(target.kind, &entry)));
             }
             let written = if is_held {
                 let marked = self.marked(target, old, grace);
@@ -64,10 +63,7 @@ impl Registry {
                 self.store.delete(&entry.key, Some(entry.revision)).await
             };
             match written {
-                Ok(entry) => {
-                    let json = self.present(target.kind, &entry.value);
-                    return Ok(Written::ok(json));
-                }
+                Ok(entry) => return Ok(Written::ok(self.show(target.kind, &entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(error) => return Err(ApiError::internal(&error.to_string())),
@@ -95,7 +91,7 @@ impl Registry {
         user: &User,
         selection: &Selection,
         options: &DeleteOptions,
-    ) -> Result<Bytes, ApiError> {
+    ) -> Result<List, ApiError> {
         check_selection(of.kind, selection)?;
         let listing = self
             .store
@@ -112,7 +108,7 @@ impl Registry {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.print_list(of.kind, &selected, listing.revision, None, None))
+        Ok(self.list_of(of.kind, &selected, listing.revision))
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokenward_kube_schema::Kind;
 use tokenward_store::{Entry, Key, Page, ReadError, Revision, Scope};
 
 use super::{Registry, Target, Written, collection};
+use crate::content::List;
 use crate::index::{Index, selectable_fields};
 use crate::query::{ListAt, ListOptions, Selection};
 use crate::status::{ApiError, go_quote};
@@ -67,12 +67,11 @@ impl Registry {
     /// Reads one object.
     pub(crate) fn read(&self, target: Target<'_>) -> Result<Written, ApiError> {
         let entry = self.get(target)?;
-        let json = self.present(target.kind, &entry.value);
-        Ok(Written::ok(json))
+        Ok(Written::ok(self.show(target.kind, &entry)))
     }
 
     /// Reads a collection, or a part of it.
-    pub(crate) fn list(&self, of: Collection<'_>, options: &ListOptions) -> Result<Bytes, ApiError> {
+    pub(crate) fn list(&self, of: Collection<'_>, options: &ListOptions) -> Result<List, ApiError> {
         check_selection(of.kind, &options.selection)?;
         let scope = of.scope(&options.selection);
         let mut page = Page::default();
@@ -119,49 +118,18 @@ impl Registry {
         }
         let continue_token = next.map(|key| write_continue(of, listing.revision, &key));
         let remaining = (selects_all && continue_token.is_some()).then_some(listing.remaining);
-        Ok(self.print_list(of.kind, &selected, listing.revision, continue_token.as_deref(), remaining))
+        Ok(List { continue_token, remaining, ..self.list_of(of.kind, &selected, listing.revision) })
     }
 
-    pub(super) fn print_list(
+    /// A whole list of what was selected.
+    pub(super) fn list_of(
         &self,
         kind: &'static Kind,
         entries: &[&Arc<Entry<Index>>],
         revision: Revision,
-        continue_token: Option<&str>,
-        remaining: Option<usize>,
-    ) -> Bytes {
-        let size: usize = entries.iter().map(|entry| entry.value.len()).sum();
-        let mut body = BytesMut::with_capacity(size + 256);
-        let head = format!(
-            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{\"resourceVersion\":\"{revision}\"",
-            kind.list_kind,
-            kind.api_version()
-        );
-        body.put_slice(head.as_bytes());
-        if let Some(token) = continue_token {
-            body.put_slice(format!(",\"continue\":\"{token}\"").as_bytes());
-        }
-        if let Some(remaining) = remaining {
-            body.put_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
-        }
-        body.put_slice(b"},\"items\":[");
-        let named = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", kind.kind, kind.api_version());
-        for (position, entry) in entries.iter().enumerate() {
-            if position > 0 {
-                body.put_u8(b',');
-            }
-            let shown = self.present(kind, &entry.value);
-            // Items of a list do not repeat kind and version.
-            match shown.strip_prefix(named.as_bytes()) {
-                Some(rest) => {
-                    body.put_u8(b'{');
-                    body.put_slice(rest);
-                }
-                None => body.put_slice(&shown),
-            }
-        }
-        body.put_slice(b"]}");
-        body.freeze()
+    ) -> List {
+        let items = entries.iter().map(|entry| self.show(kind, entry)).collect();
+        List { kind, items, revision, continue_token: None, remaining: None }
     }
 }
 

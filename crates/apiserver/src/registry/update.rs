@@ -8,6 +8,7 @@ use tokenward_store::{Entry, Revision, WriteError};
 use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
 use crate::admission::node_restriction;
 use crate::authentication::User;
+use crate::content::Shown;
 use crate::index::Index;
 use crate::object::{Metadata, Object, child_mut};
 use crate::query::{FieldValidation, WriteOptions};
@@ -145,7 +146,7 @@ impl Registry {
             if options.dry_run {
                 let mut shown = new;
                 shown.set_metadata_text("resourceVersion", &entry.revision.to_string());
-                return Ok(unstored(StatusCode::OK, &shown));
+                return Ok(unstored(StatusCode::OK, target.kind, &shown));
             }
             let is_over = new.is_terminating()
                 && !new.has_finalizers()
@@ -155,17 +156,17 @@ impl Registry {
                 self.store.delete(&entry.key, Some(entry.revision)).await.map(|_| {
                     let mut last = new;
                     last.set_metadata_text("resourceVersion", &entry.revision.to_string());
-                    schema::to_json(&last).into()
+                    Shown::of_tree(target.kind, &last)
                 })
             } else {
                 self.store
                     .update(&entry.key, entry.revision, encode(&new))
                     .await
-                    .map(|entry| entry.value.clone())
+                    .map(|entry| self.show(target.kind, &entry))
             };
             attempts_left -= 1;
             match written {
-                Ok(json) => return Ok(Written::ok(json)),
+                Ok(shown) => return Ok(Written::ok(shown)),
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(WriteError::Conflict { .. }) if attempts_left > 0 => {}
                 Err(WriteError::Conflict { .. }) => return Err(ApiError::modified(target.subject())),

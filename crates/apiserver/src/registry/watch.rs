@@ -1,4 +1,4 @@
-//! Watch: a stream of events, each a line of JSON.
+//! Watch: a stream of events.
 //!
 //! A watcher is a cursor in the store's history: it holds no events, and one that does not read costs nothing but its
 //! connection. When history has gone past it, it is told so with `Expired` and has to list anew.
@@ -6,18 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::stream;
 use http::StatusCode;
 use serde_json::json;
-use tokenward_kube_schema::{self as schema, Kind};
-use tokenward_store::{Batch, Compacted, Event, EventKind, ReadError, Revision, Start, Watch};
+use tokenward_kube_schema::Kind;
+use tokenward_store::{Batch, Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
 use tokio::time::Instant;
 
 use super::read::{check_selection, selects, too_old};
 use super::{Collection, Registry};
+use crate::content::{Content, Shown, write_event};
 use crate::index::Index;
+use crate::media::Representation;
 use crate::object::Metadata;
 use crate::query::{Selection, WatchFrom, WatchOptions};
 use crate::status::ApiError;
@@ -33,6 +35,7 @@ const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 pub(crate) struct WatchStream {
     registry: Registry,
     kind: &'static Kind,
+    representation: Representation,
     selection: Selection,
     watch: Watch<Index>,
     bookmarks: bool,
@@ -45,7 +48,12 @@ pub(crate) struct WatchStream {
 
 impl Registry {
     /// Starts a watch. Refusals come as errors; a revision that is too old comes as an event, as clients expect.
-    pub(crate) fn watch(&self, of: Collection<'_>, options: WatchOptions) -> Result<WatchStream, ApiError> {
+    pub(crate) fn watch(
+        &self,
+        of: Collection<'_>,
+        options: WatchOptions,
+        representation: Representation,
+    ) -> Result<WatchStream, ApiError> {
         check_selection(of.kind, &options.selection)?;
         let scope = of.scope(&options.selection);
         let current = self.store.current_revision();
@@ -60,11 +68,13 @@ impl Registry {
                 let (listing, watch) = self.store.list_and_watch(&scope);
                 for entry in &listing.entries {
                     if selects(&options.selection, &entry.key, &entry.index) {
-                        push_event(&mut first, "ADDED", &self.present(of.kind, &entry.value));
+                        let shown = self.show(of.kind, entry).into();
+                        write_event(&mut first, "ADDED", &shown, representation)?;
                     }
                 }
                 if options.initial_events_end {
-                    push_event(&mut first, "BOOKMARK", &bookmark(of.kind, listing.revision, true));
+                    let bookmark = bookmark(of.kind, listing.revision, true);
+                    write_event(&mut first, "BOOKMARK", &bookmark, representation)?;
                 }
                 watch
             }
@@ -72,7 +82,7 @@ impl Registry {
                 Ok(watch) => watch,
                 Err(ReadError::Future { wanted, .. }) => return Err(too_new(wanted)),
                 Err(ReadError::Compacted(compacted)) => {
-                    push_event(&mut first, "ERROR", &expired(compacted));
+                    write_event(&mut first, "ERROR", &expired(compacted), representation)?;
                     is_over = true;
                     self.store
                         .watch(&scope, Start::Now)
@@ -92,6 +102,7 @@ impl Registry {
         Ok(WatchStream {
             registry: self.clone(),
             kind: of.kind,
+            representation,
             selection: options.selection,
             watch,
             bookmarks: options.bookmarks,
@@ -104,7 +115,7 @@ impl Registry {
 }
 
 impl WatchStream {
-    /// The lines, in pieces of one event or more.
+    /// The events as they are written, in pieces of one or more.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut watch| async move {
             let piece = watch.next().await?;
@@ -121,48 +132,56 @@ impl WatchStream {
                 batch = self.watch.next() => batch,
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = next_bookmark(self.next_bookmark, self.end);
-                    let mut line = BytesMut::new();
-                    push_event(&mut line, "BOOKMARK", &bookmark(self.kind, self.watch.bookmark(), false));
-                    return Some(line.freeze());
+                    let bookmark = bookmark(self.kind, self.watch.bookmark(), false);
+                    let mut written = BytesMut::new();
+                    self.write(&mut written, "BOOKMARK", &bookmark);
+                    return Some(written.freeze());
                 }
                 () = tokio::time::sleep_until(self.end) => return None,
             };
-            let mut lines = BytesMut::new();
+            let mut written = BytesMut::new();
             match batch {
-                Ok(batch) => self.print(&batch, &mut lines),
+                Ok(batch) => self.write_batch(&batch, &mut written),
                 Err(compacted) => {
-                    push_event(&mut lines, "ERROR", &expired(compacted));
+                    self.write(&mut written, "ERROR", &expired(compacted));
                     self.is_over = true;
                 }
             }
-            if !lines.is_empty() {
-                return Some(lines.freeze());
+            if !written.is_empty() {
+                return Some(written.freeze());
             }
         }
         None
     }
 
-    fn print(&self, batch: &Batch<Index>, lines: &mut BytesMut) {
+    fn write_batch(&mut self, batch: &Batch<Index>, written: &mut BytesMut) {
         for event in &batch.events {
             if let Some((kind, object)) = self.as_seen(event) {
-                push_event(lines, kind, &object);
+                self.write(written, kind, &object.into());
             }
+        }
+    }
+
+    /// An event that cannot be written ends the watch: the client lists anew, and hears there what is wrong.
+    fn write(&mut self, written: &mut BytesMut, kind: &str, object: &Content) {
+        if let Err(error) = write_event(written, kind, object, self.representation) {
+            tracing::error!(%error, "a watch event cannot be written");
+            self.is_over = true;
         }
     }
 
     /// What the event is to this watcher: with a selector, leaving the selection is a deletion and entering it an
     /// addition.
-    fn as_seen(&self, event: &Arc<Event<Index>>) -> Option<(&'static str, Bytes)> {
-        let selected =
-            |entry: &tokenward_store::Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
+    fn as_seen(&self, event: &Arc<Event<Index>>) -> Option<(&'static str, Shown)> {
+        let selected = |entry: &Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
         let was = event.previous.as_deref().filter(|previous| selected(previous));
         let is = selected(&event.entry);
-        let shown = || self.registry.present(self.kind, &event.entry.value);
+        let shown = || self.registry.show(self.kind, &event.entry);
         match (event.kind, was, is) {
             (EventKind::Put, None, true) => Some(("ADDED", shown())),
             (EventKind::Put, Some(_), true) => Some(("MODIFIED", shown())),
             (EventKind::Put, Some(previous), false) => {
-                Some(("DELETED", self.at_revision(&previous.value, event.revision)))
+                Some(("DELETED", self.at_revision(previous, event.revision)))
             }
             (EventKind::Delete, Some(_), _) => Some(("DELETED", shown())),
             _ => None,
@@ -170,13 +189,13 @@ impl WatchStream {
     }
 
     /// An earlier state that a watcher must take for the state at a later revision.
-    fn at_revision(&self, value: &Bytes, revision: Revision) -> Bytes {
-        match self.registry.tree(self.kind, value) {
+    fn at_revision(&self, entry: &Entry<Index>, revision: Revision) -> Shown {
+        match self.registry.tree(self.kind, &entry.value) {
             Ok(mut tree) => {
                 tree.set_metadata_text("resourceVersion", &revision.to_string());
-                schema::to_json(&tree).into()
+                Shown::of_tree(self.kind, &tree)
             }
-            Err(_) => value.clone(),
+            Err(_) => self.registry.show(self.kind, entry),
         }
     }
 }
@@ -190,27 +209,17 @@ fn next_bookmark(now: Instant, end: Instant) -> Instant {
     }
 }
 
-fn push_event(lines: &mut BytesMut, kind: &str, object: &[u8]) {
-    const AROUND: usize = "{\"type\":\"\",\"object\":}\n".len() + "BOOKMARK".len();
-    lines.reserve(object.len() + AROUND);
-    lines.put_slice(b"{\"type\":\"");
-    lines.put_slice(kind.as_bytes());
-    lines.put_slice(b"\",\"object\":");
-    lines.put_slice(object);
-    lines.put_slice(b"}\n");
-}
-
-fn bookmark(kind: &Kind, revision: Revision, ends_initial_events: bool) -> Bytes {
+fn bookmark(kind: &'static Kind, revision: Revision, ends_initial_events: bool) -> Content {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if ends_initial_events {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
-    object.to_string().into()
+    Shown { kind, json: object.to_string().into() }.into()
 }
 
-fn expired(compacted: Compacted) -> Vec<u8> {
+fn expired(compacted: Compacted) -> Content {
     let error = too_old(compacted.wanted, compacted.oldest);
     debug_assert_eq!(error.code(), StatusCode::GONE);
-    error.to_status().to_string().into_bytes()
+    Content::Status(error.to_status())
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use serde_json::Value;
 
 use crate::body::Body;
 use crate::media::Representation;
@@ -10,21 +9,11 @@ use crate::registry::Written;
 use crate::status::ApiError;
 
 /// An object or a document.
-pub(super) fn respond(representation: Representation, written: Written) -> Result<Response<Body>, ApiError> {
-    let body = match representation {
-        Representation::Json => written.json,
-        Representation::Yaml => {
-            let value: Value = serde_json::from_slice(&written.json)
-                .map_err(|_| ApiError::internal("a response that is not JSON"))?;
-            serde_saphyr::to_string(&value)
-                .map_err(|_| ApiError::internal("a response that YAML cannot write"))?
-                .into()
-        }
-    };
-    let mut response = Response::new(Body::whole(body));
+pub(super) fn respond(representation: Representation, written: &Written) -> Result<Response<Body>, ApiError> {
+    let mut response = Response::new(Body::whole(written.content.write(representation)?));
     *response.status_mut() = written.code;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.encoding.content_type()));
     Ok(response)
 }
 
@@ -63,10 +52,10 @@ pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::whole(Bytes::new()))
 }
 
-pub(super) fn stream(body: Body) -> Response<Body> {
+pub(super) fn stream(representation: Representation, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.encoding.content_type()));
     response
 }
 

@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use super::ApiServer;
 use super::answers::{public, respond};
 use crate::body::Body;
+use crate::content::Content;
 use crate::discovery::aggregated;
-use crate::media::{Representation, accepted, require_accept};
+use crate::media::{Endpoint, Representation, accepted, require_accept};
 use crate::query::Query;
 use crate::registry::Written;
 use crate::request::Route;
@@ -62,7 +63,10 @@ impl ApiServer {
             Route::Resource(_) | Route::Unknown => None,
         };
         match document {
-            Some(document) => respond(Representation::negotiate(headers)?, Written::ok(document.to_string())),
+            Some(document) => {
+                let representation = Representation::negotiate(headers, Endpoint::Document)?;
+                respond(representation, &Written::ok(Content::Document(document)))
+            }
             None => Ok(not_found()),
         }
     }

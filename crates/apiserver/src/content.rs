@@ -1,0 +1,150 @@
+//! What a request is answered with, and how it is written in the representation that the client asked for.
+//!
+//! The registry decides *what* is answered, negotiation ([`crate::media`]) *how*; only here both meet.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::Value;
+use tokenward_kube_schema::{self as schema, Kind};
+use tokenward_store::Revision;
+
+use crate::media::{Encoding, Form, Representation};
+use crate::object::Object;
+use crate::status::ApiError;
+use crate::token_request::Issued;
+
+/// What is answered; no `Debug`, since it may be a token.
+pub(crate) enum Content {
+    /// One object.
+    Object(Shown),
+    /// The objects of a kind, or some of them.
+    List(List),
+    /// A token, with what was asked for.
+    Token(Box<Issued>),
+    /// A `Status`. It has no other form.
+    Status(Value),
+    /// What the server says of itself. It has no other form.
+    Document(Value),
+}
+
+/// One object as it is shown to clients of this release.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) kind: &'static Kind,
+    /// In Go's order, with kind and version at the beginning.
+    pub(crate) json: Bytes,
+}
+
+/// A list of objects.
+pub(crate) struct List {
+    /// The kind of the items.
+    pub(crate) kind: &'static Kind,
+    pub(crate) items: Vec<Shown>,
+    pub(crate) revision: Revision,
+    /// Where the next part of a limited list begins.
+    pub(crate) continue_token: Option<String>,
+    /// How many follow, where that is known.
+    pub(crate) remaining: Option<usize>,
+}
+
+impl From<Shown> for Content {
+    fn from(shown: Shown) -> Self {
+        Self::Object(shown)
+    }
+}
+
+impl From<List> for Content {
+    fn from(list: List) -> Self {
+        Self::List(list)
+    }
+}
+
+impl Content {
+    /// The bytes of an answer.
+    pub(crate) fn write(&self, representation: Representation) -> Result<Bytes, ApiError> {
+        // Negotiation lets no other form through: what has none is served as it is.
+        debug_assert_eq!(representation.form, Form::Object);
+        match representation.encoding {
+            Encoding::Json => Ok(self.to_json()),
+            Encoding::Yaml => to_yaml(&self.to_json()),
+        }
+    }
+
+    fn to_json(&self) -> Bytes {
+        match self {
+            Self::Object(shown) => shown.json.clone(),
+            Self::List(list) => list.to_json(),
+            Self::Token(issued) => issued.to_json(),
+            Self::Status(document) | Self::Document(document) => document.to_string().into(),
+        }
+    }
+}
+
+fn to_yaml(json: &[u8]) -> Result<Bytes, ApiError> {
+    let value: Value =
+        serde_json::from_slice(json).map_err(|_| ApiError::internal("a response that is not JSON"))?;
+    let yaml = serde_saphyr::to_string(&value)
+        .map_err(|_| ApiError::internal("a response that YAML cannot write"))?;
+    Ok(yaml.into())
+}
+
+impl Shown {
+    /// An object that is not stored, or not in this form.
+    pub(crate) fn of_tree(kind: &'static Kind, tree: &Object) -> Self {
+        Self { kind, json: schema::to_json(tree).into() }
+    }
+}
+
+impl List {
+    fn to_json(&self) -> Bytes {
+        let size: usize = self.items.iter().map(|item| item.json.len()).sum();
+        let mut body = BytesMut::with_capacity(size + 256);
+        let (kind, api_version) = (self.kind, self.kind.api_version());
+        let head = format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{{\"resourceVersion\":\"{}\"",
+            kind.list_kind, self.revision
+        );
+        body.put_slice(head.as_bytes());
+        if let Some(token) = &self.continue_token {
+            body.put_slice(format!(",\"continue\":\"{token}\"").as_bytes());
+        }
+        if let Some(remaining) = self.remaining {
+            body.put_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
+        }
+        body.put_slice(b"},\"items\":[");
+        let named = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", kind.kind);
+        for (position, item) in self.items.iter().enumerate() {
+            if position > 0 {
+                body.put_u8(b',');
+            }
+            debug_assert_eq!(item.kind, kind, "a list is of one kind");
+            // Its items do not repeat kind and version.
+            match item.json.strip_prefix(named.as_bytes()) {
+                Some(rest) => {
+                    body.put_u8(b'{');
+                    body.put_slice(rest);
+                }
+                None => body.put_slice(&item.json),
+            }
+        }
+        body.put_slice(b"]}");
+        body.freeze()
+    }
+}
+
+/// Writes one event of a watch.
+pub(crate) fn write_event(
+    into: &mut BytesMut,
+    kind: &str,
+    object: &Content,
+    representation: Representation,
+) -> Result<(), ApiError> {
+    const AROUND: usize = "{\"type\":\"\",\"object\":}\n".len() + "BOOKMARK".len();
+    let object = object.write(representation)?;
+    into.reserve(object.len() + AROUND);
+    into.put_slice(b"{\"type\":\"");
+    into.put_slice(kind.as_bytes());
+    into.put_slice(b"\",\"object\":");
+    into.put_slice(&object);
+    into.put_slice(b"}\n");
+    Ok(())
+}
