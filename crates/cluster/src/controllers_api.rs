@@ -42,7 +42,10 @@ impl Api for InProcessApi {
     async fn send(&self, request: &Request) -> Result<Value, ApiError> {
         let path = request.path();
         let reply = match request.verb {
+            Verb::Get | Verb::List => return self.client.get(&path).await.map_err(failed),
             Verb::Create => self.client.create(&path, &request.body).await,
+            Verb::Delete => self.client.delete(&path, Some(&request.body)).await,
+            Verb::Update => self.client.update(&path, &request.body).await,
             Verb::MergePatch => self.client.merge_patch(&path, &request.body).await,
         };
         reply.map(|reply| reply.object).map_err(failed)

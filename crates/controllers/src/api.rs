@@ -3,7 +3,10 @@
 use std::fmt;
 
 use futures_util::stream::BoxStream;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::mirror::Mirror;
+use crate::objects::{Metadata, Object};
 
 /// A resource of the API, in its group and version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +18,7 @@ pub struct Resource {
 }
 
 impl Resource {
+    pub(crate) const LEASES: Self = Self { api_version: "coordination.k8s.io/v1", plural: "leases" };
     pub(crate) const NAMESPACES: Self = Self::core("namespaces");
     pub(crate) const NODES: Self = Self::core("nodes");
     pub(crate) const PERSISTENT_VOLUME_CLAIMS: Self = Self::core("persistentvolumeclaims");
@@ -60,6 +64,12 @@ impl Target {
         Self { resource, namespace: None, name: name.to_owned(), subresource: None }
     }
 
+    /// The object of a resource that has this metadata.
+    pub(crate) fn of(resource: Resource, metadata: &Metadata) -> Self {
+        let namespace = (!metadata.namespace.is_empty()).then(|| metadata.namespace.clone());
+        Self { resource, namespace, name: metadata.name.clone(), subresource: None }
+    }
+
     pub(crate) fn subresource(self, subresource: &'static str) -> Self {
         Self { subresource: Some(subresource), ..self }
     }
@@ -81,11 +91,19 @@ impl fmt::Display for Target {
 pub enum Verb {
     /// POST.
     Create,
+    /// DELETE with DeleteOptions.
+    Delete,
+    /// GET of the object.
+    Get,
+    /// GET of the whole collection, of the namespace if the target names one. The target has no name.
+    List,
     /// PATCH with a JSON merge patch (RFC 7386, `application/merge-patch+json`).
     MergePatch,
+    /// PUT.
+    Update,
 }
 
-/// One write.
+/// One request: a write, or a question whose answer must be newer than what the watches have told.
 ///
 /// Patches carry `metadata.resourceVersion`, so that a change that the controller has not seen is answered with
 /// [`ApiError::Conflict`] and nothing is lost.
@@ -95,7 +113,7 @@ pub struct Request {
     pub verb: Verb,
     /// To what.
     pub target: Target,
-    /// The object, or the patch.
+    /// The object, the patch or the options; null for a question.
     pub body: Value,
 }
 
@@ -108,12 +126,41 @@ impl Request {
         Self { verb: Verb::MergePatch, target, body }
     }
 
+    /// A deletion of the very object that has this uid.
+    pub(crate) fn delete(target: Target, uid: &str) -> Self {
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        Self { verb: Verb::Delete, target, body }
+    }
+
+    /// Takes the answer to this write, or the deletion that it was, into what is known of the objects.
+    pub(crate) fn expect<T: Object>(&self, objects: &mut Mirror<T>, answer: Value) {
+        if self.verb != Verb::Delete {
+            objects.learn(answer);
+        } else if let Some(uid) = self.body.pointer("/preconditions/uid").and_then(Value::as_str) {
+            objects.expect_deletion(
+                self.target.namespace.as_deref().unwrap_or_default(),
+                &self.target.name,
+                uid,
+            );
+        }
+    }
+
+    pub(crate) fn list(resource: Resource, namespace: Option<&str>) -> Self {
+        let target = Target {
+            resource,
+            namespace: namespace.map(str::to_owned),
+            name: String::new(),
+            subresource: None,
+        };
+        Self { verb: Verb::List, target, body: Value::Null }
+    }
+
     /// The path that the request goes to. A whole object is created by posting to its collection.
     pub fn path(&self) -> String {
         let Target { resource, namespace, name, subresource } = &self.target;
         let collection = resource.path(namespace.as_deref());
         match (self.verb, subresource) {
-            (Verb::Create, None) => collection,
+            (Verb::Create, None) | (Verb::List, _) => collection,
             (_, None) => [&collection, "/", name].concat(),
             (_, Some(subresource)) => [&collection, "/", name, "/", subresource].concat(),
         }
@@ -206,6 +253,13 @@ mod tests {
                 "/api/v1/persistentvolumes/pv/status",
                 "persistentvolumes/pv/status",
             ),
+            (
+                Request::delete(Target::namespaced(Resource::PODS, "ns", "web"), "u"),
+                "/api/v1/namespaces/ns/pods/web",
+                "pods/ns/web",
+            ),
+            (Request::list(Resource::PODS, Some("ns")), "/api/v1/namespaces/ns/pods", "pods/ns/"),
+            (Request::list(Resource::NODES, None), "/api/v1/nodes", "nodes/"),
             (
                 Request::create(Target::cluster(attachments, "a"), Value::Null),
                 "/apis/storage.k8s.io/v1/volumeattachments",

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
 use crate::objects::{BIND_COMPLETED, BOUND_BY_CONTROLLER, Claim, ClaimReference, Volume};
-use crate::runner::Controller;
+use crate::runner::{Controller, Plan};
 
 mod matching;
 
@@ -50,7 +50,7 @@ impl Controller for Binder {
         self.volumes.is_listed() && self.claims.is_listed()
     }
 
-    fn plan(&self, _now: Timestamp) -> Vec<Request> {
+    fn plan(&self, _now: Timestamp) -> Plan {
         let mut claims: Vec<&Claim> = self.claims.iter().collect();
         // Who names a volume goes first, then who came first.
         claims.sort_by_cached_key(|claim| {
@@ -74,7 +74,15 @@ impl Controller for Binder {
         }
         let left = self.volumes.iter().filter(|volume| !taken.contains(&*volume.metadata.name));
         requests.extend(left.filter_map(|volume| self.settle(volume)));
-        requests
+        requests.into()
+    }
+
+    fn accepted(&mut self, request: &Request, answer: Value) {
+        if request.target.resource == Resource::PERSISTENT_VOLUMES {
+            self.volumes.learn(answer);
+        } else {
+            self.claims.learn(answer);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The reconcilers that a small cluster needs beside its API server: default service accounts, a scheduler, and a binder
-//! of claims to volumes.
+//! The reconcilers that a small cluster needs beside its API server: default service accounts, a scheduler, a binder of
+//! claims to volumes and the protection of both, the nodes' lifecycle with eviction by taints.
 //!
 //! Each is a pure core, which makes a plan (writes wanted) from a view (objects seen), in a shell common to all, which
 //! watches, sends, and paces what has to be repeated. The one invariant: *a plan is made from the whole view and nothing
@@ -46,7 +46,9 @@ use tokio_util::sync::CancellationToken;
 
 mod api;
 mod binder;
+mod conditions;
 mod mirror;
+mod node_lifecycle;
 mod objects;
 mod pace;
 mod quantity;
@@ -54,13 +56,18 @@ mod runner;
 mod scheduler;
 mod selector;
 mod service_accounts;
+mod taint_eviction;
+mod volume_protection;
 
 pub use api::{Api, ApiError, Request, Resource, Target, Verb, WatchEvent};
 
 use binder::Binder;
+use node_lifecycle::NodeLifecycle;
 use runner::{Controller, drive};
 use scheduler::Scheduler;
 use service_accounts::ServiceAccounts;
+use taint_eviction::TaintEviction;
+use volume_protection::VolumeProtection;
 
 /// All controllers.
 #[derive(Clone, Debug)]
@@ -82,6 +89,9 @@ impl Controllers {
         self.start(&mut running, &api, &cancelled, ServiceAccounts::new());
         self.start(&mut running, &api, &cancelled, Binder::new());
         self.start(&mut running, &api, &cancelled, Scheduler::new());
+        self.start(&mut running, &api, &cancelled, NodeLifecycle::new());
+        self.start(&mut running, &api, &cancelled, TaintEviction::new());
+        self.start(&mut running, &api, &cancelled, VolumeProtection::new());
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a controller stopped; the others go on");

@@ -1,7 +1,6 @@
 //! What a controller knows of a resource: a map fed by a watch and by the answers to the controller's own writes.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Values;
 
 use serde_json::Value;
 
@@ -11,13 +10,16 @@ use crate::objects::Object;
 /// The objects of one resource by namespace and name, as last seen.
 pub(crate) struct Mirror<T> {
     resource: Resource,
-    objects: BTreeMap<(String, String), T>,
+    /// By namespace, which is empty for objects of the cluster, and name.
+    objects: BTreeMap<String, BTreeMap<String, T>>,
     listed: bool,
+    /// The newest revision that the watch has told of.
+    seen: u64,
 }
 
 impl<T: Object> Mirror<T> {
     pub(crate) fn new(resource: Resource) -> Self {
-        Self { resource, objects: BTreeMap::new(), listed: false }
+        Self { resource, objects: BTreeMap::new(), listed: false, seen: 0 }
     }
 
     /// Whether the whole collection has been seen once.
@@ -26,47 +28,128 @@ impl<T: Object> Mirror<T> {
     }
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<&T> {
-        // One allocation a lookup: these are small clusters.
-        self.objects.get(&(namespace.to_owned(), name.to_owned()))
+        self.objects.get(namespace)?.get(name)
     }
 
     pub(crate) fn get_mut(&mut self, namespace: &str, name: &str) -> Option<&mut T> {
-        self.objects.get_mut(&(namespace.to_owned(), name.to_owned()))
+        self.objects.get_mut(namespace)?.get_mut(name)
     }
 
-    pub(crate) fn iter(&self) -> Values<'_, (String, String), T> {
-        self.objects.values()
+    /// All of them, by namespace and name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.objects.values().flat_map(BTreeMap::values)
     }
 
-    pub(crate) fn observe(&mut self, event: WatchEvent) {
+    /// Those of a namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &T> {
+        self.objects.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Takes in what the watch tells. Gives whether anything that is read of the objects has changed.
+    pub(crate) fn observe(&mut self, event: WatchEvent) -> bool {
+        self.observe_each(event, |_, _| {})
+    }
+
+    /// Takes in what the watch tells, and tells of each object that has changed what it was and what it is.
+    pub(crate) fn observe_each(
+        &mut self,
+        event: WatchEvent,
+        mut changed: impl FnMut(Option<&T>, Option<&T>),
+    ) -> bool {
         match event {
-            WatchEvent::Listed(objects) => {
-                self.objects.clear();
+            WatchEvent::Listed(listed) => {
+                let mut any = !self.listed;
                 self.listed = true;
-                for object in objects {
-                    self.apply(object);
+                let mut old = std::mem::take(&mut self.objects);
+                for object in listed {
+                    let Some(object) = self.read(object) else { continue };
+                    self.seen = self.seen.max(revision(&object));
+                    let (namespace, name) = key(&object);
+                    let known = old.get_mut(namespace).and_then(|objects| objects.remove(name));
+                    if let Some(known) = known {
+                        self.insert(known);
+                    }
+                    any |= self.put(object, &mut changed);
                 }
+                for gone in old.values().flat_map(BTreeMap::values) {
+                    any = true;
+                    changed(Some(gone), None);
+                }
+                any
             }
-            WatchEvent::Applied(object) => self.apply(object),
+            WatchEvent::Applied(object) => {
+                let Some(object) = self.read(object) else { return false };
+                self.seen = self.seen.max(revision(&object));
+                self.put(object, &mut changed)
+            }
             WatchEvent::Deleted(object) => {
-                if let Some(object) = self.read(object) {
-                    self.objects.remove(&key(&object));
-                }
+                let Some(object) = self.read(object) else { return false };
+                self.seen = self.seen.max(revision(&object));
+                let (namespace, name) = key(&object);
+                let Some(known) = self.remove(namespace, name) else { return false };
+                changed(Some(&known), None);
+                true
             }
         }
     }
 
-    fn apply(&mut self, object: Value) {
-        let Some(object) = self.read(object) else { return };
-        let known = self.objects.get(&key(&object));
-        // The answer to a write comes before the watch has told of the writes before it.
-        if known.is_none_or(|known| revision(known) <= revision(&object)) {
-            self.objects.insert(key(&object), object);
+    /// Takes in the answer to a write, ahead of the watch.
+    pub(crate) fn learn(&mut self, answer: Value) {
+        self.learn_each(answer, |_, _| {});
+    }
+
+    /// Takes in the answer to a write, and tells of the object what it was and what it is.
+    pub(crate) fn learn_each(&mut self, answer: Value, mut changed: impl FnMut(Option<&T>, Option<&T>)) {
+        let Some(object) = self.read(answer) else { return };
+        let (namespace, name) = key(&object);
+        // The watch has told of everything up to there: what is not known by now has been deleted since.
+        let is_gone = (1..=self.seen).contains(&revision(&object)) && self.get(namespace, name).is_none();
+        if !is_gone {
+            self.put(object, &mut changed);
         }
+    }
+
+    /// Takes an object for terminating, whose deletion was accepted, ahead of the watch.
+    pub(crate) fn expect_deletion(&mut self, namespace: &str, name: &str, uid: &str) {
+        if let Some(known) = self.get_mut(namespace, name)
+            && known.metadata().uid == uid
+        {
+            known.metadata_mut().set_deleting();
+        }
+    }
+
+    fn put(&mut self, object: T, changed: &mut impl FnMut(Option<&T>, Option<&T>)) -> bool {
+        let (namespace, name) = key(&object);
+        let known = self.get(namespace, name);
+        // The answer to a write comes before the watch has told of the writes before it.
+        if known.is_some_and(|known| revision(known) > revision(&object)) {
+            return false;
+        }
+        let any = known.is_none_or(|known| !is_same(known, &object));
+        if any {
+            changed(known, Some(&object));
+        }
+        self.insert(object);
+        any
+    }
+
+    fn insert(&mut self, object: T) {
+        let metadata = object.metadata();
+        let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
+        self.objects.entry(namespace).or_default().insert(name, object);
+    }
+
+    fn remove(&mut self, namespace: &str, name: &str) -> Option<T> {
+        let objects = self.objects.get_mut(namespace)?;
+        let removed = objects.remove(name);
+        if objects.is_empty() {
+            self.objects.remove(namespace);
+        }
+        removed
     }
 
     fn read(&self, object: Value) -> Option<T> {
-        match serde_json::from_value(object) {
+        match T::deserialize(object) {
             Ok(object) => Some(object),
             Err(_) => {
                 // Without serde_json's text, which quotes the object.
@@ -77,13 +160,19 @@ impl<T: Object> Mirror<T> {
     }
 }
 
-fn key<T: Object>(object: &T) -> (String, String) {
-    (object.metadata().namespace.clone(), object.metadata().name.clone())
+fn key<T: Object>(object: &T) -> (&str, &str) {
+    (&object.metadata().namespace, &object.metadata().name)
 }
 
-/// Resource versions may be compared (KEP-5504); one that is no number is as old as can be.
 fn revision<T: Object>(object: &T) -> u64 {
-    object.metadata().resource_version.parse().unwrap_or(0)
+    object.metadata().revision()
+}
+
+/// Whether two states of an object differ in nothing but the revision.
+fn is_same<T: Object>(one: &T, other: &T) -> bool {
+    let mut one = one.clone();
+    one.metadata_mut().resource_version.clone_from(&other.metadata().resource_version);
+    one == *other
 }
 
 #[cfg(test)]
@@ -97,29 +186,70 @@ mod tests {
         json!({"metadata": {"name": name, "resourceVersion": revision}, "status": {"phase": phase}})
     }
 
+    fn seen(mirror: &Mirror<Namespace>) -> Vec<(&str, bool)> {
+        mirror.iter().map(|ns| (&*ns.metadata.name, ns.is_terminating())).collect()
+    }
+
     #[test]
     fn follows_a_watch_and_does_not_go_back() {
         let mut mirror: Mirror<Namespace> = Mirror::new(Resource::NAMESPACES);
         assert!(!mirror.is_listed());
-        let seen = |mirror: &Mirror<Namespace>| -> Vec<(String, bool)> {
-            mirror.iter().map(|ns| (ns.metadata.name.clone(), ns.is_terminating())).collect()
-        };
-        for (event, wanted) in [
+        for (event, wanted, news) in [
             (
                 WatchEvent::Listed(vec![namespace("a", "9", "Active"), namespace("b", "3", "Active")]),
                 vec![("a", false), ("b", false)],
+                vec!["+a", "+b"],
             ),
-            (WatchEvent::Applied(namespace("a", "10", "Terminating")), vec![("a", true), ("b", false)]),
-            (WatchEvent::Applied(namespace("a", "9", "Active")), vec![("a", true), ("b", false)]),
-            (WatchEvent::Applied(json!({"metadata": {"name": 7}})), vec![("a", true), ("b", false)]),
-            (WatchEvent::Deleted(namespace("b", "11", "Active")), vec![("a", true)]),
-            (WatchEvent::Listed(vec![namespace("c", "12", "Active")]), vec![("c", false)]),
+            (
+                WatchEvent::Applied(namespace("a", "10", "Terminating")),
+                vec![("a", true), ("b", false)],
+                vec!["a"],
+            ),
+            (WatchEvent::Applied(namespace("a", "9", "Active")), vec![("a", true), ("b", false)], vec![]),
+            (
+                WatchEvent::Applied(namespace("a", "11", "Terminating")),
+                vec![("a", true), ("b", false)],
+                vec![],
+            ),
+            (WatchEvent::Applied(json!({"metadata": {"name": 7}})), vec![("a", true), ("b", false)], vec![]),
+            (WatchEvent::Deleted(namespace("b", "11", "Active")), vec![("a", true)], vec!["-b"]),
+            (WatchEvent::Deleted(namespace("b", "11", "Active")), vec![("a", true)], vec![]),
+            (
+                WatchEvent::Listed(vec![namespace("a", "11", "Terminating"), namespace("c", "12", "Active")]),
+                vec![("a", true), ("c", false)],
+                vec!["+c"],
+            ),
+            (WatchEvent::Listed(vec![namespace("c", "12", "Active")]), vec![("c", false)], vec!["-a"]),
         ] {
-            mirror.observe(event);
+            let mut told = Vec::new();
+            let any = mirror.observe_each(event, |old, new| {
+                let sign = match (old, new) {
+                    (None, _) => "+",
+                    (_, None) => "-",
+                    _ => "",
+                };
+                told.push([sign, &new.or(old).unwrap().metadata.name].concat());
+            });
             assert!(mirror.is_listed());
-            let wanted: Vec<(String, bool)> =
-                wanted.into_iter().map(|(name, gone)| (name.to_owned(), gone)).collect();
             assert_eq!(seen(&mirror), wanted);
+            assert_eq!((any, told), (!news.is_empty(), news.into_iter().map(str::to_owned).collect()));
         }
+    }
+
+    #[test]
+    fn an_answer_does_not_bring_back_what_the_watch_has_told_to_be_gone() {
+        let mut mirror: Mirror<Namespace> = Mirror::new(Resource::NAMESPACES);
+        mirror.observe(WatchEvent::Listed(vec![]));
+        mirror.learn(namespace("a", "3", "Active"));
+        assert_eq!(seen(&mirror), [("a", false)]);
+        mirror.observe(WatchEvent::Applied(namespace("a", "3", "Active")));
+        mirror.observe(WatchEvent::Deleted(namespace("a", "4", "Active")));
+        mirror.learn(namespace("a", "3", "Active"));
+        assert_eq!(seen(&mirror), []);
+        mirror.learn(namespace("a", "5", "Active"));
+        mirror.expect_deletion("", "a", "another");
+        assert_eq!(seen(&mirror), [("a", false)]);
+        mirror.expect_deletion("", "a", "");
+        assert_eq!(seen(&mirror), [("a", true)]);
     }
 }

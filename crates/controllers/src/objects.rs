@@ -1,18 +1,22 @@
 //! The fields of API objects that the controllers decide by. What is not here is never written back: all changes are
 //! patches.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::conditions;
 use crate::quantity::Quantity;
 use crate::selector::{LabelSelector, Labels, Requirement};
 
 /// A kind that the controllers read.
-pub(crate) trait Object: DeserializeOwned {
+pub(crate) trait Object: DeserializeOwned + Clone + PartialEq {
     fn metadata(&self) -> &Metadata;
+
+    fn metadata_mut(&mut self) -> &mut Metadata;
 }
 
 macro_rules! object {
@@ -21,13 +25,17 @@ macro_rules! object {
             fn metadata(&self) -> &Metadata {
                 &self.metadata
             }
+
+            fn metadata_mut(&mut self) -> &mut Metadata {
+                &mut self.metadata
+            }
         })+
     };
 }
 
-object!(Claim, Namespace, Node, Pod, ServiceAccount, Volume);
+object!(Claim, Lease, Namespace, Node, Pod, ServiceAccount, Volume);
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Metadata {
     pub(crate) name: String,
@@ -40,22 +48,50 @@ pub(crate) struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
     pub(crate) labels: Labels,
     pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) finalizers: Vec<String>,
 }
 
 impl Metadata {
     pub(crate) fn is_deleting(&self) -> bool {
         self.deletion_timestamp.is_some()
     }
+
+    pub(crate) fn set_deleting(&mut self) {
+        self.deletion_timestamp = Some(IgnoredAny);
+    }
+
+    /// Resource versions may be compared (KEP-5504); one that is no number is as old as can be.
+    pub(crate) fn revision(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+
+    pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|found| found == finalizer)
+    }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// Where a node says that it lives, `kube-node-lease` of `coordination.k8s.io/v1`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Lease {
+    pub(crate) metadata: Metadata,
+    #[serde(default)]
+    pub(crate) spec: LeaseSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct LeaseSpec {
+    pub(crate) renew_time: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Namespace {
     pub(crate) metadata: Metadata,
     #[serde(default)]
     status: NamespaceStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct NamespaceStatus {
     phase: String,
@@ -67,12 +103,12 @@ impl Namespace {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct ServiceAccount {
     metadata: Metadata,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Node {
     pub(crate) metadata: Metadata,
     #[serde(default)]
@@ -81,41 +117,34 @@ pub(crate) struct Node {
     pub(crate) status: NodeStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeSpec {
     pub(crate) unschedulable: bool,
     pub(crate) taints: Vec<Taint>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// A mark that keeps pods off a node, or drives them away, unless they tolerate it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Taint {
     pub(crate) key: String,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) value: String,
-    #[serde(default)]
     pub(crate) effect: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) time_added: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeStatus {
-    pub(crate) conditions: Vec<Condition>,
+    /// Whole, since a merge patch can only replace the list.
+    pub(crate) conditions: Vec<Value>,
     pub(crate) allocatable: BTreeMap<String, Quantity>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Condition {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) status: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) message: Option<String>,
-    pub(crate) last_transition_time: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Pod {
     pub(crate) metadata: Metadata,
     #[serde(default)]
@@ -124,7 +153,7 @@ pub(crate) struct Pod {
     pub(crate) status: PodStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodSpec {
     pub(crate) node_name: String,
@@ -137,41 +166,43 @@ pub(crate) struct PodSpec {
     pub(crate) volumes: Vec<PodVolume>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Affinity {
     pub(crate) node_affinity: Option<NodeAffinity>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct NodeAffinity {
     pub(crate) required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct NodeSelector {
     pub(crate) node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct NodeSelectorTerm {
     pub(crate) match_expressions: Vec<Requirement>,
     pub(crate) match_fields: Vec<Requirement>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Toleration {
     pub(crate) key: String,
     pub(crate) operator: String,
     pub(crate) value: String,
     pub(crate) effect: String,
+    /// How long a taint that drives pods away is borne.
+    pub(crate) toleration_seconds: Option<i64>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodVolume {
     pub(crate) name: String,
@@ -180,13 +211,13 @@ pub(crate) struct PodVolume {
     pub(crate) ephemeral: Option<IgnoredAny>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodClaim {
     pub(crate) claim_name: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct PodStatus {
     pub(crate) phase: String,
@@ -194,14 +225,46 @@ pub(crate) struct PodStatus {
     pub(crate) conditions: Vec<Value>,
 }
 
+impl Toleration {
+    /// `Toleration.ToleratesTaint` of core/v1: an empty key with `Exists` means every taint, an empty effect every effect.
+    pub(crate) fn covers(&self, taint: &Taint) -> bool {
+        let same_value = match &*self.operator {
+            "" | "Equal" => self.value == taint.value,
+            "Exists" => true,
+            _ => false,
+        };
+        same_value
+            && (self.effect.is_empty() || self.effect == taint.effect)
+            && (self.key == taint.key || (self.key.is_empty() && self.operator == "Exists"))
+    }
+}
+
+impl Node {
+    /// The status of its Ready condition, empty without one.
+    pub(crate) fn readiness(&self) -> &str {
+        conditions::status(&self.status.conditions, "Ready")
+    }
+}
+
 impl Pod {
+    /// The claims that it uses, those of its ephemeral volumes too.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.spec.volumes.iter().filter_map(|volume| {
+            match (&volume.persistent_volume_claim, &volume.ephemeral) {
+                (Some(claim), _) => Some(Cow::Borrowed(&*claim.claim_name)),
+                (None, Some(_)) => Some(Cow::Owned([&self.metadata.name, "-", &volume.name].concat())),
+                (None, None) => None,
+            }
+        })
+    }
+
     /// Whether the pod has run its course and takes up no room any more.
     pub(crate) fn is_finished(&self) -> bool {
         matches!(&*self.status.phase, "Succeeded" | "Failed")
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Volume {
     pub(crate) metadata: Metadata,
     #[serde(default)]
@@ -210,7 +273,7 @@ pub(crate) struct Volume {
     pub(crate) status: Phase,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct VolumeSpec {
     pub(crate) access_modes: Vec<String>,
@@ -229,13 +292,13 @@ pub(crate) struct ClaimReference {
     pub(crate) uid: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Phase {
     pub(crate) phase: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Claim {
     pub(crate) metadata: Metadata,
     #[serde(default)]
@@ -244,7 +307,7 @@ pub(crate) struct Claim {
     pub(crate) status: ClaimStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ClaimSpec {
     pub(crate) access_modes: Vec<String>,
@@ -255,13 +318,13 @@ pub(crate) struct ClaimSpec {
     pub(crate) volume_name: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct ClaimResources {
     pub(crate) requests: BTreeMap<String, Quantity>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ClaimStatus {
     pub(crate) phase: String,

@@ -19,6 +19,8 @@ use crate::pace::{self, Outcome, Pace};
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// So many events are taken in before the next plan, if they are there.
 const EVENTS_A_PLAN: usize = 1024;
+/// Plans that only wait for time to pass are at least this far apart.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// The pure core of a controller: what it has observed, and what it wants done about it.
 ///
@@ -31,18 +33,43 @@ pub(crate) trait Controller: Send + 'static {
     const WATCHES: &'static [Resource];
 
     /// Takes in what a watch tells.
-    fn observe(&mut self, resource: Resource, event: WatchEvent);
+    fn observe(&mut self, _resource: Resource, _event: WatchEvent) {}
+
+    /// Takes in what a watch tells `now`, for those to whom it matters when they heard of something; for all others it is
+    /// [`Controller::observe`].
+    fn observe_at(&mut self, resource: Resource, event: WatchEvent, _now: Timestamp) {
+        self.observe(resource, event);
+    }
 
     /// Whether each resource has been listed once. Before that, absence means nothing.
     fn is_ready(&self) -> bool;
 
-    /// The writes that would bring the cluster closer to what it should be, at most one for each target. `now` is for
-    /// times that are written.
-    fn plan(&self, now: Timestamp) -> Vec<Request>;
+    /// What would bring the cluster closer to what it should be.
+    fn plan(&self, now: Timestamp) -> Plan;
 
     /// Takes in the answer to a request that was carried out, ahead of the watch.
-    fn accepted(&mut self, request: &Request, answer: Value) {
-        self.observe(request.target.resource, WatchEvent::Applied(answer));
+    fn accepted(&mut self, request: &Request, answer: Value);
+}
+
+/// What a controller wants.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// At most one for each target.
+    pub(crate) requests: Vec<Request>,
+    /// When the plan will be another although nothing has changed.
+    pub(crate) again: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Asks for another plan at that time, if not before.
+    pub(crate) fn again_at(&mut self, then: Timestamp) {
+        self.again = Some(self.again.map_or(then, |again| again.min(then)));
+    }
+}
+
+impl From<Vec<Request>> for Plan {
+    fn from(requests: Vec<Request>) -> Self {
+        Self { requests, again: None }
     }
 }
 
@@ -58,15 +85,19 @@ pub(crate) async fn drive<A: Api, C: Controller>(
     let mut pace = Pace::default();
     loop {
         let mut due = Vec::new();
+        let mut next = None;
         if controller.is_ready() {
-            due = pace.due(controller.plan(clock.now()), Instant::now());
+            let now = clock.now();
+            let plan = controller.plan(now);
+            due = pace.due(plan.requests, Instant::now());
+            let again = plan.again.map(|again| Instant::now() + wait(now, again));
+            next = [pace.next(), again].into_iter().flatten().min();
         }
         if due.is_empty() {
-            let retry = pace.next().filter(|_| controller.is_ready());
             tokio::select! {
                 () = cancelled.cancelled() => return,
-                Some((resource, event)) = changes.next() => controller.observe(resource, event),
-                () = until(retry) => {}
+                Some((resource, event)) = changes.next() => controller.observe_at(resource, event, clock.now()),
+                () = until(next) => {}
             }
         }
         for request in due {
@@ -79,9 +110,14 @@ pub(crate) async fn drive<A: Api, C: Controller>(
         // What is there already, so that a burst of events makes one plan.
         for _ in 0..EVENTS_A_PLAN {
             let Some(Some((resource, event))) = changes.next().now_or_never() else { break };
-            controller.observe(resource, event);
+            controller.observe_at(resource, event, clock.now());
         }
     }
+}
+
+/// How long it is from now until then. Never nothing: the clock of the plans may stand still.
+fn wait(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default().max(SHORTEST_WAIT)
 }
 
 /// Waits until then; without a then, for ever.

@@ -10,16 +10,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, Condition, Node, Pod};
-use crate::runner::Controller;
+use crate::objects::{Claim, Node, Pod};
+use crate::runner::{Controller, Plan};
 
 mod fit;
 
 /// The pods of other schedulers are left alone.
 const NAME: &str = "default-scheduler";
 const BINDING: &str = "binding";
-const POD_SCHEDULED: &str = "PodScheduled";
 
 pub(crate) struct Scheduler {
     pods: Mirror<Pod>,
@@ -56,7 +56,7 @@ impl Controller for Scheduler {
         self.pods.is_listed() && self.nodes.is_listed() && self.claims.is_listed()
     }
 
-    fn plan(&self, now: Timestamp) -> Vec<Request> {
+    fn plan(&self, now: Timestamp) -> Plan {
         let mut load: BTreeMap<&str, usize> = BTreeMap::new();
         for pod in self.pods.iter().filter(|pod| !pod.spec.node_name.is_empty() && !pod.is_finished()) {
             *load.entry(&pod.spec.node_name).or_default() += 1;
@@ -76,12 +76,12 @@ impl Controller for Scheduler {
                 Err(message) => requests.extend(report(pod, &message, now)),
             }
         }
-        requests
+        requests.into()
     }
 
     fn accepted(&mut self, request: &Request, answer: Value) {
         if request.target.subresource != Some(BINDING) {
-            self.observe(request.target.resource, WatchEvent::Applied(answer));
+            self.pods.learn(answer);
             return;
         }
         // The answer does not hold the pod. Until the watch tells of it, it counts as assigned.
@@ -131,12 +131,7 @@ impl Scheduler {
     }
 
     fn claims_are_bound(&self, pod: &Pod) -> Result<(), String> {
-        for volume in &pod.spec.volumes {
-            let name = match (&volume.persistent_volume_claim, &volume.ephemeral) {
-                (Some(claim), _) => claim.claim_name.clone(),
-                (None, Some(_)) => [&pod.metadata.name, "-", &volume.name].concat(),
-                (None, None) => continue,
-            };
+        for name in pod.claims() {
             let Some(claim) = self.claims.get(&pod.metadata.namespace, &name) else {
                 return Err(format!("persistentvolumeclaim \"{name}\" not found"));
             };
@@ -170,27 +165,8 @@ fn bind(pod: &Pod, node: &str) -> Request {
 
 /// The condition that tells why a pod waits; nothing if it tells so already.
 fn report(pod: &Pod, message: &str, now: Timestamp) -> Option<Request> {
-    let of_scheduler = |condition: &&Value| condition["type"] == POD_SCHEDULED;
-    let known = pod.status.conditions.iter().find(of_scheduler);
-    let known: Condition =
-        known.and_then(|known| serde_json::from_value(known.clone()).ok()).unwrap_or_default();
-    let is_false = known.status == "False";
-    if is_false
-        && known.reason.as_deref() == Some("Unschedulable")
-        && known.message.as_deref() == Some(message)
-    {
-        return None;
-    }
-    let since = known.last_transition_time.filter(|_| is_false);
-    let condition = json!({
-        "type": POD_SCHEDULED,
-        "status": "False",
-        "reason": "Unschedulable",
-        "message": message,
-        "lastTransitionTime": since.unwrap_or_else(|| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-    });
-    let others = pod.status.conditions.iter().filter(|condition| !of_scheduler(condition)).cloned();
-    let conditions: Vec<Value> = others.chain([condition]).collect();
+    let wanted = Condition::new("PodScheduled", "False", "Unschedulable", message);
+    let conditions = conditions::set(&pod.status.conditions, &wanted, now)?;
     let body = json!({
         "metadata": {"resourceVersion": pod.metadata.resource_version},
         "status": {"conditions": conditions},

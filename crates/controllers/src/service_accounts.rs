@@ -1,12 +1,12 @@
 //! Every namespace that is not terminating has the service account `default`, which pods use that name no other.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
 use crate::objects::{Namespace, ServiceAccount};
-use crate::runner::Controller;
+use crate::runner::{Controller, Plan};
 
 const NAME: &str = "default";
 
@@ -40,7 +40,7 @@ impl Controller for ServiceAccounts {
         self.namespaces.is_listed() && self.accounts.is_listed()
     }
 
-    fn plan(&self, _now: Timestamp) -> Vec<Request> {
+    fn plan(&self, _now: Timestamp) -> Plan {
         let namespaces = self.namespaces.iter().filter(|namespace| !namespace.is_terminating());
         namespaces
             .map(|namespace| &*namespace.metadata.name)
@@ -53,7 +53,12 @@ impl Controller for ServiceAccounts {
                 });
                 Request::create(Target::namespaced(Resource::SERVICE_ACCOUNTS, namespace, NAME), body)
             })
-            .collect()
+            .collect::<Vec<Request>>()
+            .into()
+    }
+
+    fn accepted(&mut self, _request: &Request, answer: Value) {
+        self.accounts.learn(answer);
     }
 }
 
@@ -81,7 +86,7 @@ mod tests {
         controller.observe(Resource::SERVICE_ACCOUNTS, WatchEvent::Listed(accounts));
         assert!(controller.is_ready());
 
-        let plan = controller.plan(Timestamp::UNIX_EPOCH);
+        let plan = controller.plan(Timestamp::UNIX_EPOCH).requests;
         let paths: Vec<String> = plan.iter().map(Request::path).collect();
         assert_eq!(
             paths,
@@ -94,6 +99,6 @@ mod tests {
         for request in &plan {
             controller.accepted(request, request.body.clone());
         }
-        assert_eq!(controller.plan(Timestamp::UNIX_EPOCH), []);
+        assert_eq!(controller.plan(Timestamp::UNIX_EPOCH).requests, []);
     }
 }

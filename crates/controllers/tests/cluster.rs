@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokenward_controllers::{Api, ApiError, Controllers, Request, Resource, Verb, WatchEvent};
 use tokenward_tokens::{Clock, ManualClock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -139,9 +141,47 @@ impl Cluster {
                 merge(&mut object, request.body.clone());
                 self.put(path, object);
             }
+            (Verb::Delete, None) => return self.delete(path, &request.body),
+            (Verb::Get, None) => {}
+            (Verb::List, None) => {
+                let state = self.state.lock();
+                let items: Vec<&Value> = state
+                    .objects
+                    .range(path.to_owned()..)
+                    .take_while(|(key, _)| key.starts_with(path))
+                    .map(|(_, object)| object)
+                    .collect();
+                let revision = self.revision.borrow().to_string();
+                return Ok(json!({"metadata": {"resourceVersion": revision}, "items": items}));
+            }
             other => panic!("nobody serves {other:?}"),
         }
-        Ok(self.get(path).unwrap())
+        self.drop_if_let_go(path);
+        self.get(path).ok_or(ApiError::NotFound)
+    }
+
+    fn delete(&self, path: &str, options: &Value) -> Result<Value, ApiError> {
+        let mut object = self.get(path).ok_or(ApiError::NotFound)?;
+        let uid = &options["preconditions"]["uid"];
+        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+            return Err(ApiError::Conflict);
+        }
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        self.put(path, object.clone());
+        self.drop_if_let_go(path);
+        Ok(object)
+    }
+
+    /// A terminating object goes with its last finalizer.
+    fn drop_if_let_go(&self, path: &str) {
+        let is_over = self.get(path).is_some_and(|object| {
+            let metadata = &object["metadata"];
+            !metadata["deletionTimestamp"].is_null()
+                && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+        });
+        if is_over {
+            self.remove(path);
+        }
     }
 }
 
@@ -213,6 +253,12 @@ impl Running {
         let (cluster, token) = (cluster.clone(), cancelled.clone());
         let task = tokio::spawn(async move { Controllers::new(clock).run(cluster, token).await });
         Self { cancelled, task }
+    }
+
+    /// With a clock that moves with the test's time.
+    fn in_time(cluster: &Cluster) -> Self {
+        let (start, from) = ("2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap(), Instant::now());
+        Self::with_clock(cluster, Clock::new(move || start + from.elapsed()))
     }
 
     async fn stop(self) {
@@ -338,7 +384,7 @@ async fn failures_conflicts_and_broken_watches_only_delay() {
     cluster.break_watches(|| None);
     cluster.until("settled", is_settled).await;
     cluster.quiet(Duration::from_secs(60)).await;
-    assert_eq!(cluster.state.lock().watches, 3 * 7, "each watch was made anew twice");
+    assert_eq!(cluster.state.lock().watches, 3 * 14, "each watch was made anew twice");
     running.stop().await;
 }
 
@@ -430,5 +476,86 @@ async fn a_deleted_claim_releases_its_volume() {
     cluster.until("settled", is_settled).await;
     cluster.remove("persistentvolumeclaims/shop/data");
     cluster.until("released", |cluster| cluster.phase("persistentvolumes/pv") == "Released").await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_goes_quiet_loses_its_pods_when_their_patience_ends() {
+    let cluster = Cluster::new();
+    let tolerance =
+        json!([{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300}]);
+    let pod = |node: &str, tolerations: &Value| {
+        json!({
+            "metadata": {}, "spec": {"nodeName": node, "tolerations": tolerations},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        })
+    };
+    let ready =
+        |pod: &Value| pod["status"]["conditions"].as_array().unwrap().iter().any(|c| c["status"] == "True");
+    cluster.put("nodes/quiet", ready_node());
+    cluster.put("nodes/lively", ready_node());
+    cluster.put("pods/shop/patient", pod("quiet", &tolerance));
+    cluster.put("pods/shop/hasty", pod("quiet", &json!([])));
+    cluster.put("pods/shop/elsewhere", pod("lively", &json!([])));
+    let running = Running::in_time(&cluster);
+    let renewals = tokio::spawn({
+        let cluster = cluster.clone();
+        async move {
+            for second in (0..).step_by(10) {
+                cluster.put(
+                    "leases/kube-node-lease/lively",
+                    json!({"metadata": {}, "spec": {"renewTime": format!("{second}")}}),
+                );
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        }
+    });
+    cluster.quiet(Duration::from_secs(49)).await;
+    assert!(cluster.get("pods/shop/hasty").is_some());
+    cluster.until("the hasty one gone", |cluster| cluster.get("pods/shop/hasty").is_none()).await;
+    assert!(!ready(&cluster.get("pods/shop/patient").unwrap()));
+    cluster.quiet(Duration::from_secs(290)).await;
+    assert!(cluster.get("pods/shop/patient").is_some());
+    cluster.quiet(Duration::from_secs(20)).await;
+    assert!(cluster.get("pods/shop/patient").is_none());
+    assert!(ready(&cluster.get("pods/shop/elsewhere").unwrap()));
+    let mut back = cluster.get("nodes/quiet").unwrap();
+    for condition in back["status"]["conditions"].as_array_mut().unwrap() {
+        condition["status"] = json!(if condition["type"] == "Ready" { "True" } else { "False" });
+    }
+    cluster.put("nodes/quiet", back);
+    let untainted = |cluster: &Cluster| cluster.get("nodes/quiet").unwrap()["spec"]["taints"] == json!([]);
+    cluster.until("no taints", untainted).await;
+    renewals.abort();
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_use_outlives_its_deletion_until_the_pod_is_gone() {
+    let cluster = Cluster::new();
+    quickstart(&cluster);
+    let running = Running::start(&cluster);
+    cluster.until("settled", is_settled).await;
+    for (path, finalizer) in [
+        ("persistentvolumeclaims/shop/data", "kubernetes.io/pvc-protection"),
+        ("persistentvolumes/pv", "kubernetes.io/pv-protection"),
+    ] {
+        let mut object = cluster.get(path).unwrap();
+        object["metadata"]["finalizers"] = json!([finalizer]);
+        cluster.put(path, object);
+        cluster.delete(path, &json!({})).unwrap();
+    }
+    cluster.quiet(Duration::from_secs(600)).await;
+    assert!(
+        cluster.get("persistentvolumeclaims/shop/data").is_some()
+            && cluster.get("persistentvolumes/pv").is_some()
+    );
+    cluster.remove("pods/shop/claimed");
+    cluster
+        .until("both gone", |cluster| {
+            cluster.get("persistentvolumeclaims/shop/data").is_none()
+                && cluster.get("persistentvolumes/pv").is_none()
+        })
+        .await;
     running.stop().await;
 }

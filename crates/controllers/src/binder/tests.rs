@@ -58,7 +58,7 @@ fn binder(volumes: Vec<Value>, claims: Vec<Value>) -> Binder {
 }
 
 fn plan(volumes: Vec<Value>, claims: Vec<Value>) -> Vec<(String, Value)> {
-    let requests = binder(volumes, claims).plan(Timestamp::UNIX_EPOCH);
+    let requests = binder(volumes, claims).plan(Timestamp::UNIX_EPOCH).requests;
     requests.into_iter().map(|request| (request.target.to_string(), request.body)).collect()
 }
 
@@ -96,7 +96,7 @@ impl World {
     /// What a binder that has just started would do first.
     fn next(&self) -> Option<Request> {
         let binder = binder(self.of("persistentvolumes"), self.of("persistentvolumeclaims"));
-        binder.plan(Timestamp::UNIX_EPOCH).into_iter().next()
+        binder.plan(Timestamp::UNIX_EPOCH).requests.into_iter().next()
     }
 
     fn carry_out(&mut self, request: &Request) {

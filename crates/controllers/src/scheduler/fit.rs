@@ -1,19 +1,17 @@
 //! Whether a pod fits a node, in upstream's order and words.
 
-use crate::objects::{Node, NodeSelectorTerm, Pod, Taint, Toleration};
+use crate::node_lifecycle::{NOT_READY, UNSCHEDULABLE};
+use crate::objects::{Node, NodeSelectorTerm, Pod, Taint};
 use crate::selector::{self, Labels};
-
-const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 /// Whether `pod` may run on `node`, which has `pods` pods already; if not, what is wrong with nodes like this one.
 pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
-    let tolerates = |taint: &Taint| pod.spec.tolerations.iter().any(|toleration| covers(toleration, taint));
+    let tolerates = |taint: &Taint| pod.spec.tolerations.iter().any(|toleration| toleration.covers(taint));
     if node.spec.unschedulable && !tolerates(&no_schedule(UNSCHEDULABLE)) {
         return Err("node(s) were unschedulable".to_owned());
     }
     // Upstream's node lifecycle controller sets this taint; here the condition itself counts as it.
-    let not_ready = (!is_ready(node)).then(|| no_schedule(NOT_READY));
+    let not_ready = (node.readiness() != "True").then(|| no_schedule(NOT_READY));
     let taints = node.spec.taints.iter().chain(&not_ready);
     let keeps_out = |taint: &&Taint| matches!(&*taint.effect, "NoSchedule" | "NoExecute");
     if let Some(taint) = taints.filter(keeps_out).find(|taint| !tolerates(taint)) {
@@ -30,24 +28,7 @@ pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
 }
 
 fn no_schedule(key: &str) -> Taint {
-    Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() }
-}
-
-fn is_ready(node: &Node) -> bool {
-    let conditions = &node.status.conditions;
-    conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
-}
-
-/// `Toleration.ToleratesTaint` of core/v1: an empty key with `Exists` means every taint, an empty effect every effect.
-fn covers(toleration: &Toleration, taint: &Taint) -> bool {
-    let same_value = match &*toleration.operator {
-        "" | "Equal" => toleration.value == taint.value,
-        "Exists" => true,
-        _ => false,
-    };
-    same_value
-        && (toleration.effect.is_empty() || toleration.effect == taint.effect)
-        && (toleration.key == taint.key || (toleration.key.is_empty() && toleration.operator == "Exists"))
+    Taint { key: key.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
 }
 
 fn is_selected(pod: &Pod, node: &Node) -> bool {

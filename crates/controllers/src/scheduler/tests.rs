@@ -41,7 +41,7 @@ fn outcome(scheduler: &Scheduler) -> Vec<(String, String)> {
             .and_then(|conditions| conditions.as_array().unwrap().last().unwrap().get("message"));
         node.or(message).unwrap().as_str().unwrap().to_owned()
     };
-    let plan = scheduler.plan(Timestamp::UNIX_EPOCH);
+    let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
     plan.iter().map(|request| (request.target.name.clone(), told(request))).collect()
 }
 
@@ -53,7 +53,7 @@ fn outcome_of(node_spec: Value, pod_spec: Value) -> String {
 #[test]
 fn a_binding_names_pod_and_node() {
     let mut scheduler = scheduler(vec![node("n", json!({}))], vec![pod("p", json!({}))], vec![]);
-    let plan = scheduler.plan(Timestamp::UNIX_EPOCH);
+    let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
     assert_eq!(plan.len(), 1);
     assert_eq!(plan[0].path(), "/api/v1/namespaces/ns/pods/p/binding");
     assert_eq!(
@@ -65,7 +65,7 @@ fn a_binding_names_pod_and_node() {
         })
     );
     scheduler.accepted(&plan[0], json!({"kind": "Status", "status": "Success"}));
-    assert_eq!(scheduler.plan(Timestamp::UNIX_EPOCH), []);
+    assert_eq!(scheduler.plan(Timestamp::UNIX_EPOCH).requests, []);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     waiting["status"]["conditions"] = json!([ready]);
     let mut scheduler = scheduler(vec![], vec![waiting], vec![]);
     let noon: Timestamp = "2026-01-01T12:00:00.5Z".parse().unwrap();
-    let plan = scheduler.plan(noon);
+    let plan = scheduler.plan(noon).requests;
     assert_eq!(plan.len(), 1);
     assert_eq!(plan[0].path(), "/api/v1/namespaces/ns/pods/p/status");
     let mut condition = json!({
@@ -257,11 +257,11 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     answer["status"]["conditions"] = json!([ready, condition]);
     scheduler.accepted(&plan[0], answer);
     let later: Timestamp = "2026-01-01T13:00:00Z".parse().unwrap();
-    assert_eq!(scheduler.plan(later), []);
+    assert_eq!(scheduler.plan(later).requests, []);
 
     scheduler.observe(Resource::NODES, WatchEvent::Applied(node("n", json!({"unschedulable": true}))));
     condition["message"] = json!("0/1 nodes are available: 1 node(s) were unschedulable.");
-    let plan = scheduler.plan(later);
+    let plan = scheduler.plan(later).requests;
     assert_eq!(
         plan[0].body,
         json!({"metadata": {"resourceVersion": "8"}, "status": {"conditions": [ready, condition]}})
