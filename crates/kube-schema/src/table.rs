@@ -135,8 +135,16 @@ impl Field {
     /// The message that the field, or each of its items, is.
     #[must_use]
     pub fn message(&self) -> Option<&'static Message> {
-        match self.field_type {
-            FieldType::Message(index) => MESSAGES.get(usize::from(index)),
+        self.field_type.message()
+    }
+}
+
+impl FieldType {
+    /// The message that it is, if it is one.
+    #[must_use]
+    pub fn message(self) -> Option<&'static Message> {
+        match self {
+            Self::Message(index) => MESSAGES.get(usize::from(index)),
             _ => None,
         }
     }
