@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokenward_kube_schema::openapi::GroupVersion as Documented;
 use tokenward_kube_schema::{Kind, Subresource, Verb, kinds};
 
 use crate::request::GroupVersion;
@@ -61,6 +62,7 @@ pub(crate) fn paths() -> Value {
         paths.push(format!("/apis/{group}"));
         paths.push(format!("/apis/{group}/v1"));
     }
+    paths.extend(Documented::all().into_iter().map(|of| format!("/openapi/v3/{}", of.path())));
     paths.extend(OTHER_PATHS.iter().map(|path| (*path).to_owned()));
     paths.sort_unstable();
     json!({"paths": paths})
@@ -73,6 +75,7 @@ const OTHER_PATHS: &[&str] = &[
     "/healthz/ping",
     "/livez",
     "/livez/ping",
+    "/openapi/v3",
     "/openid/v1/jwks",
     "/readyz",
     "/readyz/ping",

@@ -15,6 +15,10 @@ pub enum Route {
     Health(String, Option<String>),
     /// `/version`.
     Version,
+    /// `/openapi/v3`: the list of OpenAPI documents.
+    OpenApiIndex,
+    /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`: one of them, by the path after `/openapi/v3/`.
+    OpenApiDocument(String),
     /// `/.well-known/openid-configuration`.
     OpenIdConfiguration,
     /// `/openid/v1/jwks`.
@@ -99,6 +103,8 @@ impl Route {
             }
             ["version"] => Self::Version,
             [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
+            ["openapi", "v3"] => Self::OpenApiIndex,
+            ["openapi", "v3", document @ ..] => Self::OpenApiDocument(document.join("/")),
             ["openid", "v1", "jwks"] => Self::JsonWebKeySet,
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
@@ -175,6 +181,9 @@ mod tests {
             ("/version", Route::Version),
             ("/.well-known/openid-configuration", Route::OpenIdConfiguration),
             ("/openid/v1/jwks", Route::JsonWebKeySet),
+            ("/openapi/v3", Route::OpenApiIndex),
+            ("/openapi/v3/apis/apps/v1", Route::OpenApiDocument("apis/apps/v1".into())),
+            ("/openapi/v2", Route::Unknown),
             ("/.well-known", Route::Unknown),
             ("/api", Route::CoreVersions),
             ("/api/", Route::CoreVersions),

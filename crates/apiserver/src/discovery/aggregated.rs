@@ -2,37 +2,27 @@
 //!
 //! The same table as the older documents, told in another shape; a test holds the two against each other.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use serde::Serialize;
-use sha2::{Digest as _, Sha512};
 use tokenward_kube_schema::{Kind, Verb};
 
 use super::{group_names, served};
+use crate::document::Document;
 
 /// Clients decide by this very Content-Type whether they were understood.
 pub(crate) const CONTENT_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// A document that never changes while the server runs, written once.
-pub(crate) struct Document {
-    /// As it goes on the wire.
-    pub(crate) json: Bytes,
-    /// The quoted validator that a client sends back with `If-None-Match`.
-    pub(crate) etag: String,
-}
-
 /// `/api`: the core group alone.
 pub(crate) fn core() -> &'static Document {
-    static CORE: LazyLock<Document> = LazyLock::new(|| Document::of(vec![Group::of("")]));
+    static CORE: LazyLock<Document> = LazyLock::new(|| write(vec![Group::of("")]));
     &CORE
 }
 
 /// `/apis`: every other group, the most wanted first.
 pub(crate) fn groups() -> &'static Document {
     static GROUPS: LazyLock<Document> =
-        LazyLock::new(|| Document::of(group_names().into_iter().map(Group::of).collect()));
+        LazyLock::new(|| write(group_names().into_iter().map(Group::of).collect()));
     &GROUPS
 }
 
@@ -51,22 +41,14 @@ pub(crate) fn is_asked_by(range: &str) -> bool {
         && has("as", "APIGroupDiscoveryList")
 }
 
-impl Document {
-    fn of(items: Vec<Group>) -> Self {
-        let list = List {
-            kind: "APIGroupDiscoveryList",
-            api_version: "apidiscovery.k8s.io/v2",
-            metadata: Metadata::default(),
-            items,
-        };
-        let json = serde_json::to_vec(&list).expect("names only");
-        let mut etag = String::from("\"");
-        for byte in Sha512::digest(&json) {
-            write!(etag, "{byte:02X}").expect("writing to a string");
-        }
-        etag.push('"');
-        Self { json: json.into(), etag }
-    }
+fn write(items: Vec<Group>) -> Document {
+    let list = List {
+        kind: "APIGroupDiscoveryList",
+        api_version: "apidiscovery.k8s.io/v2",
+        metadata: Metadata::default(),
+        items,
+    };
+    Document::new(serde_json::to_vec(&list).expect("names only"))
 }
 
 #[derive(Serialize)]
@@ -215,16 +197,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_validator_is_the_documents_own() {
-        assert_ne!(core().etag, groups().etag);
-        assert_eq!(core().etag.len(), 2 + 128);
-        assert!(core().etag[1..129].bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
-    }
-
     /// What a client makes of the document: the rows of the older ones.
     fn flattened(document: &Document) -> Vec<(String, Value)> {
-        let list: Value = serde_json::from_slice(&document.json).expect("JSON");
+        let list: Value = serde_json::from_slice(document.json()).expect("JSON");
         let mut rows = Vec::new();
         for group in list["items"].as_array().expect("groups") {
             let name = group["metadata"]["name"].as_str().unwrap_or("");

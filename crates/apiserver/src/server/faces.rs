@@ -8,7 +8,9 @@ use super::answers::{public, respond};
 use crate::body::Body;
 use crate::content::Content;
 use crate::discovery::aggregated;
+use crate::document::Document;
 use crate::media::{Endpoint, Representation, accepted, require_accept};
+use crate::openapi::Documents;
 use crate::query::Query;
 use crate::registry::Written;
 use crate::request::Route;
@@ -37,15 +39,25 @@ impl ApiServer {
             Route::Health(endpoint, check) => return Ok(face::health(endpoint, check.as_deref(), query)),
             Route::Version => Some(face::version(self.shared.registry.gates().release())),
             Route::CoreVersions if asks_for_aggregated(headers) => {
-                return Ok(validated(headers, aggregated::core()));
+                return Ok(public_document(headers, aggregated::core()));
             }
             Route::Groups if asks_for_aggregated(headers) => {
-                return Ok(validated(headers, aggregated::groups()));
+                return Ok(public_document(headers, aggregated::groups()));
             }
             Route::CoreVersions => Some(discovery::core_versions(address)),
             Route::Groups => Some(discovery::groups()),
             Route::Group(group) => discovery::group(group),
             Route::Resources(group_version) => discovery::resources(group_version),
+            Route::OpenApiIndex => {
+                require_accept(headers, "application/json")?;
+                return Ok(self.openapi().answer_index(headers));
+            }
+            Route::OpenApiDocument(path) => {
+                require_accept(headers, "application/json")?;
+                let now = self.shared.registry.clock().now();
+                let answer = self.openapi().answer(path, query.text("hash"), headers, now);
+                return Ok(answer.unwrap_or_else(not_found));
+            }
             Route::OpenIdConfiguration => {
                 require_accept(headers, "application/json")?;
                 let documents = self.shared.issuer.discovery(address);
@@ -70,6 +82,10 @@ impl ApiServer {
             None => Ok(not_found()),
         }
     }
+
+    fn openapi(&self) -> &'static Documents {
+        Documents::of(self.shared.registry.gates().release())
+    }
 }
 
 /// Whether the client would rather have discovery in one document than in the older form.
@@ -80,28 +96,9 @@ fn asks_for_aggregated(headers: &HeaderMap) -> bool {
         .is_some_and(|(aggregated, _)| aggregated)
 }
 
-/// A document with its validator, or only word that the client's copy is still good.
-fn validated(headers: &HeaderMap, document: &aggregated::Document) -> Response<Body> {
-    let is_known = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == "*" || tag == document.etag);
-    let mut response = if is_known {
-        let mut response = Response::new(Body::whole(Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        let mut response = Response::new(Body::whole(document.json.clone()));
-        let content_type = HeaderValue::from_static(aggregated::CONTENT_TYPE);
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        response
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, HeaderValue::from_str(&document.etag).expect("hexadecimal digits, quoted"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+/// A discovery document, which anybody on the way may keep.
+fn public_document(headers: &HeaderMap, document: &Document) -> Response<Body> {
+    let mut response = document.answer(headers, aggregated::CONTENT_TYPE);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
     response
 }
