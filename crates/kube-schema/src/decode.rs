@@ -10,6 +10,8 @@ use crate::{DecodeError, Kind, json::Node};
 mod print;
 mod walk;
 
+pub(crate) use walk::{QUANTITY_WANTED, is_quantity, set_type_meta};
+
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +61,7 @@ pub fn normalize(kind: &Kind, release: Release, object: &Map<String, Value>) -> 
         object.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), value.into())).collect();
     let mut decoded = walk::walk(kind, release, &members)?;
     print::print(kind.message(), release, &mut decoded.object);
-    walk::set_type_meta(kind, &mut decoded.object);
+    set_type_meta(kind, &mut decoded.object);
     Ok(decoded)
 }
 
@@ -68,8 +70,11 @@ const TYPE_META: &str =
     r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
 fn check_type_meta(kind: &Kind, members: &[(Cow<'_, str>, Node<'_>)]) -> Result<(), DecodeError> {
-    let found_kind = type_member(members, "kind")?;
-    let found_version = type_member(members, "apiVersion")?;
+    check_kind(kind, type_member(members, "kind")?, type_member(members, "apiVersion")?)
+}
+
+/// What a body says that it is; empty where it does not say.
+pub(crate) fn check_kind(kind: &Kind, found_kind: &str, found_version: &str) -> Result<(), DecodeError> {
     let wanted_version = kind.api_version();
     let version = if found_version.is_empty() { wanted_version.as_str() } else { found_version };
     match (found_kind.is_empty() || found_kind == kind.kind, version == wanted_version) {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::Kind;
+use crate::protobuf::WireError;
 
 /// A body that cannot be decoded. Every text is upstream's but for what it would quote of the body: a value that is a
 /// token must not travel in an error, so values are never kept.
@@ -14,6 +15,15 @@ pub enum DecodeError {
         /// Go's words, `unexpected end of JSON input` for instance.
         detail: String,
     },
+    /// The body is not Kubernetes protobuf, or its envelope is broken.
+    #[error("{detail}")]
+    NoEnvelope {
+        /// Go's words, `empty data` for instance.
+        detail: String,
+    },
+    /// The message in the envelope is broken.
+    #[error(transparent)]
+    Wire(#[from] WireError),
     /// A value has the wrong type, or a number does not fit.
     #[error("json: {0}")]
     Type(TypeMismatch),
@@ -76,12 +86,18 @@ impl fmt::Display for TypeMismatch {
 }
 
 impl DecodeError {
+    /// Whether nothing of the body was understood, so that upstream quotes its beginning.
+    #[must_use]
+    pub fn is_unrecognized(&self) -> bool {
+        matches!(self, Self::Unrecognized { .. } | Self::NoEnvelope { .. })
+    }
+
     /// The whole message of the 400 that upstream answers when a request's body is refused, but for the beginning of the
-    /// body that [`DecodeError::Unrecognized`] lets it append: ` (` + [`summarize_body`] + `)`, for the caller to decide.
+    /// body that it appends where [`DecodeError::is_unrecognized`]: ` (` + [`summarize_body`] + `)`, for the caller to decide.
     #[must_use]
     pub fn status_message(&self, kind: &Kind) -> String {
         let found = match self {
-            Self::Unrecognized { .. } => {
+            Self::Unrecognized { .. } | Self::NoEnvelope { .. } => {
                 return format!(
                     "the object provided is unrecognized (must be of type {}): {self}",
                     kind.kind
@@ -92,7 +108,7 @@ impl DecodeError {
             Self::UnknownKind { found, api_version } => {
                 (found.as_str(), api_version.rsplit('/').next().unwrap_or_default())
             }
-            Self::Type(_) | Self::Value { .. } => (kind.kind, kind.version),
+            Self::Type(_) | Self::Value { .. } | Self::Wire(_) => (kind.kind, kind.version),
         };
         format!("{} in version {:?} cannot be handled as a {}: {self}", found.0, found.1, kind.kind)
     }

@@ -15,16 +15,38 @@ pub(crate) fn micros(text: &str) -> Option<Option<String>> {
     print(text, "%Y-%m-%dT%H:%M:%S.%6fZ")
 }
 
+/// As [`seconds`], of Unix time. The outer `None` is a time that Go does not print.
+pub(crate) fn seconds_of_unix(seconds: i64) -> Option<Option<String>> {
+    print_printable(Timestamp::from_second(seconds).ok()?, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// As [`micros`], of Unix time.
+pub(crate) fn micros_of_unix(seconds: i64, nanoseconds: i32) -> Option<Option<String>> {
+    let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    print_printable(Timestamp::from_nanosecond(nanoseconds).ok()?, "%Y-%m-%dT%H:%M:%S.%6fZ")
+}
+
 fn print(text: &str, format: &str) -> Option<Option<String>> {
     if !is_rfc3339(text) {
         return None;
     }
-    let time: Timestamp = text.parse().ok()?;
+    print_time(text.parse().ok()?, format)
+}
+
+/// Go prints only years of four digits.
+fn print_printable(time: Timestamp, format: &str) -> Option<Option<String>> {
+    if time.as_second() < FIRST_SECONDS { None } else { print_time(time, format) }
+}
+
+fn print_time(time: Timestamp, format: &str) -> Option<Option<String>> {
     if time.as_second() == ZERO_SECONDS {
         return Some(None);
     }
     strtime::format(format, &time.to_zoned(TimeZone::UTC)).ok().map(Some)
 }
+
+/// 0000-01-01T00:00:00Z. The last time that jiff has is also the last that Go prints.
+const FIRST_SECONDS: i64 = -62_167_219_200;
 
 /// 0001-01-01T00:00:00Z, Go's zero time.
 const ZERO_SECONDS: i64 = -62_135_596_800;

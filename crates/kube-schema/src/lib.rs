@@ -1,4 +1,4 @@
-//! One table of the served Kubernetes kinds: decoding, pruning, discovery and OpenAPI documents come from it.
+//! One table of the served Kubernetes kinds: decoding, pruning, protobuf, discovery and OpenAPI documents come from it.
 //!
 //! The one invariant: nobody else knows the fields of a Kubernetes type. The table ([`Message`], [`Field`]) is generated
 //! from `kube-wire.tsv`, the wire facts of Kubernetes 1.35, and `releases.tsv`, which says what other releases have; it is
@@ -30,6 +30,7 @@ mod go_time;
 mod json;
 mod kind;
 pub mod openapi;
+pub mod protobuf;
 mod table;
 
 pub use decode::{Decoded, decode, normalize};

@@ -10,7 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use tokenward_kube_rules::Release;
 use tokenward_kube_schema::{
-    DecodeError, Verb, decode, encode, find_kind, find_resource, kinds, normalize, parse, summarize_body,
+    DecodeError, Verb, decode, encode, find_kind, find_resource, kinds, normalize, parse, protobuf,
+    summarize_body,
 };
 
 /// Decodes and prints, and holds the result against what was there.
@@ -48,6 +49,31 @@ fn kubernetes_own_encodings_survive() {
             assert_faithful(kind.kind, &read(&path));
             seen += 1;
         }
+    }
+    assert!(seen > 10, "only {seen} kinds found in {}", directory.display());
+}
+
+/// Needs `TOKENWARD_KUBERNETES_GOLDEN` too, where `GROUP.VERSION.KIND.pb` is the same object in protobuf.
+#[test]
+fn kubernetes_own_protobuf_is_ours_byte_for_byte() {
+    let Some(directory) = env::var_os("TOKENWARD_KUBERNETES_GOLDEN").map(PathBuf::from) else {
+        println!("left out: TOKENWARD_KUBERNETES_GOLDEN names no directory");
+        return;
+    };
+    let mut seen = 0;
+    for kind in kinds() {
+        let group = if kind.group.is_empty() { "core" } else { kind.group };
+        let path = directory.join(format!("{group}.{}.{}.pb", kind.version, kind.kind));
+        if !path.exists() {
+            continue;
+        }
+        let (theirs, json) = (fs::read(&path).unwrap(), read(&path.with_extension("json")));
+        let ours = protobuf::encode(kind, Release::V1_35, json.as_object().unwrap()).unwrap();
+        assert!(ours.bytes() == &theirs, "{}: encoded otherwise", kind.kind);
+        let decoded = protobuf::decode(kind, Release::V1_35, &theirs).unwrap();
+        let printed = normalize(kind, Release::V1_35, &decoded).unwrap();
+        assert_eq!(Value::Object(printed.object), json, "{}: decoded otherwise", kind.kind);
+        seen += 1;
     }
     assert!(seen > 10, "only {seen} kinds found in {}", directory.display());
 }

@@ -43,7 +43,7 @@ pub(super) fn walk(kind: &Kind, release: Release, members: &Members<'_>) -> Resu
     Ok(walk.decoded)
 }
 
-pub(super) fn set_type_meta(kind: &Kind, object: &mut Map<String, Value>) {
+pub(crate) fn set_type_meta(kind: &Kind, object: &mut Map<String, Value>) {
     object.insert("kind".to_owned(), json!(kind.kind));
     object.insert("apiVersion".to_owned(), json!(kind.api_version()));
 }
@@ -268,10 +268,10 @@ impl Walk {
     }
 }
 
-const QUANTITY_WANTED: &str =
+pub(crate) const QUANTITY_WANTED: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
-fn is_quantity(text: &str) -> bool {
+pub(crate) fn is_quantity(text: &str) -> bool {
     let text = text.trim();
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let number = unsigned.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
