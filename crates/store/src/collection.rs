@@ -5,15 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
+use crate::change::{Change, Decision, Write};
 use crate::history::History;
 use crate::{
     Compacted, Entry, Event, EventKind, HistoryLimits, Key, Listing, Page, Revision, Scope, WriteError,
 };
 
-/// The newest revision of the whole store.
+/// The newest revision of the whole store that may be seen.
 ///
 /// It is raised only under the write lock of the collection that is written. So whoever holds a collection's read lock
 /// and reads the counter knows that the collection is complete up to it.
@@ -29,8 +30,13 @@ impl Counter {
         Revision::new(self.0.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn advance(&self) -> Revision {
+    fn advance(&self) -> Revision {
         Revision::new(self.0.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// Never lowers it.
+    pub(crate) fn raise(&self, revision: Revision) {
+        self.0.fetch_max(revision.get(), Ordering::SeqCst);
     }
 }
 
@@ -41,19 +47,10 @@ pub(crate) struct Collection<I> {
     counter: Counter,
 }
 
-/// What a write comes to, once the state under the lock is known.
-pub(crate) enum Decision<I> {
-    /// Nothing changes: the entry as it is.
-    Keep(Arc<Entry<I>>),
-    /// This entry is the newest state of its key.
-    Put(Arc<Entry<I>>),
-    /// This was the last state of its key.
-    Delete(Arc<Entry<I>>),
-}
-
 impl<I> Collection<I> {
-    pub(crate) fn new(counter: Counter, limits: HistoryLimits) -> Self {
-        let state = State { objects: BTreeMap::new(), history: History::new(limits) };
+    /// An empty collection, of whose states before `floor` nothing is known.
+    pub(crate) fn new(counter: Counter, limits: HistoryLimits, floor: Revision) -> Self {
+        let state = State { objects: BTreeMap::new(), history: History::new(limits, floor) };
         Self { state: RwLock::new(state), bell: watch::Sender::new(()), counter }
     }
 
@@ -64,30 +61,47 @@ impl<I> Collection<I> {
         (state, current)
     }
 
-    /// Carries out what `decide` makes of the state. It advances the counter exactly when it decides to write.
-    pub(crate) fn write(
-        &self,
-        decide: impl FnOnce(&State<I>, &Counter) -> Result<Decision<I>, WriteError<I>>,
-    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
+    /// Takes in what has been decided and may be seen from now on, in the order of the revisions.
+    pub(crate) fn apply(&self, writes: impl IntoIterator<Item = Write<I>>) {
         let mut state = self.state.write();
-        let entry = match decide(&state, &self.counter)? {
-            Decision::Keep(entry) => return Ok(entry),
-            Decision::Put(entry) => {
-                state.put(entry.clone());
-                entry
-            }
-            Decision::Delete(last) => {
-                state.delete(last.clone());
-                last
-            }
-        };
+        for write in writes {
+            let revision = write.entry().revision;
+            state.apply(write);
+            self.counter.raise(revision);
+        }
         drop(state);
+        self.ring();
+    }
+
+    /// The state to be changed by hand. Who does so raises the counter before the guard goes, and rings after.
+    pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, State<I>> {
+        self.state.write()
+    }
+
+    /// Wakes the watchers.
+    pub(crate) fn ring(&self) {
         self.bell.send_replace(());
-        Ok(entry)
     }
 
     pub(crate) fn listen(&self) -> watch::Receiver<()> {
         self.bell.subscribe()
+    }
+}
+
+impl<I: Clone> Collection<I> {
+    /// Decides about a change and carries it out at once.
+    pub(crate) fn write(&self, change: Change<I>) -> Result<Arc<Entry<I>>, WriteError<I>> {
+        let mut state = self.state.write();
+        let current = state.get(change.key()).cloned();
+        let write = match change.decide(current.as_ref(), || self.counter.advance())? {
+            Decision::Keep(entry) => return Ok(entry),
+            Decision::Write(write) => write,
+        };
+        let entry = write.entry().clone();
+        state.apply(write);
+        drop(state);
+        self.ring();
+        Ok(entry)
     }
 }
 
@@ -102,19 +116,21 @@ impl<I> State<I> {
         self.objects.get(&**key.path())
     }
 
-    /// The entry at `key`, if it is there and at revision `expected`.
-    pub(crate) fn expect(
-        &self,
-        key: &Key,
-        expected: Option<Revision>,
-    ) -> Result<&Arc<Entry<I>>, WriteError<I>> {
-        let current = self.get(key).ok_or_else(|| WriteError::Missing { key: key.clone() })?;
-        match expected {
-            Some(expected) if expected != current.revision => {
-                Err(WriteError::Conflict { expected, current: current.clone() })
-            }
-            _ => Ok(current),
+    pub(crate) fn apply(&mut self, write: Write<I>) {
+        match write {
+            Write::Put(entry) => self.put(entry),
+            Write::Delete(last) => self.delete(last),
         }
+    }
+
+    /// Puts an entry in its place without any history, as when the state is loaded.
+    pub(crate) fn load(&mut self, entry: Arc<Entry<I>>) {
+        self.objects.insert(entry.key.path().clone(), entry);
+    }
+
+    /// All objects, in the order of their paths.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Entry<I>>> {
+        self.objects.values()
     }
 
     fn put(&mut self, entry: Arc<Entry<I>>) {

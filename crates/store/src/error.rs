@@ -88,6 +88,22 @@ pub enum WriteError<I> {
         /// The key.
         key: Key,
     },
+    /// The write could not be kept.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why nothing can be written just now. Names no files and hosts: clients read it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The disk refused. Nobody sees the write; only if the machine goes down before the next one may it turn up
+    /// after all.
+    #[error("wanted to write to the disk, found: {0}; the object is as it was, try again")]
+    Disk(Arc<std::io::Error>),
+    /// The store has been closed.
+    #[error("wanted to write, found the store closed: the server is stopping")]
+    Closed,
 }
 
 impl<I> fmt::Debug for WriteError<I> {
@@ -98,6 +114,7 @@ impl<I> fmt::Debug for WriteError<I> {
                 f.debug_struct("Conflict").field("expected", expected).field("current", current).finish()
             }
             Self::Missing { key } => f.debug_struct("Missing").field("key", key).finish(),
+            Self::Unavailable(why) => f.debug_tuple("Unavailable").field(why).finish(),
         }
     }
 }

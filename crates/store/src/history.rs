@@ -34,8 +34,9 @@ pub(crate) struct History<I> {
 }
 
 impl<I> History<I> {
-    pub(crate) fn new(limits: HistoryLimits) -> Self {
-        Self { limits, events: VecDeque::new(), bytes: 0, first: 0, floor: Revision::default() }
+    /// An empty history; of what was before `floor` nothing can be told.
+    pub(crate) fn new(limits: HistoryLimits, floor: Revision) -> Self {
+        Self { limits, events: VecDeque::new(), bytes: 0, first: 0, floor }
     }
 
     pub(crate) fn push(&mut self, event: Arc<Event<I>>) {
@@ -91,7 +92,7 @@ mod tests {
 
     fn filled(events: usize, bytes: usize, each: usize) -> History<()> {
         let limits = HistoryLimits { events: NonZeroUsize::new(events).unwrap(), bytes };
-        let mut history = History::new(limits);
+        let mut history = History::new(limits, Revision::default());
         // The revisions between were in another collection.
         for revision in [2, 4, 6, 8, 9] {
             history.push(event(revision, each));

@@ -62,6 +62,14 @@ impl Key {
         &self.path
     }
 
+    /// The key whose collection and path another key has shown.
+    pub(crate) fn from_path(collection: &Arc<str>, path: &str) -> Result<Self, KeyError> {
+        match path.split_once('/') {
+            Some((namespace, name)) => Self::new(collection.clone(), Some(namespace), name),
+            None => Self::new(collection.clone(), None, path),
+        }
+    }
+
     pub(crate) fn shared_collection(&self) -> &Arc<str> {
         &self.collection
     }
@@ -215,6 +223,10 @@ mod tests {
         let key = Key::new("pods", Some("ns"), "x").unwrap();
         assert_eq!((key.collection(), key.namespace(), key.name()), ("pods", Some("ns"), "x"));
         assert_eq!(key.to_string(), "pods/ns/x");
+        assert_eq!(Key::from_path(&"pods".into(), key.path()), Ok(key));
+        for path in ["", "/", "ns/", "/x", "a/b/c", "a\0"] {
+            assert!(Key::from_path(&"pods".into(), path).is_err(), "{path:?}");
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@
 //! The one invariant: *whoever was told revision `R` of a collection, by a listing, a batch or a bookmark, has every
 //! event of that collection up to `R`, and none after it.*
 //!
-//! [`Store`] is a handle that is cheap to clone and outlives any server over it. Reads are answered from memory. Writes
-//! are `async`, since a log on disk or etcd may have to acknowledge them first; in memory they are ready at once.
+//! [`Store`] is a handle that is cheap to clone and outlives any server over it. Reads are always answered from memory.
+//! What keeps the objects beyond that is chosen when the store is made: nothing ([`Store::memory`]), or a log on this
+//! machine's disk ([`Store::open`]). Writes are `async`, since the disk has to acknowledge them first; nobody sees a
+//! write before.
 //!
 //! ```
 //! use tokenward_store::{Key, Page, Scope, Store, Unstamped};
@@ -33,22 +35,26 @@
 //! # }
 //! ```
 
+mod change;
 mod collection;
 mod error;
 mod event;
 mod history;
 mod key;
 mod list;
+mod log;
+mod memory;
 mod revision;
 mod store;
 mod value;
 mod watch;
 
-pub use error::{Compacted, KeyError, ReadError, RevisionError, WriteError};
+pub use error::{Compacted, KeyError, ReadError, RevisionError, Unavailable, WriteError};
 pub use event::{Event, EventKind};
 pub use history::HistoryLimits;
 pub use key::{Key, Scope};
 pub use list::{Listing, Page};
+pub use log::{Cut, HeaderError, LogOptions, OpenError, Recovery};
 pub use revision::Revision;
 pub use store::Store;
 pub use value::{Entry, Unstamped};

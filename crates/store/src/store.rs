@@ -1,12 +1,12 @@
-//! The handle, and the memory behind it.
+//! The handle.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
-use crate::collection::{Collection, Counter, Decision};
+use crate::change::Change;
+use crate::log::{Disk, LocalDisk, Log, LogOptions, OpenError, Recovery};
+use crate::memory::Memory;
 use crate::{
     Entry, HistoryLimits, Key, Listing, Page, ReadError, Revision, Scope, Start, Unstamped, Watch, WriteError,
 };
@@ -14,19 +14,18 @@ use crate::{
 /// A key space with revisions and watch, whose entries carry an index `I` made from their bytes. See the crate's page.
 pub struct Store<I> {
     memory: Arc<Memory<I>>,
+    backend: Backend<I>,
 }
 
-type Indexer<I> = Box<dyn Fn(&Key, &[u8]) -> I + Send + Sync>;
-
-struct Memory<I> {
-    counter: Counter,
-    /// Made when first written or listed, never removed: there are as many as kinds are served.
-    collections: RwLock<HashMap<Arc<str>, Arc<Collection<I>>>>,
-    indexer: Indexer<I>,
-    limits: HistoryLimits,
+/// Who has to agree before a write is one.
+enum Backend<I> {
+    /// Nobody.
+    Memory,
+    /// The disk.
+    Log(Arc<Log<I>>),
 }
 
-impl<I: Clone> Store<I> {
+impl<I: Clone + Send + Sync + 'static> Store<I> {
     /// An empty store in memory.
     ///
     /// `indexer` is called once for every write, before any lock is taken, with the bytes before the revision is put
@@ -40,26 +39,103 @@ impl<I: Clone> Store<I> {
         limits: HistoryLimits,
         indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
     ) -> Self {
-        let memory = Memory {
-            // As etcd counts: an empty store is at 1. Clients take 0 for "any revision".
-            counter: Counter::starting_at(Revision::new(1)),
-            collections: RwLock::default(),
-            indexer: Box::new(indexer),
-            limits,
-        };
-        Self { memory: Arc::new(memory) }
+        // As etcd counts: an empty store is at 1. Clients take 0 for "any revision".
+        let memory = Memory::new(Revision::new(1), Revision::default(), limits, indexer);
+        Self { memory: Arc::new(memory), backend: Backend::Memory }
     }
 
+    /// The store in a directory, which is made when it is missing and is this process's alone until the store is closed
+    /// or every handle is gone. What comes out of an earlier life is told in the [`Recovery`].
+    ///
+    /// A write is acknowledged, and seen by readers and watchers, when it is on the disk. Blocks while it reads what is
+    /// there. `indexer` is as for [`Store::memory`].
+    ///
+    /// # Errors
+    /// When the directory or what is in it cannot be used; each says what to do.
+    pub fn open(
+        directory: &Path,
+        options: LogOptions,
+        indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(Arc::new(LocalDisk), directory, options, indexer)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: LogOptions,
+        indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let (log, memory, recovery) = Log::open(disk, directory, options, indexer)?;
+        Ok((Self { memory, backend: Backend::Log(Arc::new(log)) }, recovery))
+    }
+
+    /// Finishes what is under way and lets go of the data directory; later writes are refused. Reads go on. A store in memory
+    /// has nothing to close.
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Memory => {}
+            Backend::Log(log) => log.close().await,
+        }
+    }
+
+    /// Writes a new object.
+    ///
+    /// # Errors
+    /// [`WriteError::Exists`], [`WriteError::Unavailable`].
+    pub async fn create(&self, key: Key, value: Unstamped) -> Result<Arc<Entry<I>>, WriteError<I>> {
+        let index = self.memory.index(&key, value.bytes());
+        self.write(Change::Create { key, value, index }).await
+    }
+
+    /// Writes over the object at `key`, which the caller has read at revision `expected`.
+    ///
+    /// A value that differs in nothing is not written: the entry stays as it is and keeps its revision, and no watcher
+    /// hears of it.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`], [`WriteError::Missing`], [`WriteError::Unavailable`].
+    pub async fn update(
+        &self,
+        key: &Key,
+        expected: Revision,
+        value: Unstamped,
+    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
+        let index = self.memory.index(key, value.bytes());
+        self.write(Change::Update { key: key.clone(), expected, value, index }).await
+    }
+
+    /// Deletes the object at `key`; with `expected`, only if it is still at that revision. Gives its last state, with the
+    /// revision of the deletion in it, as watchers get it.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`], [`WriteError::Missing`], [`WriteError::Unavailable`].
+    pub async fn delete(
+        &self,
+        key: &Key,
+        expected: Option<Revision>,
+    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
+        self.write(Change::Delete { key: key.clone(), expected }).await
+    }
+
+    async fn write(&self, change: Change<I>) -> Result<Arc<Entry<I>>, WriteError<I>> {
+        match &self.backend {
+            Backend::Memory => self.memory.write(change),
+            Backend::Log(log) => log.write(change).await,
+        }
+    }
+}
+
+/// Reads: answered from memory, whoever keeps the objects.
+impl<I> Store<I> {
     /// The newest revision that any write has got. A listing made after this call is at this revision or a newer one.
     pub fn current_revision(&self) -> Revision {
-        self.memory.counter.current()
+        self.memory.current_revision()
     }
 
     /// The object at `key`.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry<I>>> {
-        let collection = self.memory.collections.read().get(key.collection())?.clone();
-        let (state, _) = collection.read();
-        state.get(key).cloned()
+        self.memory.get(key)
     }
 
     /// A consistent listing.
@@ -105,80 +181,27 @@ impl<I: Clone> Store<I> {
         let seen = listing.revision;
         (listing, Watch::new(collection, scope.clone(), cursor, seen))
     }
-
-    /// Writes a new object.
-    ///
-    /// # Errors
-    /// [`WriteError::Exists`].
-    pub async fn create(&self, key: Key, value: Unstamped) -> Result<Arc<Entry<I>>, WriteError<I>> {
-        let index = (self.memory.indexer)(&key, value.bytes());
-        self.memory.collection(key.shared_collection()).write(|state, counter| match state.get(&key) {
-            Some(taken) => Err(WriteError::Exists(taken.clone())),
-            None => Ok(Decision::Put(Arc::new(Entry::new(key, value, index, counter.advance(), None)))),
-        })
-    }
-
-    /// Writes over the object at `key`, which the caller has read at revision `expected`.
-    ///
-    /// A value that differs in nothing is not written: the entry stays as it is and keeps its revision, and no watcher
-    /// hears of it.
-    ///
-    /// # Errors
-    /// [`WriteError::Conflict`], [`WriteError::Missing`].
-    pub async fn update(
-        &self,
-        key: &Key,
-        expected: Revision,
-        value: Unstamped,
-    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
-        let index = (self.memory.indexer)(key, value.bytes());
-        self.memory.collection(key.shared_collection()).write(|state, counter| {
-            let current = state.expect(key, Some(expected))?;
-            if current.same_content(&value) {
-                return Ok(Decision::Keep(current.clone()));
-            }
-            let (key, created) = (current.key.clone(), Some(current.created));
-            Ok(Decision::Put(Arc::new(Entry::new(key, value, index, counter.advance(), created))))
-        })
-    }
-
-    /// Deletes the object at `key`; with `expected`, only if it is still at that revision. Gives its last state, with the
-    /// revision of the deletion in it, as watchers get it.
-    ///
-    /// # Errors
-    /// [`WriteError::Conflict`], [`WriteError::Missing`].
-    pub async fn delete(
-        &self,
-        key: &Key,
-        expected: Option<Revision>,
-    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
-        self.memory.collection(key.shared_collection()).write(|state, counter| {
-            let current = state.expect(key, expected)?;
-            Ok(Decision::Delete(Arc::new(current.deleted(counter.advance()))))
-        })
-    }
-}
-
-impl<I> Memory<I> {
-    fn collection(&self, name: &Arc<str>) -> Arc<Collection<I>> {
-        if let Some(collection) = self.collections.read().get(name) {
-            return collection.clone();
-        }
-        let new = || Arc::new(Collection::new(self.counter.clone(), self.limits));
-        self.collections.write().entry(name.clone()).or_insert_with(new).clone()
-    }
 }
 
 impl<I> Clone for Store<I> {
     fn clone(&self) -> Self {
-        Self { memory: self.memory.clone() }
+        Self { memory: self.memory.clone(), backend: self.backend.clone() }
+    }
+}
+
+impl<I> Clone for Backend<I> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Log(log) => Self::Log(log.clone()),
+        }
     }
 }
 
 impl<I> fmt::Debug for Store<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("revision", &self.memory.counter.current().get())
+            .field("revision", &self.memory.current_revision().get())
             .finish_non_exhaustive()
     }
 }

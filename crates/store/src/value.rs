@@ -90,8 +90,12 @@ impl<I> Entry<I> {
 
     /// Whether `value` differs from this entry in nothing but the revision.
     pub fn same_content(&self, value: &Unstamped) -> bool {
-        let (before, after) = value.bytes.split_at(value.stamp_at);
-        self.value[..self.stamp.start] == *before && self.value[self.stamp.end..] == *after
+        self.around_stamp() == value.bytes.split_at(value.stamp_at)
+    }
+
+    /// The value without its revision: what stands before it and what after.
+    pub(crate) fn around_stamp(&self) -> (&[u8], &[u8]) {
+        (&self.value[..self.stamp.start], &self.value[self.stamp.end..])
     }
 
     /// What the entry takes in memory, roughly, in bytes.

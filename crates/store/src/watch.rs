@@ -76,7 +76,8 @@ impl<I> Watch<I> {
         let (state, current) = self.collection.read();
         let mut events = Vec::new();
         for event in state.history.from(self.cursor, self.seen)? {
-            if events.len() == BATCH_EVENTS {
+            // Never between two events of one revision: `upto` promises all of it.
+            if events.len() >= BATCH_EVENTS && event.revision != self.seen {
                 return Ok(Some(Batch { events, upto: self.seen }));
             }
             self.cursor += 1;

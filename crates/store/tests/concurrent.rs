@@ -1,6 +1,8 @@
 //! Many writers and watchers at once.
 #![expect(clippy::unwrap_used, reason = "functions outside #[test] in a test file")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -9,12 +11,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokenward_store::{EventKind, Key, Page, Revision, Scope, Start, Store, Unstamped, Watch};
+use support::{Backend, over_every_backend};
+use tokenward_store::{EventKind, HistoryLimits, Key, Page, Revision, Scope, Start, Store, Unstamped, Watch};
 use tokio::task::JoinSet;
 
 const WRITERS: usize = 8;
 const WRITES: usize = 400;
 const COLLECTIONS: [&str; 2] = ["pods", "nodes"];
+
+over_every_backend!(
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    every_watcher_gets_every_event_once_and_in_order,
+    of_writers_with_the_same_expectation_one_wins,
+);
 
 fn value(number: usize) -> Unstamped {
     Unstamped::new(format!("@{number}").into_bytes(), 0)
@@ -80,15 +89,15 @@ async fn follow(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_watcher_gets_every_event_once_and_in_order() {
-    let store = Store::memory(|_, _| ());
+async fn every_watcher_gets_every_event_once_and_in_order(backend: &Backend) {
+    let store = backend.store(HistoryLimits::default(), |_, _| ()).await;
+    let base = store.current_revision();
     let (finished, last) = tokio::sync::watch::channel(None);
     let mut watchers = JoinSet::new();
     for number in 0..20 {
         let which = number % 2;
         let watch = store.watch(&Scope::collection(COLLECTIONS[which]), Start::Now).unwrap();
-        let follow = follow(watch, BTreeMap::new(), Revision::new(1), last.clone());
+        let follow = follow(watch, BTreeMap::new(), base, last.clone());
         watchers.spawn(async move { (which, true, follow.await) });
     }
     let mut writers: JoinSet<[usize; 2]> = (0..WRITERS).map(|writer| write(store.clone(), writer)).collect();
@@ -107,7 +116,7 @@ async fn every_watcher_gets_every_event_once_and_in_order() {
             *total += count;
         }
     }
-    assert_eq!(store.current_revision().get(), 1 + (WRITERS * WRITES) as u64);
+    assert_eq!(store.current_revision().get(), base.get() + (WRITERS * WRITES) as u64);
     finished.send(Some(store.current_revision())).unwrap();
 
     let deadline = Duration::from_secs(60);
@@ -125,9 +134,8 @@ async fn every_watcher_gets_every_event_once_and_in_order() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_writers_with_the_same_expectation_one_wins() {
-    let store = Store::memory(|_, _| ());
+async fn of_writers_with_the_same_expectation_one_wins(backend: &Backend) {
+    let store = backend.store(HistoryLimits::default(), |_, _| ()).await;
     let key = Key::new("pods", None, "counter").unwrap();
     store.create(key.clone(), value(0)).await.unwrap();
     let mut writers = JoinSet::new();

@@ -1,6 +1,8 @@
 //! Random writes, held against a model that keeps every state there ever was.
 #![expect(clippy::unwrap_used, reason = "functions outside #[test] in a test file")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
@@ -9,6 +11,8 @@ use tokenward_store::{
     Entry, EventKind, HistoryLimits, Key, Page, ReadError, Revision, Scope, Start, Store, Unstamped, Watch,
     WriteError,
 };
+
+use support::Backend;
 
 /// How many events each collection keeps in these tests.
 const KEPT: usize = 6;
@@ -67,15 +71,16 @@ impl Object {
 
 type State = BTreeMap<Key, Object>;
 
-/// The state after every revision: `states[0]` is revision 1.
+/// The state after every revision: `states[0]` is that of revision `base`.
 struct Model {
+    base: u64,
     states: Vec<State>,
     written: Vec<Key>,
 }
 
 impl Model {
     fn current(&self) -> u64 {
-        self.states.len() as u64
+        self.base + self.states.len() as u64 - 1
     }
 
     fn newest(&self) -> &State {
@@ -83,7 +88,7 @@ impl Model {
     }
 
     fn at(&self, revision: u64) -> &State {
-        &self.states[usize::try_from(revision).unwrap() - 1]
+        &self.states[usize::try_from(revision - self.base).unwrap()]
     }
 
     fn write(&mut self, key: &Key, object: Option<Object>) {
@@ -98,7 +103,7 @@ impl Model {
 
     /// The oldest revision from which `collection` can be told: that of the newest event that its ring has lost.
     fn floor(&self, collection: &str) -> u64 {
-        let revisions = (2..=self.current()).rev().zip(self.written.iter().rev());
+        let revisions = (self.base + 1..=self.current()).rev().zip(self.written.iter().rev());
         let mut of_collection = revisions.filter(|(_, key)| key.collection() == collection);
         of_collection.nth(KEPT).map_or(0, |(revision, _)| revision)
     }
@@ -107,7 +112,7 @@ impl Model {
     fn owed(&self, scope: &Scope, seen: u64) -> Vec<(u64, Key, Option<Object>, Option<Object>)> {
         (seen + 1..=self.current())
             .filter_map(|revision| {
-                let key = &self.written[usize::try_from(revision).unwrap() - 2];
+                let key = &self.written[usize::try_from(revision - self.base).unwrap() - 1];
                 scope.contains(key).then(|| {
                     let (after, before) = (self.at(revision).get(key), self.at(revision - 1).get(key));
                     (revision, key.clone(), after.cloned(), before.cloned())
@@ -257,7 +262,7 @@ fn compare_listings(store: &Store<u8>, model: &Model) {
             Scope::Key(key) => model.floor(key.collection()),
             Scope::Collection(collection) | Scope::Namespace { collection, .. } => model.floor(collection),
         };
-        for revision in 1..=model.current() {
+        for revision in model.base..=model.current() {
             for limit in [None, NonZeroUsize::new(2)] {
                 let mut page = Page { at: Some(Revision::new(revision)), after: None, limit };
                 let mut wanted = model.at(revision).iter().filter(|(key, _)| scope.contains(key));
@@ -296,34 +301,57 @@ fn compare_listings(store: &Store<u8>, model: &Model) {
     }
 }
 
+async fn compare(backend: &Backend, steps: &[Step]) {
+    let limits = HistoryLimits { events: NonZeroUsize::new(KEPT).unwrap(), bytes: usize::MAX };
+    let indexer = |_: &Key, bytes: &[u8]| *bytes.last().unwrap();
+    let store = backend.store(limits, indexer).await;
+    let base = store.current_revision().get();
+    let mut model = Model { base, states: vec![State::new()], written: Vec::new() };
+    let keys = keys();
+    let mut watchers: Vec<Watcher> =
+        scopes().into_iter().map(|scope| Watcher::start(&store, scope)).collect();
+    for step in steps {
+        carry_out(&store, &mut model, &keys, step).await;
+        assert_eq!(store.current_revision().get(), model.current());
+        for key in &keys {
+            match (store.get(key), model.newest().get(key)) {
+                (Some(entry), Some(object)) => assert_is(&entry, key, object),
+                (entry, object) => assert!(entry.is_none() && object.is_none()),
+            }
+        }
+        if let Step::Read(watcher) = *step {
+            watchers[watcher].read(&store, &model);
+        }
+    }
+    for watcher in &mut watchers {
+        watcher.read(&store, &model);
+    }
+    compare_listings(&store, &model);
+    store.close().await;
+    if let Some(again) = backend.open(limits, indexer) {
+        assert_eq!(again.current_revision().get(), model.current());
+        compare_listings(&again, &model);
+        again.close().await;
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 proptest! {
     #[test]
-    fn the_store_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let limits = HistoryLimits { events: NonZeroUsize::new(KEPT).unwrap(), bytes: usize::MAX };
-            let store = Store::memory_with_limits(limits, |_, bytes: &[u8]| *bytes.last().unwrap());
-            let mut model = Model { states: vec![State::new()], written: Vec::new() };
-            let keys = keys();
-            let mut watchers: Vec<Watcher> =
-                scopes().into_iter().map(|scope| Watcher::start(&store, scope)).collect();
-            for step in &steps {
-                carry_out(&store, &mut model, &keys, step).await;
-                assert_eq!(store.current_revision().get(), model.current());
-                for key in &keys {
-                    match (store.get(key), model.newest().get(key)) {
-                        (Some(entry), Some(object)) => assert_is(&entry, key, object),
-                        (entry, object) => assert!(entry.is_none() && object.is_none()),
-                    }
-                }
-                if let Step::Read(watcher) = *step {
-                    watchers[watcher].read(&store, &model);
-                }
-            }
-            for watcher in &mut watchers {
-                watcher.read(&store, &model);
-            }
-            compare_listings(&store, &model);
-        });
+    fn the_store_in_memory_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
+        runtime().block_on(compare(&Backend::Memory, &steps));
+    }
+}
+
+proptest! {
+    // Each waits for the disk.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_log_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
+        runtime().block_on(compare(&Backend::log(), &steps));
     }
 }

@@ -1,0 +1,74 @@
+//! The same tests over everything that may keep the objects.
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use tokenward_store::{HistoryLimits, Key, LogOptions, Store};
+
+/// What keeps the objects of a test.
+pub(crate) enum Backend {
+    Memory,
+    Log { directory: TempDir, stores: AtomicUsize },
+}
+
+impl Backend {
+    pub(crate) fn log() -> Self {
+        Self::Log { directory: tempfile::tempdir().unwrap(), stores: AtomicUsize::new(0) }
+    }
+
+    /// An empty store. Its revision is where it begins to count.
+    pub(crate) async fn store<I: Clone + Send + Sync + 'static>(
+        &self,
+        limits: HistoryLimits,
+        indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
+    ) -> Store<I> {
+        match self {
+            Self::Memory => Store::memory_with_limits(limits, indexer),
+            Self::Log { stores, .. } => {
+                stores.fetch_add(1, Ordering::SeqCst);
+                self.open(limits, indexer).expect("a log")
+            }
+        }
+    }
+
+    /// The last store once more, if it outlives its handles. They must have been closed.
+    pub(crate) fn open<I: Clone + Send + Sync + 'static>(
+        &self,
+        limits: HistoryLimits,
+        indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
+    ) -> Option<Store<I>> {
+        match self {
+            Self::Memory => None,
+            Self::Log { .. } => {
+                let options = LogOptions { history: limits, ..LogOptions::default() };
+                let (store, recovery) = Store::open(&self.directory(), options, indexer).unwrap();
+                assert_eq!(recovery.cut, None);
+                Some(store)
+            }
+        }
+    }
+
+    fn directory(&self) -> PathBuf {
+        match self {
+            Self::Memory => unreachable!("a store in memory has no directory"),
+            Self::Log { directory, stores } => {
+                directory.path().join(stores.load(Ordering::SeqCst).to_string())
+            }
+        }
+    }
+}
+
+/// Makes a test of each function and backend.
+macro_rules! over_every_backend {
+    (#[$attribute:meta] $($name:ident),+ $(,)?) => {
+        mod memory {
+            $(#[$attribute] async fn $name() { super::$name(&crate::support::Backend::Memory).await; })+
+        }
+        mod log {
+            $(#[$attribute] async fn $name() { super::$name(&crate::support::Backend::log()).await; })+
+        }
+    };
+}
+pub(crate) use over_every_backend;
