@@ -148,23 +148,22 @@ impl Client {
         path: &str,
         body: Option<(&str, Bytes)>,
     ) -> Result<Reply, ClientError> {
-        let response = self.call(method, path, body).await?;
-        let (parts, body) = response.into_parts();
+        let (parts, bytes) = self.exchange(method, path, body).await?;
         let warnings = parts.headers.get_all(header::WARNING).iter().filter_map(|value| {
             let text = value.to_str().ok()?.strip_prefix("299 - \"")?.strip_suffix('"')?;
             Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
         });
-        let warnings = warnings.collect();
-        let bytes = match body.collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(never) => match never {},
-        };
-        let object = parse(path, &bytes)?;
-        if parts.status.is_success() {
-            Ok(Reply { code: parts.status, object, warnings })
-        } else {
-            Err(refused(parts.status, &object))
-        }
+        Ok(Reply { code: parts.status, object: parse(path, &bytes)?, warnings: warnings.collect() })
+    }
+
+    /// Any request, with the answer as the text that it is.
+    pub async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<Bytes, ClientError> {
+        Ok(self.exchange(method, path, body).await?.1)
     }
 
     /// Follows a collection; `path` has the query of a watch. The stream ends when the server ends it.
@@ -172,18 +171,23 @@ impl Client {
         &self,
         path: &str,
     ) -> Result<impl Stream<Item = Result<WatchEvent, ClientError>> + Send + use<>, ClientError> {
+        let lines = self.watch_lines(path).await?;
+        let path = path.to_owned();
+        Ok(lines.map(move |line| serde_json::from_slice(&line).map_err(|error| not_json(&path, &error))))
+    }
+
+    /// Follows a collection as [`Client::watch`] does; each event is the line of JSON that the server sends.
+    pub async fn watch_lines(
+        &self,
+        path: &str,
+    ) -> Result<impl Stream<Item = Bytes> + Send + use<>, ClientError> {
         let response = self.call(Method::GET, path, None).await?;
         if !response.status().is_success() {
             let code = response.status();
-            let bytes = match response.into_body().collect().await {
-                Ok(collected) => collected.to_bytes(),
-                Err(never) => match never {},
-            };
-            return Err(refused(code, &parse(path, &bytes)?));
+            return Err(refused(code, &parse(path, &whole(response.into_body()).await)?));
         }
-        let path = path.to_owned();
         let pieces = response.into_body().into_data_stream();
-        let lines = stream::unfold((pieces, BytesMut::new()), |(mut pieces, mut buffer)| async move {
+        Ok(stream::unfold((pieces, BytesMut::new()), |(mut pieces, mut buffer)| async move {
             loop {
                 if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                     let line = buffer.split_to(end).freeze();
@@ -195,8 +199,23 @@ impl Client {
                     Err(never) => match never {},
                 }
             }
-        });
-        Ok(lines.map(move |line| serde_json::from_slice(&line).map_err(|error| not_json(&path, &error))))
+        }))
+    }
+
+    /// A request and its answer, if that is good.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<(http::response::Parts, Bytes), ClientError> {
+        let (parts, body) = self.call(method, path, body).await?.into_parts();
+        let bytes = whole(body).await;
+        if parts.status.is_success() {
+            Ok((parts, bytes))
+        } else {
+            Err(refused(parts.status, &parse(path, &bytes)?))
+        }
     }
 
     async fn call(
@@ -214,6 +233,13 @@ impl Client {
             request.body(body).map_err(|source| ClientError::Path { path: path.to_owned(), source })?;
         request.extensions_mut().insert(PeerIdentity(self.user.clone()));
         Ok(self.server.handle(request).await)
+    }
+}
+
+async fn whole(body: Body) -> Bytes {
+    match body.collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(never) => match never {},
     }
 }
 

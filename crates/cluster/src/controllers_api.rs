@@ -1,10 +1,18 @@
 //! The controllers' view of the API server, without a network in between.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use http::Method;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokenward_apiserver::{Client, ClientError};
-use tokenward_controllers::{Api, ApiError, Request, Resource, Verb, WatchEvent};
+use tokenward_controllers::{Api, ApiError, Document, Request, Resource, Verb, WatchEvent};
+
+const JSON: &str = "application/json";
 
 /// Requests to the API server in this process.
 #[derive(Clone, Debug)]
@@ -22,46 +30,81 @@ impl Api for InProcessApi {
     fn watch(&self, resource: Resource) -> BoxStream<'static, Result<WatchEvent, ApiError>> {
         let (client, path) = (self.client.clone(), resource.path(None));
         let events = async move {
-            let list = client.get(&path).await.map_err(failed)?;
-            let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-            let version = list
-                .get("metadata")
-                .and_then(|metadata| metadata.get("resourceVersion"))
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let list = client.send_text(Method::GET, &path, None).await.map_err(failed)?;
+            let (items, version) = objects(&list)?;
             let changes = client
-                .watch(&format!("{path}?watch=true&resourceVersion={version}"))
+                .watch_lines(&format!("{path}?watch=true&resourceVersion={version}"))
                 .await
                 .map_err(failed)?;
-            let changes = changes.map(|event| event.map_err(failed).and_then(change));
+            let changes = changes.map(|line| change(&line));
             Ok(stream::once(async { Ok(WatchEvent::Listed(items)) }).chain(changes))
         };
         stream::once(events).try_flatten().boxed()
     }
 
-    async fn send(&self, request: &Request) -> Result<Value, ApiError> {
-        let path = request.path();
-        let reply = match request.verb {
-            Verb::Get | Verb::List => return self.client.get(&path).await.map_err(failed),
-            Verb::Create => self.client.create(&path, &request.body).await,
-            Verb::Delete => self.client.delete(&path, Some(&request.body)).await,
-            Verb::Update => self.client.update(&path, &request.body).await,
-            Verb::MergePatch => self.client.merge_patch(&path, &request.body).await,
+    async fn send(&self, request: &Request) -> Result<Document, ApiError> {
+        let (method, content_type) = match request.verb {
+            Verb::Create => (Method::POST, JSON),
+            Verb::Delete => (Method::DELETE, JSON),
+            Verb::Get | Verb::List => (Method::GET, ""),
+            Verb::MergePatch => (Method::PATCH, "application/merge-patch+json"),
+            Verb::Update => (Method::PUT, JSON),
         };
-        reply.map(|reply| reply.object).map_err(failed)
+        let body = (!content_type.is_empty()).then(|| (content_type, request.body.to_string().into()));
+        let answer = self.client.send_text(method, &request.path(), body).await;
+        answer.map(Document::from).map_err(failed)
     }
 }
 
-fn change(event: tokenward_apiserver::WatchEvent) -> Result<WatchEvent, ApiError> {
-    match event.kind.as_str() {
-        "ADDED" | "MODIFIED" => Ok(WatchEvent::Applied(event.object)),
-        "DELETED" => Ok(WatchEvent::Deleted(event.object)),
+/// The objects of a list, each a piece of its text, and the revision that it is of.
+fn objects(list: &Bytes) -> Result<(Vec<Document>, String), ApiError> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(default)]
+        metadata: ListMetadata,
+        #[serde(borrow, default)]
+        items: Vec<&'a RawValue>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct ListMetadata {
+        resource_version: String,
+    }
+    let list_read: List<'_> = read(list)?;
+    let items = list_read.items.iter().map(|item| list.slice_ref(item.get().as_bytes()).into()).collect();
+    Ok((items, list_read.metadata.resource_version))
+}
+
+fn change(line: &Bytes) -> Result<WatchEvent, ApiError> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    let event: Event<'_> = read(line)?;
+    let object = line.slice_ref(event.object.get().as_bytes());
+    match &*event.kind {
+        "ADDED" | "MODIFIED" => Ok(WatchEvent::Applied(object.into())),
+        "DELETED" => Ok(WatchEvent::Deleted(object.into())),
         _ => {
-            let text = |member: &str| event.object.get(member).and_then(Value::as_str).unwrap_or_default();
-            let code = event.object.get("code").and_then(Value::as_u64).and_then(|code| code.try_into().ok());
+            let status: Value = read(&object)?;
+            let text = |member: &str| status.get(member).and_then(Value::as_str).unwrap_or_default();
+            let code = status.get("code").and_then(Value::as_u64).and_then(|code| code.try_into().ok());
             Err(ApiError::of_status(code.unwrap_or(500), text("reason"), text("message")))
         }
     }
+}
+
+/// Reads what the API server wrote. The error does not quote it.
+fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        ApiError::Unreachable(
+            format!("wanted JSON of the API, found a fault in line {line}, column {column}").into(),
+        )
+    })
 }
 
 fn failed(error: ClientError) -> ApiError {
@@ -81,12 +124,20 @@ mod tests {
 
     #[test]
     fn an_error_event_is_an_error() {
-        let event = |kind: &str, object: Value| {
-            change(tokenward_apiserver::WatchEvent { kind: kind.to_owned(), object })
-        };
-        assert_eq!(event("ADDED", json!(1)).unwrap(), WatchEvent::Applied(json!(1)));
-        assert_eq!(event("DELETED", json!(1)).unwrap(), WatchEvent::Deleted(json!(1)));
+        let event =
+            |kind: &str, object: Value| change(&json!({"type": kind, "object": object}).to_string().into());
+        assert_eq!(event("ADDED", json!(1)).unwrap(), WatchEvent::applied(json!(1)));
+        assert_eq!(event("DELETED", json!(1)).unwrap(), WatchEvent::deleted(json!(1)));
+        assert!(change(&Bytes::from("{")).is_err());
         let gone = json!({"code": 410, "reason": "Expired", "message": "too old"});
         assert!(matches!(event("ERROR", gone), Err(ApiError::Refused { code: 410, .. })));
+    }
+
+    #[test]
+    fn a_list_is_cut_into_its_objects() {
+        let list = json!({"metadata": {"resourceVersion": "7"}, "items": [{"a": 1}, {"b": [2]}]}).to_string();
+        let (items, version) = objects(&list.into()).unwrap();
+        assert_eq!((items, &*version), (vec![json!({"a": 1}).into(), json!({"b": [2]}).into()], "7"));
+        assert_eq!(objects(&Bytes::from_static(b"{}")).unwrap(), (vec![], String::new()));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::mirror::Mirror;
@@ -11,14 +13,16 @@ use crate::objects::{Metadata, Object};
 /// A resource of the API, in its group and version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
-    /// `v1`, or `storage.k8s.io/v1`.
-    pub api_version: &'static str,
+    /// `storage.k8s.io`; empty for the core group.
+    pub group: &'static str,
+    /// `v1`.
+    pub version: &'static str,
     /// `pods`.
     pub plural: &'static str,
 }
 
 impl Resource {
-    pub(crate) const LEASES: Self = Self { api_version: "coordination.k8s.io/v1", plural: "leases" };
+    pub(crate) const LEASES: Self = Self::of("coordination.k8s.io", "leases");
     pub(crate) const NAMESPACES: Self = Self::core("namespaces");
     pub(crate) const NODES: Self = Self::core("nodes");
     pub(crate) const PERSISTENT_VOLUME_CLAIMS: Self = Self::core("persistentvolumeclaims");
@@ -27,15 +31,21 @@ impl Resource {
     pub(crate) const SERVICE_ACCOUNTS: Self = Self::core("serviceaccounts");
 
     const fn core(plural: &'static str) -> Self {
-        Self { api_version: "v1", plural }
+        Self::of("", plural)
+    }
+
+    const fn of(group: &'static str, plural: &'static str) -> Self {
+        Self { group, version: "v1", plural }
     }
 
     /// The path of the collection, over all namespaces when `namespace` is `None`.
     pub fn path(&self, namespace: Option<&str>) -> String {
-        let root = if self.api_version.contains('/') { "/apis/" } else { "/api/" };
+        let Self { group, version, plural } = self;
+        let root =
+            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         match namespace {
-            None => [root, self.api_version, "/", self.plural].concat(),
-            Some(namespace) => [root, self.api_version, "/namespaces/", namespace, "/", self.plural].concat(),
+            None => [&root, "/", plural].concat(),
+            Some(namespace) => [&root, "/namespaces/", namespace, "/", plural].concat(),
         }
     }
 }
@@ -133,7 +143,7 @@ impl Request {
     }
 
     /// Takes the answer to this write, or the deletion that it was, into what is known of the objects.
-    pub(crate) fn expect<T: Object>(&self, objects: &mut Mirror<T>, answer: Value) {
+    pub(crate) fn expect<T: Object>(&self, objects: &mut Mirror<T>, answer: &Document) {
         if self.verb != Verb::Delete {
             objects.learn(answer);
         } else if let Some(uid) = self.body.pointer("/preconditions/uid").and_then(Value::as_str) {
@@ -167,15 +177,61 @@ impl Request {
     }
 }
 
+/// A JSON text that came over the wire: an object, a list, a Status. Each controller reads of it what it needs, so that no
+/// tree is ever made; nothing of it is shown, since it may be a Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document(Bytes);
+
+impl Document {
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0)
+    }
+}
+
+impl From<Bytes> for Document {
+    fn from(text: Bytes) -> Self {
+        Self(text)
+    }
+}
+
+impl From<Value> for Document {
+    fn from(tree: Value) -> Self {
+        Self(tree.to_string().into())
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({} bytes)", self.0.len())
+    }
+}
+
 /// One change of a watched resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
     /// The whole collection as of now: what is not in it is gone. The first event of a watch is always this one.
-    Listed(Vec<Value>),
+    Listed(Vec<Document>),
     /// An object was created or changed.
-    Applied(Value),
+    Applied(Document),
     /// An object was deleted; its last state.
-    Deleted(Value),
+    Deleted(Document),
+}
+
+impl WatchEvent {
+    /// [`WatchEvent::Listed`] out of trees.
+    pub fn listed(objects: Vec<Value>) -> Self {
+        Self::Listed(objects.into_iter().map(Document::from).collect())
+    }
+
+    /// [`WatchEvent::Applied`] out of a tree.
+    pub fn applied(object: Value) -> Self {
+        Self::Applied(object.into())
+    }
+
+    /// [`WatchEvent::Deleted`] out of a tree.
+    pub fn deleted(object: Value) -> Self {
+        Self::Deleted(object.into())
+    }
 }
 
 /// Why a request was not carried out.
@@ -223,12 +279,12 @@ impl ApiError {
 
 /// What the controllers ask of a cluster.
 pub trait Api: Send + Sync + 'static {
-    /// Watches all objects of a resource, in all namespaces. The stream begins with [`WatchEvent::Listed`]. After an
+    /// Watches all objects of a resource, in all namespaces. Each resource is watched once, whoever wants it. The stream begins with [`WatchEvent::Listed`]. After an
     /// error, or when it ends (a server ends a watch when its time is up), the controllers watch anew.
     fn watch(&self, resource: Resource) -> BoxStream<'static, Result<WatchEvent, ApiError>>;
 
     /// Carries out a request and gives the body of the answer: the object as it is now, or a Status.
-    fn send(&self, request: &Request) -> impl Future<Output = Result<Value, ApiError>> + Send;
+    fn send(&self, request: &Request) -> impl Future<Output = Result<Document, ApiError>> + Send;
 }
 
 #[cfg(test)]
@@ -239,7 +295,7 @@ mod tests {
     fn requests_go_to_the_paths_of_the_api() {
         let pod = Target::namespaced(Resource::PODS, "ns", "web");
         let volume = Target::cluster(Resource::PERSISTENT_VOLUMES, "pv");
-        let attachments = Resource { api_version: "storage.k8s.io/v1", plural: "volumeattachments" };
+        let attachments = Resource::of("storage.k8s.io", "volumeattachments");
         for (request, path, shown) in [
             (Request::create(pod.clone(), Value::Null), "/api/v1/namespaces/ns/pods", "pods/ns/web"),
             (

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
 use crate::objects::{BIND_COMPLETED, BOUND_BY_CONTROLLER, Claim, ClaimReference, Volume};
 use crate::runner::{Controller, Plan};
@@ -38,11 +38,11 @@ impl Controller for Binder {
     const NAME: &'static str = "volume-binder";
     const WATCHES: &'static [Resource] = &[Resource::PERSISTENT_VOLUMES, Resource::PERSISTENT_VOLUME_CLAIMS];
 
-    fn observe(&mut self, resource: Resource, event: WatchEvent) {
+    fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::PERSISTENT_VOLUMES {
-            self.volumes.observe(event);
+            self.volumes.observe(event)
         } else {
-            self.claims.observe(event);
+            self.claims.observe(event)
         }
     }
 
@@ -77,7 +77,7 @@ impl Controller for Binder {
         requests.into()
     }
 
-    fn accepted(&mut self, request: &Request, answer: Value) {
+    fn accepted(&mut self, request: &Request, answer: &Document) {
         if request.target.resource == Resource::PERSISTENT_VOLUMES {
             self.volumes.learn(answer);
         } else {

@@ -9,8 +9,8 @@
 //!
 //! ```
 //! use futures_util::stream::{self, BoxStream, StreamExt};
-//! use serde_json::{Value, json};
-//! use tokenward_controllers::{Api, ApiError, Controllers, Request, Resource, WatchEvent};
+//! use serde_json::json;
+//! use tokenward_controllers::{Api, ApiError, Controllers, Document, Request, Resource, WatchEvent};
 //! use tokenward_tokens::Clock;
 //! use tokio_util::sync::CancellationToken;
 //!
@@ -21,13 +21,13 @@
 //!     fn watch(&self, resource: Resource) -> BoxStream<'static, Result<WatchEvent, ApiError>> {
 //!         let namespace = json!({"metadata": {"name": "shop"}});
 //!         let listed = if resource.plural == "namespaces" { vec![namespace] } else { vec![] };
-//!         stream::iter([Ok(WatchEvent::Listed(listed))]).chain(stream::pending()).boxed()
+//!         stream::iter([Ok(WatchEvent::listed(listed))]).chain(stream::pending()).boxed()
 //!     }
 //!
-//!     async fn send(&self, request: &Request) -> Result<Value, ApiError> {
+//!     async fn send(&self, request: &Request) -> Result<Document, ApiError> {
 //!         assert_eq!(request.path(), "/api/v1/namespaces/shop/serviceaccounts");
 //!         self.0.cancel();
-//!         Ok(request.body.clone())
+//!         Ok(request.body.clone().into())
 //!     }
 //! }
 //!
@@ -47,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 mod api;
 mod binder;
 mod conditions;
+mod feed;
 mod mirror;
 mod node_lifecycle;
 mod objects;
@@ -59,9 +60,10 @@ mod service_accounts;
 mod taint_eviction;
 mod volume_protection;
 
-pub use api::{Api, ApiError, Request, Resource, Target, Verb, WatchEvent};
+pub use api::{Api, ApiError, Document, Request, Resource, Target, Verb, WatchEvent};
 
 use binder::Binder;
+use feed::Feeds;
 use node_lifecycle::NodeLifecycle;
 use runner::{Controller, drive};
 use scheduler::Scheduler;
@@ -85,27 +87,51 @@ impl Controllers {
     /// that is under way when they are cancelled may or may not be carried out.
     pub async fn run<A: Api>(&self, api: A, cancelled: CancellationToken) {
         let api = Arc::new(api);
-        let mut running = JoinSet::new();
-        self.start(&mut running, &api, &cancelled, ServiceAccounts::new());
-        self.start(&mut running, &api, &cancelled, Binder::new());
-        self.start(&mut running, &api, &cancelled, Scheduler::new());
-        self.start(&mut running, &api, &cancelled, NodeLifecycle::new());
-        self.start(&mut running, &api, &cancelled, TaintEviction::new());
-        self.start(&mut running, &api, &cancelled, VolumeProtection::new());
+        let mut start = Start {
+            running: JoinSet::new(),
+            feeds: Feeds::default(),
+            api,
+            clock: self.clock.clone(),
+            cancelled,
+        };
+        start.controller(ServiceAccounts::new());
+        start.controller(Binder::new());
+        start.controller(Scheduler::new());
+        start.controller(NodeLifecycle::new());
+        start.controller(TaintEviction::new());
+        start.controller(VolumeProtection::new());
+        let mut running = start.feeds();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a controller stopped; the others go on");
             }
         }
     }
+}
 
-    fn start<A: Api, C: Controller>(
-        &self,
-        running: &mut JoinSet<()>,
-        api: &Arc<A>,
-        cancelled: &CancellationToken,
-        controller: C,
-    ) {
-        running.spawn(drive(api.clone(), controller, self.clock.clone(), cancelled.clone()));
+/// Controllers that are being started, and what they follow.
+struct Start<A> {
+    running: JoinSet<()>,
+    feeds: Feeds,
+    api: Arc<A>,
+    clock: Clock,
+    cancelled: CancellationToken,
+}
+
+impl<A: Api> Start<A> {
+    fn controller<C: Controller>(&mut self, controller: C) {
+        let events = self.feeds.follow(&controller.watches());
+        let (api, clock, cancelled) = (self.api.clone(), self.clock.clone(), self.cancelled.clone());
+        self.running.spawn(drive(api, controller, events, clock, cancelled));
+    }
+
+    fn feeds(mut self) -> JoinSet<()> {
+        for feed in self.feeds.into_feeds(&self.api) {
+            let cancelled = self.cancelled.clone();
+            self.running.spawn(async move {
+                cancelled.run_until_cancelled(feed).await;
+            });
+        }
+        self.running
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::api::{Resource, WatchEvent};
+use crate::api::{Document, Resource, WatchEvent};
 use crate::objects::Object;
 
 /// The objects of one resource by namespace and name, as last seen.
@@ -62,7 +60,7 @@ impl<T: Object> Mirror<T> {
                 self.listed = true;
                 let mut old = std::mem::take(&mut self.objects);
                 for object in listed {
-                    let Some(object) = self.read(object) else { continue };
+                    let Some(object) = self.read(&object) else { continue };
                     self.seen = self.seen.max(revision(&object));
                     let (namespace, name) = key(&object);
                     let known = old.get_mut(namespace).and_then(|objects| objects.remove(name));
@@ -78,12 +76,12 @@ impl<T: Object> Mirror<T> {
                 any
             }
             WatchEvent::Applied(object) => {
-                let Some(object) = self.read(object) else { return false };
+                let Some(object) = self.read(&object) else { return false };
                 self.seen = self.seen.max(revision(&object));
                 self.put(object, &mut changed)
             }
             WatchEvent::Deleted(object) => {
-                let Some(object) = self.read(object) else { return false };
+                let Some(object) = self.read(&object) else { return false };
                 self.seen = self.seen.max(revision(&object));
                 let (namespace, name) = key(&object);
                 let Some(known) = self.remove(namespace, name) else { return false };
@@ -94,12 +92,12 @@ impl<T: Object> Mirror<T> {
     }
 
     /// Takes in the answer to a write, ahead of the watch.
-    pub(crate) fn learn(&mut self, answer: Value) {
+    pub(crate) fn learn(&mut self, answer: &Document) {
         self.learn_each(answer, |_, _| {});
     }
 
     /// Takes in the answer to a write, and tells of the object what it was and what it is.
-    pub(crate) fn learn_each(&mut self, answer: Value, mut changed: impl FnMut(Option<&T>, Option<&T>)) {
+    pub(crate) fn learn_each(&mut self, answer: &Document, mut changed: impl FnMut(Option<&T>, Option<&T>)) {
         let Some(object) = self.read(answer) else { return };
         let (namespace, name) = key(&object);
         // The watch has told of everything up to there: what is not known by now has been deleted since.
@@ -148,8 +146,8 @@ impl<T: Object> Mirror<T> {
         removed
     }
 
-    fn read(&self, object: Value) -> Option<T> {
-        match T::deserialize(object) {
+    fn read(&self, object: &Document) -> Option<T> {
+        match object.read() {
             Ok(object) => Some(object),
             Err(_) => {
                 // Without serde_json's text, which quotes the object.
@@ -177,7 +175,7 @@ fn is_same<T: Object>(one: &T, other: &T) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::objects::Namespace;
@@ -196,30 +194,30 @@ mod tests {
         assert!(!mirror.is_listed());
         for (event, wanted, news) in [
             (
-                WatchEvent::Listed(vec![namespace("a", "9", "Active"), namespace("b", "3", "Active")]),
+                WatchEvent::listed(vec![namespace("a", "9", "Active"), namespace("b", "3", "Active")]),
                 vec![("a", false), ("b", false)],
                 vec!["+a", "+b"],
             ),
             (
-                WatchEvent::Applied(namespace("a", "10", "Terminating")),
+                WatchEvent::applied(namespace("a", "10", "Terminating")),
                 vec![("a", true), ("b", false)],
                 vec!["a"],
             ),
-            (WatchEvent::Applied(namespace("a", "9", "Active")), vec![("a", true), ("b", false)], vec![]),
+            (WatchEvent::applied(namespace("a", "9", "Active")), vec![("a", true), ("b", false)], vec![]),
             (
-                WatchEvent::Applied(namespace("a", "11", "Terminating")),
+                WatchEvent::applied(namespace("a", "11", "Terminating")),
                 vec![("a", true), ("b", false)],
                 vec![],
             ),
-            (WatchEvent::Applied(json!({"metadata": {"name": 7}})), vec![("a", true), ("b", false)], vec![]),
-            (WatchEvent::Deleted(namespace("b", "11", "Active")), vec![("a", true)], vec!["-b"]),
-            (WatchEvent::Deleted(namespace("b", "11", "Active")), vec![("a", true)], vec![]),
+            (WatchEvent::applied(json!({"metadata": {"name": 7}})), vec![("a", true), ("b", false)], vec![]),
+            (WatchEvent::deleted(namespace("b", "11", "Active")), vec![("a", true)], vec!["-b"]),
+            (WatchEvent::deleted(namespace("b", "11", "Active")), vec![("a", true)], vec![]),
             (
-                WatchEvent::Listed(vec![namespace("a", "11", "Terminating"), namespace("c", "12", "Active")]),
+                WatchEvent::listed(vec![namespace("a", "11", "Terminating"), namespace("c", "12", "Active")]),
                 vec![("a", true), ("c", false)],
                 vec!["+c"],
             ),
-            (WatchEvent::Listed(vec![namespace("c", "12", "Active")]), vec![("c", false)], vec!["-a"]),
+            (WatchEvent::listed(vec![namespace("c", "12", "Active")]), vec![("c", false)], vec!["-a"]),
         ] {
             let mut told = Vec::new();
             let any = mirror.observe_each(event, |old, new| {
@@ -239,14 +237,14 @@ mod tests {
     #[test]
     fn an_answer_does_not_bring_back_what_the_watch_has_told_to_be_gone() {
         let mut mirror: Mirror<Namespace> = Mirror::new(Resource::NAMESPACES);
-        mirror.observe(WatchEvent::Listed(vec![]));
-        mirror.learn(namespace("a", "3", "Active"));
+        mirror.observe(WatchEvent::listed(vec![]));
+        mirror.learn(&namespace("a", "3", "Active").into());
         assert_eq!(seen(&mirror), [("a", false)]);
-        mirror.observe(WatchEvent::Applied(namespace("a", "3", "Active")));
-        mirror.observe(WatchEvent::Deleted(namespace("a", "4", "Active")));
-        mirror.learn(namespace("a", "3", "Active"));
+        mirror.observe(WatchEvent::applied(namespace("a", "3", "Active")));
+        mirror.observe(WatchEvent::deleted(namespace("a", "4", "Active")));
+        mirror.learn(&namespace("a", "3", "Active").into());
         assert_eq!(seen(&mirror), []);
-        mirror.learn(namespace("a", "5", "Active"));
+        mirror.learn(&namespace("a", "5", "Active").into());
         mirror.expect_deletion("", "a", "another");
         assert_eq!(seen(&mirror), [("a", false)]);
         mirror.expect_deletion("", "a", "");

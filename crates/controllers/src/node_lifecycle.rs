@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition, whole_seconds};
 use crate::mirror::Mirror;
 use crate::objects::{Lease, Node};
@@ -85,21 +85,22 @@ impl Controller for NodeLifecycle {
     const NAME: &'static str = "node-lifecycle";
     const WATCHES: &'static [Resource] = &[Resource::NODES, Resource::LEASES];
 
-    fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) {
+    fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) -> bool {
         let mut names = Vec::new();
-        if resource == Resource::NODES {
+        let any = if resource == Resource::NODES {
             self.nodes.observe_each(event, |old, new| {
                 names.extend(new.or(old).map(|node| node.metadata.name.clone()));
-            });
+            })
         } else {
             self.leases.observe_each(event, |old, new| {
                 let lease = new.or(old).filter(|lease| lease.metadata.namespace == LEASES);
                 names.extend(lease.map(|lease| lease.metadata.name.clone()));
-            });
-        }
+            })
+        };
         for name in names {
             self.listen(&name, now);
         }
+        any
     }
 
     fn is_ready(&self) -> bool {
@@ -125,7 +126,7 @@ impl Controller for NodeLifecycle {
         plan
     }
 
-    fn accepted(&mut self, request: &Request, answer: Value) {
+    fn accepted(&mut self, request: &Request, answer: &Document) {
         self.nodes.learn(answer);
         // What was said for the node is no sign of life, but the next that differs from it is.
         let ready = self.nodes.get("", &request.target.name).and_then(ready);

@@ -1,19 +1,17 @@
-//! The shell around a controller: feeds it what the cluster tells, and sends what it plans.
+//! The shell around a controller: lets it hear what the cluster tells, and sends what it plans.
 
 use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream, SelectAll};
-use futures_util::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
-use serde_json::Value;
 use tokenward_tokens::Clock;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiError, Request, Resource, WatchEvent};
-use crate::pace::{self, Outcome, Pace};
+use crate::api::{Api, ApiError, Document, Request, Resource, WatchEvent};
+use crate::feed::Events;
+use crate::pace::{Outcome, Pace};
 
 /// A request without an answer after this time has failed.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -32,13 +30,20 @@ pub(crate) trait Controller: Send + 'static {
     /// What it needs to see.
     const WATCHES: &'static [Resource];
 
-    /// Takes in what a watch tells.
-    fn observe(&mut self, _resource: Resource, _event: WatchEvent) {}
+    /// [`Controller::WATCHES`], or what is known only once it runs.
+    fn watches(&self) -> Vec<Resource> {
+        Self::WATCHES.to_vec()
+    }
+
+    /// Takes in what a watch tells. Gives whether the plan may be another for it.
+    fn observe(&mut self, _resource: Resource, _event: WatchEvent) -> bool {
+        true
+    }
 
     /// Takes in what a watch tells `now`, for those to whom it matters when they heard of something; for all others it is
     /// [`Controller::observe`].
-    fn observe_at(&mut self, resource: Resource, event: WatchEvent, _now: Timestamp) {
-        self.observe(resource, event);
+    fn observe_at(&mut self, resource: Resource, event: WatchEvent, _now: Timestamp) -> bool {
+        self.observe(resource, event)
     }
 
     /// Whether each resource has been listed once. Before that, absence means nothing.
@@ -48,7 +53,10 @@ pub(crate) trait Controller: Send + 'static {
     fn plan(&self, now: Timestamp) -> Plan;
 
     /// Takes in the answer to a request that was carried out, ahead of the watch.
-    fn accepted(&mut self, request: &Request, answer: Value);
+    fn accepted(&mut self, request: &Request, answer: &Document);
+
+    /// Takes in that there is no object of the name that the request is about.
+    fn not_found(&mut self, _request: &Request) {}
 }
 
 /// What a controller wants.
@@ -77,40 +85,53 @@ impl From<Vec<Request>> for Plan {
 pub(crate) async fn drive<A: Api, C: Controller>(
     api: Arc<A>,
     mut controller: C,
+    mut events: Events,
     clock: Clock,
     cancelled: CancellationToken,
 ) {
-    let watches = C::WATCHES.iter().map(|resource| changes(C::NAME, api.clone(), *resource).boxed());
-    let mut changes: SelectAll<BoxStream<'static, (Resource, WatchEvent)>> = stream::select_all(watches);
     let mut pace = Pace::default();
+    // Whether something has happened since the last plan, and when the next is due if nothing does.
+    let (mut stale, mut next) = (true, None);
     loop {
         let mut due = Vec::new();
-        let mut next = None;
-        if controller.is_ready() {
+        if stale && controller.is_ready() {
             let now = clock.now();
             let plan = controller.plan(now);
             due = pace.due(plan.requests, Instant::now());
             let again = plan.again.map(|again| Instant::now() + wait(now, again));
             next = [pace.next(), again].into_iter().flatten().min();
+            stale = false;
         }
         if due.is_empty() {
             tokio::select! {
                 () = cancelled.cancelled() => return,
-                Some((resource, event)) = changes.next() => controller.observe_at(resource, event, clock.now()),
-                () = until(next) => {}
+                Some((resource, event)) = events.recv() => {
+                    stale |= controller.observe_at(resource, event, clock.now());
+                }
+                () = until(next) => stale = true,
             }
         }
         for request in due {
-            tokio::select! {
-                biased;
-                () = cancelled.cancelled() => return,
-                result = send(&*api, &request) => settle(&mut controller, &mut pace, &request, result),
-            }
+            stale = true;
+            let answer = send(&*api, &request);
+            tokio::pin!(answer);
+            // A slow answer keeps no event from those who follow the same resources.
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    () = cancelled.cancelled() => return,
+                    result = &mut answer => break result,
+                    Some((resource, event)) = events.recv() => {
+                        controller.observe_at(resource, event, clock.now());
+                    }
+                }
+            };
+            settle(&mut controller, &mut pace, &request, result);
         }
         // What is there already, so that a burst of events makes one plan.
         for _ in 0..EVENTS_A_PLAN {
-            let Some(Some((resource, event))) = changes.next().now_or_never() else { break };
-            controller.observe_at(resource, event, clock.now());
+            let Ok((resource, event)) = events.try_recv() else { break };
+            stale |= controller.observe_at(resource, event, clock.now());
         }
     }
 }
@@ -128,7 +149,7 @@ async fn until(then: Option<Instant>) {
     }
 }
 
-async fn send<A: Api>(api: &A, request: &Request) -> Result<Value, ApiError> {
+async fn send<A: Api>(api: &A, request: &Request) -> Result<Document, ApiError> {
     match timeout(ANSWER_LIMIT, api.send(request)).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::TimedOut { seconds: ANSWER_LIMIT.as_secs() }),
@@ -139,7 +160,7 @@ fn settle<C: Controller>(
     controller: &mut C,
     pace: &mut Pace,
     request: &Request,
-    result: Result<Value, ApiError>,
+    result: Result<Document, ApiError>,
 ) {
     let (name, target) = (C::NAME, request.target.to_string());
     let outcome = match &result {
@@ -151,9 +172,12 @@ fn settle<C: Controller>(
     match result {
         Ok(answer) => {
             tracing::debug!(controller = name, %target, attempts, "written");
-            controller.accepted(request, answer);
+            controller.accepted(request, &answer);
         }
         Err(error) if outcome == Outcome::Stale => {
+            if matches!(error, ApiError::NotFound) {
+                controller.not_found(request);
+            }
             tracing::debug!(controller = name, %target, attempts, %error, "out of date, looking again");
         }
         Err(error) => {
@@ -161,45 +185,4 @@ fn settle<C: Controller>(
             tracing::warn!(controller = name, %target, attempts, %error, cause, "not written, trying again");
         }
     }
-}
-
-/// The changes of a resource, watched anew for as long as somebody listens.
-fn changes<A: Api>(
-    controller: &'static str,
-    api: Arc<A>,
-    resource: Resource,
-) -> impl Stream<Item = (Resource, WatchEvent)> + Send {
-    struct State<A> {
-        api: Arc<A>,
-        watch: Option<BoxStream<'static, Result<WatchEvent, ApiError>>>,
-        /// Watches in a row that ended without telling anything.
-        idle: u32,
-    }
-    let state = State { api, watch: None, idle: 0 };
-    stream::unfold(state, move |mut state| async move {
-        loop {
-            let watch = match &mut state.watch {
-                Some(watch) => watch,
-                None => {
-                    if state.idle > 0 {
-                        sleep(pace::delay(state.idle)).await;
-                    }
-                    state.watch.insert(state.api.watch(resource))
-                }
-            };
-            match watch.next().await {
-                Some(Ok(event)) => {
-                    state.idle = 0;
-                    return Some(((resource, event), state));
-                }
-                Some(Err(error)) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(controller, resource = resource.plural, %error, cause, "watch broke, watching anew");
-                }
-                None => tracing::debug!(controller, resource = resource.plural, "watch ended, watching anew"),
-            }
-            state.watch = None;
-            state.idle = state.idle.saturating_add(1);
-        }
-    })
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
 use crate::objects::{Claim, Node, Pod};
@@ -42,13 +42,13 @@ impl Controller for Scheduler {
     const WATCHES: &'static [Resource] =
         &[Resource::PODS, Resource::NODES, Resource::PERSISTENT_VOLUME_CLAIMS];
 
-    fn observe(&mut self, resource: Resource, event: WatchEvent) {
+    fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::PODS {
-            self.pods.observe(event);
+            self.pods.observe(event)
         } else if resource == Resource::NODES {
-            self.nodes.observe(event);
+            self.nodes.observe(event)
         } else {
-            self.claims.observe(event);
+            self.claims.observe(event)
         }
     }
 
@@ -79,7 +79,7 @@ impl Controller for Scheduler {
         requests.into()
     }
 
-    fn accepted(&mut self, request: &Request, answer: Value) {
+    fn accepted(&mut self, request: &Request, answer: &Document) {
         if request.target.subresource != Some(BINDING) {
             self.pods.learn(answer);
             return;

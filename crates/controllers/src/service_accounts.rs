@@ -1,9 +1,9 @@
 //! Every namespace that is not terminating has the service account `default`, which pods use that name no other.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
 use crate::objects::{Namespace, ServiceAccount};
 use crate::runner::{Controller, Plan};
@@ -28,11 +28,11 @@ impl Controller for ServiceAccounts {
     const NAME: &'static str = "service-accounts";
     const WATCHES: &'static [Resource] = &[Resource::NAMESPACES, Resource::SERVICE_ACCOUNTS];
 
-    fn observe(&mut self, resource: Resource, event: WatchEvent) {
+    fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::NAMESPACES {
-            self.namespaces.observe(event);
+            self.namespaces.observe(event)
         } else {
-            self.accounts.observe(event);
+            self.accounts.observe(event)
         }
     }
 
@@ -57,7 +57,7 @@ impl Controller for ServiceAccounts {
             .into()
     }
 
-    fn accepted(&mut self, _request: &Request, answer: Value) {
+    fn accepted(&mut self, _request: &Request, answer: &Document) {
         self.accounts.learn(answer);
     }
 }
@@ -81,9 +81,9 @@ mod tests {
             json!({"metadata": {"name": "default", "namespace": "served"}}),
             json!({"metadata": {"name": "other", "namespace": "new"}}),
         ];
-        controller.observe(Resource::NAMESPACES, WatchEvent::Listed(namespaces));
+        controller.observe(Resource::NAMESPACES, WatchEvent::listed(namespaces));
         assert!(!controller.is_ready());
-        controller.observe(Resource::SERVICE_ACCOUNTS, WatchEvent::Listed(accounts));
+        controller.observe(Resource::SERVICE_ACCOUNTS, WatchEvent::listed(accounts));
         assert!(controller.is_ready());
 
         let plan = controller.plan(Timestamp::UNIX_EPOCH).requests;
@@ -97,7 +97,7 @@ mod tests {
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "bare"}})
         );
         for request in &plan {
-            controller.accepted(request, request.body.clone());
+            controller.accepted(request, &request.body.clone().into());
         }
         assert_eq!(controller.plan(Timestamp::UNIX_EPOCH).requests, []);
     }

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
 use crate::objects::{Node, Pod, Taint};
@@ -47,18 +47,18 @@ impl Controller for TaintEviction {
     const NAME: &'static str = "taint-eviction";
     const WATCHES: &'static [Resource] = &[Resource::NODES, Resource::PODS];
 
-    fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) {
+    fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) -> bool {
         if resource == Resource::PODS {
-            self.pods.observe(event);
-            return;
+            return self.pods.observe(event);
         }
         let mut names = Vec::new();
-        self.nodes.observe_each(event, |old, new| {
+        let any = self.nodes.observe_each(event, |old, new| {
             names.extend(new.or(old).map(|node| node.metadata.name.clone()));
         });
         for name in names {
             self.notice(&name, now);
         }
+        any
     }
 
     fn is_ready(&self) -> bool {
@@ -93,7 +93,7 @@ impl Controller for TaintEviction {
         plan
     }
 
-    fn accepted(&mut self, request: &Request, answer: Value) {
+    fn accepted(&mut self, request: &Request, answer: &Document) {
         request.expect(&mut self.pods, answer);
     }
 }
@@ -155,6 +155,8 @@ fn target(pod: &Pod) -> Target {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::api::Verb;
 
@@ -180,8 +182,8 @@ mod tests {
 
     fn eviction(node: Value, pod: Value) -> TaintEviction {
         let mut eviction = TaintEviction::new();
-        eviction.observe_at(Resource::NODES, WatchEvent::Listed(vec![node]), at(0));
-        eviction.observe_at(Resource::PODS, WatchEvent::Listed(vec![pod]), at(0));
+        eviction.observe_at(Resource::NODES, WatchEvent::listed(vec![node]), at(0));
+        eviction.observe_at(Resource::PODS, WatchEvent::listed(vec![pod]), at(0));
         assert!(eviction.is_ready());
         eviction
     }
@@ -234,10 +236,10 @@ mod tests {
         assert_eq!(conditions[0]["reason"], "DeletionByTaintManager");
         value["status"]["conditions"] = conditions.clone();
         value["metadata"]["resourceVersion"] = json!("4");
-        eviction.accepted(&plan.requests[0], value);
+        eviction.accepted(&plan.requests[0], &value.into());
         let plan = eviction.plan(at(0));
         assert_eq!(plan.requests[0].verb, Verb::Delete);
-        eviction.accepted(&plan.requests[0], json!({"kind": "Status", "status": "Success"}));
+        eviction.accepted(&plan.requests[0], &json!({"kind": "Status", "status": "Success"}).into());
         assert_eq!(eviction.plan(at(0)), Plan::default());
     }
 

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::api::{Request, Resource, Target, Verb, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
 use crate::mirror::Mirror;
 use crate::objects::{Claim, Metadata, Object, Pod, Volume};
 use crate::runner::{Controller, Plan};
@@ -50,16 +50,17 @@ impl Controller for VolumeProtection {
     const WATCHES: &'static [Resource] =
         &[Resource::PERSISTENT_VOLUMES, Resource::PERSISTENT_VOLUME_CLAIMS, Resource::PODS];
 
-    fn observe(&mut self, resource: Resource, event: WatchEvent) {
+    fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::PODS {
-            self.pods.observe(event);
+            self.pods.observe(event)
         } else if resource == Resource::PERSISTENT_VOLUMES {
-            self.volumes.observe(event);
+            self.volumes.observe(event)
         } else {
-            self.claims.observe(event);
+            let any = self.claims.observe(event);
             let mut listed = std::mem::take(&mut self.listed);
             let held = self.held_claims().map(|claim| &*claim.metadata.namespace);
             self.listed = held.filter_map(|namespace| listed.remove_entry(namespace)).collect();
+            any
         }
     }
 
@@ -95,9 +96,9 @@ impl Controller for VolumeProtection {
         requests.into()
     }
 
-    fn accepted(&mut self, request: &Request, answer: Value) {
+    fn accepted(&mut self, request: &Request, answer: &Document) {
         if request.verb == Verb::List {
-            if let (Some(namespace), Ok(list)) = (&request.target.namespace, PodList::deserialize(answer)) {
+            if let (Some(namespace), Ok(list)) = (&request.target.namespace, answer.read::<PodList>()) {
                 let users = Users { revision: list.metadata.revision(), claims: used(list.items.iter()) };
                 self.listed.insert(namespace.clone(), users);
             }
@@ -144,6 +145,8 @@ fn let_go(object: &impl Object, finalizer: &str, resource: Resource) -> Request 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn held(name: &str, finalizer: &str, revision: u64) -> Value {
@@ -163,9 +166,9 @@ mod tests {
 
     fn protection(volumes: Vec<Value>, claims: Vec<Value>, pods: Vec<Value>) -> VolumeProtection {
         let mut protection = VolumeProtection::new();
-        protection.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::Listed(volumes));
-        protection.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::Listed(claims));
-        protection.observe(Resource::PODS, WatchEvent::Listed(pods));
+        protection.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::listed(volumes));
+        protection.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
+        protection.observe(Resource::PODS, WatchEvent::listed(pods));
         assert!(protection.is_ready());
         protection
     }
@@ -186,9 +189,9 @@ mod tests {
         let ask = Request::list(Resource::PODS, Some("ns"));
         assert_eq!(plan(&protection), std::slice::from_ref(&ask));
         let list = |revision: &str| json!({"metadata": {"resourceVersion": revision}, "items": [pod("c", "n", "waiting")]});
-        protection.accepted(&ask, list("4"));
+        protection.accepted(&ask, &list("4").into());
         assert_eq!(plan(&protection), std::slice::from_ref(&ask), "too old");
-        protection.accepted(&ask, list("5"));
+        protection.accepted(&ask, &list("5").into());
         let requests = plan(&protection);
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0].path(), "/api/v1/namespaces/ns/persistentvolumeclaims/free");
@@ -198,7 +201,7 @@ mod tests {
         );
         let mut free = held("free", CLAIM, 6);
         free["metadata"]["finalizers"] = json!(["mine"]);
-        protection.accepted(&requests[0], free);
+        protection.accepted(&requests[0], &free.into());
         assert_eq!(plan(&protection), []);
     }
 

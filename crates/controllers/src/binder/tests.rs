@@ -51,8 +51,8 @@ fn reference(claim: &str) -> Value {
 
 fn binder(volumes: Vec<Value>, claims: Vec<Value>) -> Binder {
     let mut binder = Binder::new();
-    binder.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::Listed(volumes));
-    binder.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::Listed(claims));
+    binder.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::listed(volumes));
+    binder.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
     assert!(binder.is_ready());
     binder
 }

@@ -33,8 +33,8 @@ fn lease(name: &str, renewed: i64) -> Value {
 
 fn lifecycle(nodes: Vec<Value>, leases: Vec<Value>) -> NodeLifecycle {
     let mut lifecycle = NodeLifecycle::new();
-    lifecycle.observe_at(Resource::NODES, WatchEvent::Listed(nodes), at(0));
-    lifecycle.observe_at(Resource::LEASES, WatchEvent::Listed(leases), at(0));
+    lifecycle.observe_at(Resource::NODES, WatchEvent::listed(nodes), at(0));
+    lifecycle.observe_at(Resource::LEASES, WatchEvent::listed(leases), at(0));
     assert!(lifecycle.is_ready());
     lifecycle
 }
@@ -120,7 +120,7 @@ fn a_node_is_given_up_when_neither_lease_nor_status_moves() {
     let plan = lifecycle.plan(at(10));
     assert_eq!((told(&plan), plan.again), (vec![], Some(at(50))));
     // The node's own clock, an hour late, does not matter.
-    lifecycle.observe_at(Resource::LEASES, WatchEvent::Applied(lease("n", -3600)), at(40));
+    lifecycle.observe_at(Resource::LEASES, WatchEvent::applied(lease("n", -3600)), at(40));
     assert_eq!(lifecycle.plan(at(50)).again, Some(at(60)));
     let never = ["Ready=Unknown", "MemoryPressure=Unknown", "DiskPressure=Unknown", "PIDPressure=Unknown"];
     let plan = lifecycle.plan(at(60));
@@ -131,7 +131,7 @@ fn a_node_is_given_up_when_neither_lease_nor_status_moves() {
     assert_eq!(plan.requests[0].body["status"]["conditions"][0]["reason"], "NodeStatusNeverUpdated");
     assert_eq!(plan.again, Some(at(90)));
     // The same again is no sign of life.
-    lifecycle.observe_at(Resource::LEASES, WatchEvent::Applied(lease("n", -3600)), at(80));
+    lifecycle.observe_at(Resource::LEASES, WatchEvent::applied(lease("n", -3600)), at(80));
     let plan = lifecycle.plan(at(90));
     assert_eq!(plan.requests[1].target.to_string(), "nodes/n/status");
     assert_eq!(
@@ -151,14 +151,14 @@ fn a_heartbeat_in_the_status_counts_and_a_node_that_comes_back_is_heard() {
         node
     };
     let mut lifecycle = lifecycle(vec![beat("True", "a")], vec![]);
-    lifecycle.observe_at(Resource::NODES, WatchEvent::Applied(beat("True", "b")), at(45));
+    lifecycle.observe_at(Resource::NODES, WatchEvent::applied(beat("True", "b")), at(45));
     assert_eq!(told(&lifecycle.plan(at(90))), []);
     assert_eq!(told(&lifecycle.plan(at(95))).len(), 1);
-    lifecycle.observe_at(Resource::NODES, WatchEvent::Applied(beat("Unknown", "b")), at(96));
+    lifecycle.observe_at(Resource::NODES, WatchEvent::applied(beat("Unknown", "b")), at(96));
     assert_eq!(told(&lifecycle.plan(at(96)))[0].1, ["node.kubernetes.io/unreachable:NoSchedule"]);
-    lifecycle.observe_at(Resource::NODES, WatchEvent::Applied(beat("True", "c")), at(1000));
+    lifecycle.observe_at(Resource::NODES, WatchEvent::applied(beat("True", "c")), at(1000));
     assert_eq!((told(&lifecycle.plan(at(1000))), lifecycle.plan(at(1000)).again), (vec![], Some(at(1050))));
-    lifecycle.observe_at(Resource::NODES, WatchEvent::Deleted(beat("True", "c")), at(1001));
+    lifecycle.observe_at(Resource::NODES, WatchEvent::deleted(beat("True", "c")), at(1001));
     assert_eq!((lifecycle.heard.len(), lifecycle.plan(at(9999))), (0, Plan::default()));
 }
 
@@ -183,7 +183,7 @@ proptest! {
         };
         for rounds in 0.. {
             prop_assert!(rounds < 3, "does not settle: {value}");
-            lifecycle.observe_at(Resource::LEASES, WatchEvent::Applied(lease("other", seconds)), at(seconds));
+            lifecycle.observe_at(Resource::LEASES, WatchEvent::applied(lease("other", seconds)), at(seconds));
             let plan = lifecycle.plan(at(seconds));
             let Some(request) = plan.requests.first() else { break };
             let before = others(&value);
@@ -193,7 +193,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(before, others(&value));
-            lifecycle.accepted(request, value.clone());
+            lifecycle.accepted(request, &value.clone().into());
         }
     }
 }

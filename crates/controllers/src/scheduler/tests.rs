@@ -24,9 +24,9 @@ fn pod(name: &str, spec: Value) -> Value {
 
 fn scheduler(nodes: Vec<Value>, pods: Vec<Value>, claims: Vec<Value>) -> Scheduler {
     let mut scheduler = Scheduler::new();
-    scheduler.observe(Resource::NODES, WatchEvent::Listed(nodes));
-    scheduler.observe(Resource::PODS, WatchEvent::Listed(pods));
-    scheduler.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::Listed(claims));
+    scheduler.observe(Resource::NODES, WatchEvent::listed(nodes));
+    scheduler.observe(Resource::PODS, WatchEvent::listed(pods));
+    scheduler.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
     assert!(scheduler.is_ready());
     scheduler
 }
@@ -64,7 +64,7 @@ fn a_binding_names_pod_and_node() {
             "target": {"apiVersion": "v1", "kind": "Node", "name": "n"},
         })
     );
-    scheduler.accepted(&plan[0], json!({"kind": "Status", "status": "Success"}));
+    scheduler.accepted(&plan[0], &json!({"kind": "Status", "status": "Success"}).into());
     assert_eq!(scheduler.plan(Timestamp::UNIX_EPOCH).requests, []);
 }
 
@@ -255,11 +255,11 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     let mut answer = pod("p", json!({}));
     answer["metadata"]["resourceVersion"] = json!("8");
     answer["status"]["conditions"] = json!([ready, condition]);
-    scheduler.accepted(&plan[0], answer);
+    scheduler.accepted(&plan[0], &answer.into());
     let later: Timestamp = "2026-01-01T13:00:00Z".parse().unwrap();
     assert_eq!(scheduler.plan(later).requests, []);
 
-    scheduler.observe(Resource::NODES, WatchEvent::Applied(node("n", json!({"unschedulable": true}))));
+    scheduler.observe(Resource::NODES, WatchEvent::applied(node("n", json!({"unschedulable": true}))));
     condition["message"] = json!("0/1 nodes are available: 1 node(s) were unschedulable.");
     let plan = scheduler.plan(later).requests;
     assert_eq!(
