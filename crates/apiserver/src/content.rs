@@ -2,11 +2,15 @@
 //!
 //! The registry decides *what* is answered, negotiation ([`crate::media`]) *how*; only here both meet.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
+use tokenward_kube_schema::protobuf::{self, Enveloped};
 use tokenward_kube_schema::{self as schema, Kind};
-use tokenward_store::Revision;
+use tokenward_store::{Entry, Revision};
 
+use crate::index::Index;
 use crate::media::{Encoding, Form, Representation};
 use crate::object::Object;
 use crate::status::ApiError;
@@ -32,6 +36,8 @@ pub(crate) struct Shown {
     pub(crate) kind: &'static Kind,
     /// In Go's order, with kind and version at the beginning.
     pub(crate) json: Bytes,
+    /// The entry whose value this is, if it is one's.
+    entry: Option<Arc<Entry<Index>>>,
 }
 
 /// A list of objects.
@@ -66,6 +72,7 @@ impl Content {
         match representation.encoding {
             Encoding::Json => Ok(self.to_json()),
             Encoding::Yaml => to_yaml(&self.to_json()),
+            Encoding::Protobuf => self.to_protobuf(),
         }
     }
 
@@ -77,6 +84,24 @@ impl Content {
             Self::Status(document) | Self::Document(document) => document.to_string().into(),
         }
     }
+
+    fn to_protobuf(&self) -> Result<Bytes, ApiError> {
+        match self {
+            Self::Object(shown) => Ok(shown.protobuf()?.bytes().clone()),
+            Self::List(list) => list.to_protobuf(),
+            Self::Token(issued) => Ok(issued.to_protobuf()),
+            Self::Status(Value::Object(status)) => {
+                let encoded = protobuf::encode_status(status).map_err(|error| not_encoded(&error))?;
+                Ok(encoded.map(Bytes::from).bytes().clone())
+            }
+            // Negotiation lets nobody ask for it.
+            Self::Status(_) | Self::Document(_) => Err(ApiError::internal("a document that has no protobuf")),
+        }
+    }
+}
+
+fn not_encoded(error: &protobuf::EncodeError) -> ApiError {
+    ApiError::internal(&error.to_string())
 }
 
 fn to_yaml(json: &[u8]) -> Result<Bytes, ApiError> {
@@ -88,9 +113,31 @@ fn to_yaml(json: &[u8]) -> Result<Bytes, ApiError> {
 }
 
 impl Shown {
+    /// A stored object, all of which this release shows.
+    pub(crate) fn of_entry(kind: &'static Kind, entry: &Arc<Entry<Index>>) -> Self {
+        Self { kind, json: entry.value.clone(), entry: Some(entry.clone()) }
+    }
+
     /// An object that is not stored, or not in this form.
     pub(crate) fn of_tree(kind: &'static Kind, tree: &Object) -> Self {
-        Self { kind, json: schema::to_json(tree).into() }
+        Self::of_json(kind, schema::to_json(tree))
+    }
+
+    /// The same, written already.
+    pub(crate) fn of_json(kind: &'static Kind, json: impl Into<Bytes>) -> Self {
+        Self { kind, json: json.into(), entry: None }
+    }
+
+    fn protobuf(&self) -> Result<Enveloped<Bytes>, ApiError> {
+        let encode = || {
+            let tree = schema::parse(&self.json).map_err(|error| ApiError::internal(&error.to_string()))?;
+            let encoded = protobuf::encode(self.kind, &tree).map_err(|error| not_encoded(&error))?;
+            Ok(encoded.map(Bytes::from))
+        };
+        match &self.entry {
+            Some(entry) => entry.index.encodings.protobuf(encode),
+            None => encode(),
+        }
     }
 }
 
@@ -129,9 +176,22 @@ impl List {
         body.put_slice(b"]}");
         body.freeze()
     }
+
+    fn to_protobuf(&self) -> Result<Bytes, ApiError> {
+        let items: Vec<Enveloped<Bytes>> =
+            self.items.iter().map(Shown::protobuf).collect::<Result<_, _>>()?;
+        let metadata = protobuf::ListMeta {
+            resource_version: &self.revision.to_string(),
+            continue_token: self.continue_token.as_deref().unwrap_or(""),
+            remaining_item_count: self.remaining.and_then(|remaining| i64::try_from(remaining).ok()),
+        };
+        let (api_version, kind) = (self.kind.api_version(), self.kind.list_kind);
+        let list = protobuf::encode_list(&api_version, kind, metadata, items.iter().map(Enveloped::message));
+        Ok(list.map(Bytes::from).bytes().clone())
+    }
 }
 
-/// Writes one event of a watch.
+/// Writes one event of a watch: a line of JSON, or a frame of protobuf.
 pub(crate) fn write_event(
     into: &mut BytesMut,
     kind: &str,
@@ -141,6 +201,11 @@ pub(crate) fn write_event(
     const AROUND: usize = "{\"type\":\"\",\"object\":}\n".len() + "BOOKMARK".len();
     let object = object.write(representation)?;
     into.reserve(object.len() + AROUND);
+    if representation.encoding == Encoding::Protobuf {
+        into.put_slice(&protobuf::event_head(kind, object.len()));
+        into.put_slice(&object);
+        return Ok(());
+    }
     into.put_slice(b"{\"type\":\"");
     into.put_slice(kind.as_bytes());
     into.put_slice(b"\",\"object\":");

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokenward_store::Key;
 
+use crate::encodings::Encodings;
+
 /// The index of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
@@ -18,6 +20,8 @@ pub struct Index {
     pub deletion: Option<Timestamp>,
     /// What only objects of this kind have.
     pub facts: Facts,
+    /// The object in other encodings, once somebody has asked for them.
+    pub(crate) encodings: Encodings,
 }
 
 /// The indexed facts of a kind.
@@ -150,6 +154,7 @@ impl Index {
             labels: source.metadata.labels.unwrap_or_default(),
             deletion: source.metadata.deletion_timestamp,
             facts,
+            encodings: Encodings::default(),
         }
     }
 

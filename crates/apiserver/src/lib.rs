@@ -42,6 +42,7 @@ mod cluster_view;
 mod content;
 mod discovery;
 mod document;
+mod encodings;
 mod face;
 mod index;
 mod media;

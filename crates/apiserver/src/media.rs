@@ -39,6 +39,8 @@ pub(crate) enum Encoding {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
 }
 
 /// What is asked, as far as it decides which representations there are.
@@ -50,6 +52,8 @@ pub(crate) enum Endpoint {
     Watch,
     /// What the server says of itself.
     Document,
+    /// A refusal.
+    Status,
 }
 
 /// How an object is written in a request body.
@@ -59,6 +63,8 @@ pub(crate) enum BodyFormat {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
 }
 
 /// The kinds of patches that are understood.
@@ -72,24 +78,36 @@ pub(crate) enum PatchFormat {
 
 impl Encoding {
     /// In the order in which a wildcard takes them.
-    const ALL: [Self; 2] = [Self::Json, Self::Yaml];
+    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
 
     /// The value of Content-Type.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Yaml => "application/yaml",
+            Self::Protobuf => PROTOBUF,
+        }
+    }
+
+    /// The value of Content-Type for a watch.
+    pub(crate) fn stream_content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            other => other.content_type(),
         }
     }
 }
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 impl Endpoint {
     /// Whether the endpoint answers in this representation.
     fn offers(self, Representation { form, encoding }: Representation) -> bool {
-        match (self, form, encoding) {
-            (Self::Objects | Self::Document, Form::Object, _) => true,
+        match (self, form) {
+            (Self::Objects | Self::Status, Form::Object) => true,
             // Events follow each other without a mark between them: YAML documents cannot.
-            (Self::Watch, Form::Object, encoding) => encoding != Encoding::Yaml,
+            (Self::Watch, Form::Object) => encoding != Encoding::Yaml,
+            (Self::Document, Form::Object) => encoding != Encoding::Protobuf,
             _ => false,
         }
     }
@@ -105,9 +123,19 @@ impl Representation {
     /// that asks for a form which the endpoint does not have is passed over, so that clients which list plain JSON after
     /// it get that.
     pub(crate) fn negotiate(headers: &HeaderMap, endpoint: Endpoint) -> Result<Self, ApiError> {
-        // Nearly every request.
-        if headers.get(ACCEPT).is_some_and(|value| value == "application/json") {
-            return Ok(Self::PLAIN);
+        // Nearly every request: what curl and most clients say, and what kubelets and client-go say.
+        match headers.get(ACCEPT).map(http::HeaderValue::as_bytes) {
+            Some(b"application/json") => return Ok(Self::PLAIN),
+            Some(
+                b"application/vnd.kubernetes.protobuf,application/json"
+                | b"application/vnd.kubernetes.protobuf",
+            ) => {
+                let protobuf = Self { encoding: Encoding::Protobuf, ..Self::PLAIN };
+                if endpoint.offers(protobuf) {
+                    return Ok(protobuf);
+                }
+            }
+            _ => {}
         }
         let mut texts = accepted(headers).peekable();
         if texts.peek().is_none() {
@@ -230,14 +258,10 @@ impl BodyFormat {
         match content_type(headers).as_str() {
             "" | "application/json" => Ok(Self::Json),
             "application/yaml" => Ok(Self::Yaml),
-            other => {
-                let message = if other == "application/vnd.kubernetes.protobuf" {
-                    "the body of the request is Kubernetes protobuf, which this server does not read: \
-                     send application/json or application/yaml"
-                } else {
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json, application/yaml, application/vnd.kubernetes.protobuf"
-                };
+            PROTOBUF => Ok(Self::Protobuf),
+            _ => {
+                let message = "the body of the request was in an unknown format - accepted media types include: \
+                               application/json, application/yaml, application/vnd.kubernetes.protobuf";
                 Err(ApiError::new(http::StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message))
             }
         }
@@ -269,8 +293,9 @@ mod tests {
 
     #[test]
     fn representations() {
-        let (json, yaml) =
-            (Representation::PLAIN, Representation { encoding: Encoding::Yaml, ..Representation::PLAIN });
+        let plain = |encoding| Representation { encoding, ..Representation::PLAIN };
+        let (json, yaml, protobuf) =
+            (plain(Encoding::Json), plain(Encoding::Yaml), plain(Encoding::Protobuf));
         let table = [
             ("application/json", Some(json)),
             ("*/*", Some(json)),
@@ -281,6 +306,10 @@ mod tests {
             ("application/yaml;q=0.1, application/json;q=0.2", Some(json)),
             ("application/yaml;q=high, application/json;q=0.2", Some(json)),
             ("application/cbor, application/json", Some(json)),
+            ("application/vnd.kubernetes.protobuf, application/json", Some(protobuf)),
+            ("application/vnd.kubernetes.protobuf,application/json", Some(protobuf)),
+            ("application/vnd.kubernetes.protobuf;stream=watch, application/json", Some(protobuf)),
+            ("application/vnd.kubernetes.protobuf;q=0.3, application/json", Some(json)),
             ("application/json;as=Sculpture;v=v1;g=meta.k8s.io,application/json", Some(json)),
             ("application/json;as=Table;v=v2;g=meta.k8s.io", None),
             ("application/json;stream=watch", Some(json)),
@@ -296,10 +325,21 @@ mod tests {
 
     #[test]
     fn endpoints_differ_in_what_they_offer() {
-        let yaml = headers(ACCEPT, "application/yaml");
-        assert!(Representation::negotiate(&yaml, Endpoint::Document).is_ok());
-        let refused = Representation::negotiate(&yaml, Endpoint::Watch).unwrap_err();
-        assert_eq!(refused.code(), 406);
+        let rows = [
+            (Endpoint::Objects, [true, true, true]),
+            (Endpoint::Status, [true, true, true]),
+            (Endpoint::Watch, [true, false, true]),
+            (Endpoint::Document, [true, true, false]),
+        ];
+        for (endpoint, offers) in rows {
+            for (encoding, offered) in Encoding::ALL.into_iter().zip(offers) {
+                let chosen = Representation::negotiate(&headers(ACCEPT, encoding.content_type()), endpoint);
+                assert_eq!(chosen.is_ok(), offered, "{endpoint:?} {encoding:?}");
+                assert!(chosen.is_ok_and(|chosen| chosen.encoding == encoding) || !offered);
+            }
+        }
+        let refused = Representation::negotiate(&headers(ACCEPT, "application/yaml"), Endpoint::Watch);
+        assert_eq!(refused.unwrap_err().code(), 406);
     }
 
     #[test]
@@ -309,8 +349,7 @@ mod tests {
         assert_eq!(BodyFormat::of(&with_charset).unwrap(), BodyFormat::Json);
         assert_eq!(BodyFormat::of(&headers(CONTENT_TYPE, "text/plain")).unwrap_err().code(), 415);
         let protobuf = headers(CONTENT_TYPE, "application/vnd.kubernetes.protobuf");
-        let refused = BodyFormat::of(&protobuf).unwrap_err();
-        assert!(refused.code() == 415 && refused.to_string().contains("application/json"), "{refused}");
+        assert_eq!(BodyFormat::of(&protobuf).unwrap(), BodyFormat::Protobuf);
         let merge = headers(CONTENT_TYPE, "application/merge-patch+json");
         assert_eq!(PatchFormat::of(&merge).unwrap(), PatchFormat::Merge);
         assert_eq!(PatchFormat::of(&headers(CONTENT_TYPE, "text/plain")).unwrap_err().code(), 415);

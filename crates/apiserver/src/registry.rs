@@ -103,14 +103,16 @@ impl Registry {
         validation: FieldValidation,
         warnings: &mut Vec<String>,
     ) -> Result<Object, ApiError> {
-        let decoded = schema::decode(kind, self.gates.release(), body).map_err(|error| {
-            let mut message = error.status_message(kind);
-            if matches!(error, DecodeError::Unrecognized { .. }) && may_be_quoted(kind, body) {
-                message = format!("{message} ({})", schema::summarize_body(body));
-            }
-            ApiError::bad_request(message)
-        })?;
+        let decoded = schema::decode(kind, self.gates.release(), body)
+            .map_err(|error| not_decoded(kind, &error, body))?;
         strict(kind, decoded, validation, warnings)
+    }
+
+    /// Reads a protobuf body into a pruned tree. Fields that are not known are skipped, whatever the client would have
+    /// fields validated like: upstream does not look for them in protobuf.
+    pub(crate) fn decode_protobuf(&self, kind: &'static Kind, body: &[u8]) -> Result<Object, ApiError> {
+        schema::protobuf::decode(kind, self.gates.release(), body)
+            .map_err(|error| not_decoded(kind, &error, body))
     }
 
     /// The tree of a stored object as this release knows it.
@@ -125,15 +127,18 @@ impl Registry {
 
     /// A stored object as this release shows it: as it is, unless another release wrote fields that this one does not
     /// know.
-    pub(crate) fn show(&self, kind: &'static Kind, stored: &Entry<Index>) -> Shown {
+    pub(crate) fn show(&self, kind: &'static Kind, stored: &Arc<Entry<Index>>) -> Shown {
         if !self.must_prune(kind) {
-            return Shown { kind, json: stored.value.clone() };
+            return Shown::of_entry(kind, stored);
         }
-        let json = match self.tree(kind, &stored.value) {
-            Ok(tree) => schema::to_json(&tree).into(),
-            Err(_) => stored.value.clone(),
-        };
-        Shown { kind, json }
+        let pruned = schema::parse(&stored.value)
+            .ok()
+            .and_then(|tree| schema::normalize(kind, self.gates.release(), &tree).ok())
+            .filter(|decoded| !decoded.unknown.is_empty());
+        match pruned {
+            Some(decoded) => Shown::of_tree(kind, &decoded.object),
+            None => Shown::of_entry(kind, stored),
+        }
     }
 
     fn must_prune(&self, kind: &Kind) -> bool {
@@ -144,6 +149,14 @@ impl Registry {
     fn get(&self, target: Target<'_>) -> Result<Arc<Entry<Index>>, ApiError> {
         self.store.get(&target.key()?).ok_or_else(|| ApiError::not_found(target.subject()))
     }
+}
+
+fn not_decoded(kind: &Kind, error: &DecodeError, body: &[u8]) -> ApiError {
+    let mut message = error.status_message(kind);
+    if error.is_unrecognized() && may_be_quoted(kind, body) {
+        message = format!("{message} ({})", schema::summarize_body(body));
+    }
+    ApiError::bad_request(message)
 }
 
 /// Upstream quotes the start of a body that is no object; where that may be a token or another secret, nobody does.

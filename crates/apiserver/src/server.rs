@@ -20,7 +20,7 @@ use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answers::{refuse, respond, stream, warning_headers, without_body};
-use self::bodies::{delete_options, json, parse_patch};
+use self::bodies::{ObjectBody, delete_options, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
@@ -134,7 +134,7 @@ impl ApiServer {
         // They belong to the request, not to its success: a write that fails late has warned already.
         let mut warnings = Vec::new();
         let outcome = self.answer(&parts, body, &mut warnings).await;
-        let mut response = outcome.unwrap_or_else(|error| refuse(&error));
+        let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
             headers.append(header::WARNING, value);
@@ -349,13 +349,12 @@ impl ApiServer {
             Some(name) => kind.subresource(name).ok_or_else(ApiError::unknown_resource)?.body_kind(),
             None => kind,
         };
-        let json = json(&parts.headers, body).await?;
-        let decode = |warnings: &mut Vec<String>| {
-            registry.decode(body_kind, &json, options.field_validation, warnings)
-        };
+        let body = ObjectBody::read(&parts.headers, body).await?;
+        let decode =
+            |warnings: &mut Vec<String>| body.decode(registry, body_kind, options.field_validation, warnings);
         let namespace = path.namespace.as_deref();
         if let (Some("token"), Some(target)) = (path.subresource.as_deref(), target) {
-            let asked = match Asked::read_plain(&json) {
+            let asked = match body.asked() {
                 Some(asked) => asked,
                 None => Asked::of_object(decode(warnings)?),
             };
@@ -418,8 +417,8 @@ impl ApiServer {
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let json = json(headers, body).await?;
-        self.shared.registry.decode(kind, &json, options.field_validation, warnings)
+        let body = ObjectBody::read(headers, body).await?;
+        body.decode(&self.shared.registry, kind, options.field_validation, warnings)
     }
 }
 

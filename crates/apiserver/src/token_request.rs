@@ -4,27 +4,25 @@
 //! missing account, a missing account beats a bad expiry.
 
 mod asked;
+mod issued;
 
-use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
-use serde::Serialize;
 use tokenward_issuer::grant::{DEFAULT_EXPIRATION_SECONDS, validate_expiration_seconds};
-use tokenward_issuer::{BoundObject, Granted, Issuer, ServiceAccount, SignError, TokenRequestSpec};
+use tokenward_issuer::{BoundObject, Issuer, ServiceAccount, SignError, TokenRequestSpec};
 use tokenward_jose::ObjectRef;
 use tokenward_kube_rules::FieldError;
-use tokenward_tokens::Token;
 
 use crate::admission::node_restriction::{self, BoundTo, TokenDemand};
 use crate::authentication::User;
 use crate::cluster_view::ClusterView;
 use crate::content::Content;
-use crate::object::format_time;
 use crate::registry::Written;
 use crate::status::{ApiError, Subject};
 
 pub(crate) use self::asked::Asked;
 use self::asked::BoundObjectRef;
+pub(crate) use self::issued::Issued;
 
 /// What tokens are issued with, and to whom.
 pub(crate) struct Granting<'a> {
@@ -155,72 +153,4 @@ fn resolve(
         ("nodes", _) => BoundObject::Node(reference),
         _ => BoundObject::Secret(reference),
     })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    kind: &'a str,
-    api_version: &'a str,
-    metadata: ResponseMetadata<'a>,
-    spec: ResponseSpec<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseMetadata<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    uid: &'a str,
-    creation_timestamp: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseSpec<'a> {
-    audiences: &'a [String],
-    expiration_seconds: i64,
-    bound_object_ref: Option<&'a BoundObjectRef>,
-}
-
-/// A token with the request as it was granted.
-pub(crate) struct Issued {
-    account: ServiceAccount,
-    bound: Option<BoundObjectRef>,
-    granted: Granted,
-    token: Token,
-    now: Timestamp,
-}
-
-impl Issued {
-    /// The answer as JSON.
-    pub(crate) fn to_json(&self) -> Bytes {
-        let Self { account, bound, granted, token, now } = self;
-        let response = Response {
-            kind: "TokenRequest",
-            api_version: "authentication.k8s.io/v1",
-            metadata: ResponseMetadata {
-                name: &account.name,
-                namespace: &account.namespace,
-                uid: &account.uid,
-                creation_timestamp: &format_time(*now),
-            },
-            spec: ResponseSpec {
-                audiences: &granted.audiences,
-                expiration_seconds: granted.expiration_seconds,
-                bound_object_ref: bound.as_ref(),
-            },
-        };
-        let (token, expires) = (token.expose_token(), format_time(granted.expires));
-        let mut json = Vec::with_capacity(token.len() + 1024);
-        serde_json::to_writer(&mut json, &response).expect("texts and numbers into memory");
-        json.pop();
-        // Made room for at once: a growing buffer would leave copies of the token behind.
-        json.reserve(token.len() + 128);
-        // A token has no character that JSON escapes, and is long: it is not searched for one.
-        for part in [r#","status":{"token":""#, token, r#"","expirationTimestamp":""#, &expires, r#""}}"#] {
-            json.extend_from_slice(part.as_bytes());
-        }
-        json.into()
-    }
 }

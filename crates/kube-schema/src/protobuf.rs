@@ -12,7 +12,7 @@
 //! let kind = find_resource("storage.k8s.io", "v1", "csidrivers").expect("a served resource");
 //! let tree = json!({"metadata": {"name": "files.csi.example"}, "spec": {"serviceAccountTokenInSecrets": true}});
 //! let printed = normalize(kind, Release::V1_35, tree.as_object().expect("an object"))?.object;
-//! let encoded = protobuf::encode(kind, Release::V1_35, &printed)?;
+//! let encoded = protobuf::encode(kind, &printed)?;
 //! assert!(encoded.bytes().starts_with(b"k8s\0"));
 //! let decoded = protobuf::decode(kind, Release::V1_35, encoded.bytes())?;
 //! assert_eq!(normalize(kind, Release::V1_35, &decoded)?.object, printed);

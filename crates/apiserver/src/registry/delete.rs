@@ -3,6 +3,8 @@
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde_json::Value;
+use tokenward_kube_schema::protobuf;
 use tokenward_store::{Page, WriteError};
 
 use super::read::{check_selection, selects};
@@ -138,11 +140,8 @@ fn check_preconditions(
 }
 
 impl DeleteOptions {
-    /// Reads the body of a DELETE, which may be empty.
+    /// Reads the body of a DELETE.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        if body.is_empty() {
-            return Ok(Self::default());
-        }
         serde_json::from_slice(body).map_err(|error| {
             ApiError::bad_request(format!(
                 "the body of a DELETE must be DeleteOptions; found a fault in line {}, column {}",
@@ -150,5 +149,13 @@ impl DeleteOptions {
                 error.column()
             ))
         })
+    }
+
+    /// Reads the body of a DELETE in protobuf.
+    pub(crate) fn parse_protobuf(body: &[u8]) -> Result<Self, ApiError> {
+        let refuse =
+            |why: String| ApiError::bad_request(format!("the body of a DELETE must be DeleteOptions: {why}"));
+        let tree = protobuf::decode_delete_options(body).map_err(|error| refuse(error.to_string()))?;
+        serde_json::from_value(Value::Object(tree)).map_err(|_| refuse("found something else".to_owned()))
     }
 }

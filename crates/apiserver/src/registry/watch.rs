@@ -174,7 +174,7 @@ impl WatchStream {
     /// addition.
     fn as_seen(&self, event: &Arc<Event<Index>>) -> Option<(&'static str, Shown)> {
         let selected = |entry: &Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
-        let was = event.previous.as_deref().filter(|previous| selected(previous));
+        let was = event.previous.as_ref().filter(|previous| selected(previous));
         let is = selected(&event.entry);
         let shown = || self.registry.show(self.kind, &event.entry);
         match (event.kind, was, is) {
@@ -189,7 +189,7 @@ impl WatchStream {
     }
 
     /// An earlier state that a watcher must take for the state at a later revision.
-    fn at_revision(&self, entry: &Entry<Index>, revision: Revision) -> Shown {
+    fn at_revision(&self, entry: &Arc<Entry<Index>>, revision: Revision) -> Shown {
         match self.registry.tree(self.kind, &entry.value) {
             Ok(mut tree) => {
                 tree.set_metadata_text("resourceVersion", &revision.to_string());
@@ -215,7 +215,7 @@ fn bookmark(kind: &'static Kind, revision: Revision, ends_initial_events: bool) 
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
-    Shown { kind, json: object.to_string().into() }.into()
+    Shown::of_json(kind, object.to_string()).into()
 }
 
 fn expired(compacted: Compacted) -> Content {

@@ -1,10 +1,11 @@
 //! Responses: an object as the client wants it, an error, warnings, a watch.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 use crate::body::Body;
-use crate::media::Representation;
+use crate::content::Content;
+use crate::media::{Encoding, Endpoint, Representation};
 use crate::registry::Written;
 use crate::status::ApiError;
 
@@ -54,8 +55,8 @@ pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
 
 pub(super) fn stream(representation: Representation, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.encoding.content_type()));
+    let content_type = HeaderValue::from_static(representation.encoding.stream_content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -67,11 +68,19 @@ pub(super) fn public(content_type: &'static str, body: Bytes) -> Response<Body> 
     response
 }
 
-pub(super) fn refuse(error: &ApiError) -> Response<Body> {
-    let mut response = Response::new(Body::whole(error.to_status().to_string()));
+/// An error, in the encoding that the client asked for. One that wants what there is not gets JSON.
+pub(super) fn refuse(request: &HeaderMap, error: &ApiError) -> Response<Body> {
+    let representation =
+        Representation::negotiate(request, Endpoint::Status).unwrap_or(Representation::PLAIN);
+    let content = Content::Status(error.to_status());
+    let (encoding, body) = match content.write(representation) {
+        Ok(body) => (representation.encoding, body),
+        Err(_) => (Encoding::Json, error.to_status().to_string().into()),
+    };
+    let mut response = Response::new(Body::whole(body));
     *response.status_mut() = error.code();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

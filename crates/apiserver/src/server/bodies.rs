@@ -1,15 +1,18 @@
-//! Request bodies that are not simply an object: patches, delete options, YAML.
+//! Request bodies: objects in all encodings, patches, delete options.
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use serde_json::Value;
 use tokenward_kube_rules::FieldError;
+use tokenward_kube_schema::Kind;
 
 use crate::body;
 use crate::media::{BodyFormat, PatchFormat};
-use crate::query::Query;
-use crate::registry::{DeleteOptions, Patch};
+use crate::object::Object;
+use crate::query::{FieldValidation, Query};
+use crate::registry::{DeleteOptions, Patch, Registry};
 use crate::status::ApiError;
+use crate::token_request::Asked;
 
 /// Reads a patch; whether it fits an object shows later.
 pub(super) fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, ApiError> {
@@ -64,12 +67,15 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let bytes = body::read(body).await?;
-    let bytes = match BodyFormat::of(headers) {
-        Ok(BodyFormat::Yaml) if !bytes.is_empty() => yaml_to_json(&bytes)?,
-        Err(error) if !bytes.is_empty() => return Err(error),
-        _ => bytes,
+    let mut options = if bytes.is_empty() {
+        DeleteOptions::default()
+    } else {
+        match BodyFormat::of(headers)? {
+            BodyFormat::Json => DeleteOptions::parse(&bytes)?,
+            BodyFormat::Yaml => DeleteOptions::parse(&yaml_to_json(&bytes)?)?,
+            BodyFormat::Protobuf => DeleteOptions::parse_protobuf(&bytes)?,
+        }
     };
-    let mut options = DeleteOptions::parse(&bytes)?;
     if options.grace_period_seconds.is_none() {
         options.grace_period_seconds = query.number("gracePeriodSeconds");
     }
@@ -91,17 +97,47 @@ where
     Ok(options)
 }
 
-/// The body of a request that carries an object, as JSON.
-pub(super) async fn json<B>(headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
-where
-    B: http_body::Body<Data: Buf>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let format = BodyFormat::of(headers)?;
-    let bytes = body::read(body).await?;
-    match format {
-        BodyFormat::Json => Ok(bytes),
-        BodyFormat::Yaml => yaml_to_json(&bytes),
+/// The body of a request that carries an object.
+pub(super) enum ObjectBody {
+    Json(Bytes),
+    Protobuf(Bytes),
+}
+
+impl ObjectBody {
+    pub(super) async fn read<B>(headers: &HeaderMap, body: B) -> Result<Self, ApiError>
+    where
+        B: http_body::Body<Data: Buf>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let format = BodyFormat::of(headers)?;
+        let bytes = body::read(body).await?;
+        match format {
+            BodyFormat::Json => Ok(Self::Json(bytes)),
+            BodyFormat::Yaml => yaml_to_json(&bytes).map(Self::Json),
+            BodyFormat::Protobuf => Ok(Self::Protobuf(bytes)),
+        }
+    }
+
+    /// The object as the registry's release knows it.
+    pub(super) fn decode(
+        &self,
+        registry: &Registry,
+        kind: &'static Kind,
+        validation: FieldValidation,
+        warnings: &mut Vec<String>,
+    ) -> Result<Object, ApiError> {
+        match self {
+            Self::Json(json) => registry.decode(kind, json, validation, warnings),
+            Self::Protobuf(bytes) => registry.decode_protobuf(kind, bytes),
+        }
+    }
+
+    /// What a token request asks for.
+    pub(super) fn asked(&self) -> Option<Asked> {
+        match self {
+            Self::Json(json) => Asked::read_plain(json),
+            Self::Protobuf(bytes) => Asked::read_protobuf(bytes),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use tokenward_kube_schema::protobuf::{Reader, Unknown, Wire};
 
 use crate::object::{Metadata as _, Object};
 
@@ -36,6 +37,49 @@ impl Asked {
             namespace: metadata.namespace.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
             ..Self::of_spec(spec)
+        })
+    }
+
+    /// The same in protobuf, with the fields that Go clients write although they are empty.
+    pub(crate) fn read_protobuf(body: &[u8]) -> Option<Self> {
+        let unknown = Unknown::of(body)?;
+        let is_ours = matches!(unknown.kind, "" | "TokenRequest")
+            && matches!(unknown.api_version, "" | "authentication.k8s.io/v1");
+        let mut asked = Self::default();
+        each_field(unknown.message, |number, value| match number {
+            1 => asked.read_metadata(message(value)?),
+            2 => asked.read_spec(message(value)?),
+            3 => {
+                each_field(message(value)?, |number, value| matches!(number, 1 | 2).then(|| empty(value))?)
+            }
+            _ => None,
+        })?;
+        is_ours.then_some(asked)
+    }
+
+    fn read_metadata(&mut self, bytes: &[u8]) -> Option<()> {
+        each_field(bytes, |number, value| {
+            match (number, value) {
+                (1, value) => self.name = text(value)?,
+                (3, value) => self.namespace = text(value)?,
+                (5, value) => self.uid = text(value)?,
+                (7, Wire::Varint(_)) => {}
+                (2 | 4 | 6 | 8, value) => empty(value)?,
+                _ => return None,
+            }
+            Some(())
+        })
+    }
+
+    fn read_spec(&mut self, bytes: &[u8]) -> Option<()> {
+        each_field(bytes, |number, value| {
+            match (number, value) {
+                (1, value) => self.audiences.push(text(value)?),
+                (3, value) => self.bound.get_or_insert_default().read_protobuf(message(value)?)?,
+                (4, Wire::Varint(seconds)) => self.expiration_seconds = Some(seconds as i64),
+                _ => return None,
+            }
+            Some(())
         })
     }
 
@@ -103,6 +147,45 @@ pub(crate) struct BoundObjectRef {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) uid: String,
+}
+
+impl BoundObjectRef {
+    fn read_protobuf(&mut self, bytes: &[u8]) -> Option<()> {
+        each_field(bytes, |number, value| {
+            let member = match number {
+                1 => &mut self.kind,
+                2 => &mut self.api_version,
+                3 => &mut self.name,
+                4 => &mut self.uid,
+                _ => return None,
+            };
+            *member = text(value)?;
+            Some(())
+        })
+    }
+}
+
+fn each_field<'a>(bytes: &'a [u8], mut take: impl FnMut(u32, Wire<'a>) -> Option<()>) -> Option<()> {
+    let mut reader = Reader::new(bytes, "TokenRequest");
+    while let Some((number, value)) = reader.field().ok()? {
+        take(number, value)?;
+    }
+    Some(())
+}
+
+fn message(value: Wire<'_>) -> Option<&[u8]> {
+    match value {
+        Wire::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn text(value: Wire<'_>) -> Option<String> {
+    std::str::from_utf8(message(value)?).ok().map(str::to_owned)
+}
+
+fn empty(value: Wire<'_>) -> Option<()> {
+    message(value)?.is_empty().then_some(())
 }
 
 /// What Go clients write for a status that is not there yet.

@@ -5,6 +5,7 @@ mod faces;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod protobuf;
 mod releases;
 mod silence;
 mod testbed;

@@ -236,3 +236,45 @@ async fn no_error_quotes_a_token_wherever_a_body_has_it() {
     let log = String::from_utf8(log.0.lock().clone()).unwrap();
     assert_silent(&log, &token, "log");
 }
+
+/// A body of protobuf that is cut off, or changed in one place, somewhere in the middle of a secret.
+#[tokio::test]
+async fn no_refusal_of_a_broken_protobuf_body_shows_what_was_in_it() {
+    const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLW9mLXRoZS1jYW5hcnk";
+    let testbed = Testbed::new();
+    let (server, _) = testbed.furnished().await;
+    let message = |path: &str, api_version: &str, kind: &str, body: &Value| {
+        let found = tokenward_kube_schema::find_kind(api_version, kind).unwrap();
+        let printed = tokenward_kube_schema::normalize(found, Release::V1_35, body.as_object().unwrap());
+        let encoded = tokenward_kube_schema::protobuf::encode(found, &printed.unwrap().object).unwrap();
+        (path.to_owned(), encoded.bytes().clone())
+    };
+    let secrets = "/api/v1/namespaces/apps/secrets";
+    let account = "/api/v1/namespaces/apps/serviceaccounts/web/token";
+    let authentication = "authentication.k8s.io/v1";
+    let bodies = [
+        message(secrets, "v1", "Secret", &json!({"metadata": {"name": "s"}, "stringData": {"token": TOKEN}})),
+        message(REVIEWS, authentication, "TokenReview", &json!({"spec": {"token": TOKEN}})),
+        message(account, authentication, "TokenRequest", &json!({"spec": {"audiences": [TOKEN]}})),
+        message(PODS, "v1", "Pod", &json!({"metadata": {"name": "p", "annotations": {"token": TOKEN}}})),
+        (DRIVERS.to_owned(), TOKEN.as_bytes().to_vec()),
+    ];
+    let headers = [("content-type", "application/vnd.kubernetes.protobuf")];
+    let mut refused = 0;
+    for (path, body) in bodies {
+        for place in 0..body.len() {
+            let cut = body[..place].to_vec();
+            let mut changed = body.clone();
+            changed[place] ^= 0x82;
+            for broken in [cut, changed] {
+                let answer = send(&server, Method::POST, &path, &headers, broken).await;
+                if !answer.code().is_success() {
+                    assert!(answer.code().is_client_error(), "{path} {place}: {}", answer.text());
+                    assert_silent(&answer.text(), TOKEN, &path);
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 500, "only {refused} were refused");
+}

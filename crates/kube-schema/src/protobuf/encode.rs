@@ -24,14 +24,15 @@ pub struct ListMeta<'a> {
     pub remaining_item_count: Option<i64>,
 }
 
-/// An object, which [`crate::normalize`] has printed for this release, in its envelope.
+/// An object, which [`crate::normalize`] has printed, in its envelope. A field that only some releases know is written if
+/// the tree has it.
 ///
 /// # Errors
 /// The tree was not normalized.
-pub fn encode(kind: &Kind, release: Release, object: &Object) -> Result<Enveloped, EncodeError> {
+pub fn encode(kind: &Kind, object: &Object) -> Result<Enveloped, EncodeError> {
     let message = Ordered::named(kind.message().name);
     Enveloped::try_write(&kind.api_version(), kind.kind, 1024, |writer| {
-        Encoder { release }.message(writer, message, Some(object))
+        write_message(writer, message, Some(object))
     })
 }
 
@@ -41,9 +42,7 @@ pub fn encode(kind: &Kind, release: Release, object: &Object) -> Result<Envelope
 /// The tree is none.
 pub fn encode_status(object: &Object) -> Result<Enveloped, EncodeError> {
     let status = Ordered::named("meta/v1.Status");
-    Enveloped::try_write("v1", "Status", 256, |writer| {
-        Encoder { release: Release::default() }.message(writer, status, Some(object))
-    })
+    Enveloped::try_write("v1", "Status", 256, |writer| write_message(writer, status, Some(object)))
 }
 
 /// Only the metadata of an encoded object, which is the beginning of its [`Enveloped::message`], whatever the kind: the
@@ -99,11 +98,6 @@ pub fn event_head(event_type: &str, object_length: usize) -> Vec<u8> {
     writer.into_bytes()
 }
 
-#[derive(Clone, Copy)]
-struct Encoder {
-    release: Release,
-}
-
 /// Where a value stands, for errors.
 #[derive(Clone, Copy)]
 struct Place {
@@ -117,80 +111,71 @@ impl Place {
     }
 }
 
-impl Encoder {
-    /// The fields of a message in the order of their numbers. Without a tree it is the zero value.
-    fn message(
-        self,
-        writer: &mut Writer,
-        message: Ordered,
-        tree: Option<&Object>,
-    ) -> Result<(), EncodeError> {
-        for field in message.fields.iter().copied().filter(|field| field.since <= self.release) {
-            let place = Place { message, field };
-            let number = field.number;
-            if let (true, FieldType::Message(index)) = (field.inline, field.field_type) {
-                self.nested(writer, number, index, tree)?;
-                continue;
-            }
-            let value = tree.and_then(|tree| tree.get(field.name)).filter(|value| !value.is_null());
-            match (field.shape, value) {
-                (Shape::One, None) if field.pointer => {}
-                (Shape::One, value) => self.item(writer, place, number, value)?,
-                (Shape::List | Shape::Map, None) => {}
-                (Shape::List, Some(Value::Array(items))) => {
-                    items.iter().try_for_each(|item| self.item(writer, place, number, Some(item)))?;
-                }
-                (Shape::Map, Some(Value::Object(members))) => {
-                    let mut members: Vec<_> = members.iter().collect();
-                    members.sort_by_key(|(key, _)| *key);
-                    for (key, value) in members {
-                        writer.message(number, |writer| {
-                            writer.string(1, key);
-                            self.item(writer, place, 2, Some(value))
-                        })?;
-                    }
-                }
-                _ => return Err(place.refuse()),
-            }
+/// The fields of a message in the order of their numbers. Without a tree it is the zero value.
+fn write_message(writer: &mut Writer, message: Ordered, tree: Option<&Object>) -> Result<(), EncodeError> {
+    for field in message.fields.iter().copied() {
+        let place = Place { message, field };
+        let number = field.number;
+        if let (true, FieldType::Message(index)) = (field.inline, field.field_type) {
+            write_nested(writer, number, index, tree)?;
+            continue;
         }
-        Ok(())
-    }
-
-    fn nested(
-        self,
-        writer: &mut Writer,
-        number: u32,
-        index: u16,
-        tree: Option<&Object>,
-    ) -> Result<(), EncodeError> {
-        writer.message(number, |writer| self.message(writer, Ordered::at(index), tree))
-    }
-
-    /// One value, or one of a list or map; null, as absent, is the zero value.
-    fn item(
-        self,
-        writer: &mut Writer,
-        place: Place,
-        number: u32,
-        value: Option<&Value>,
-    ) -> Result<(), EncodeError> {
-        let value = value.filter(|value| !value.is_null());
-        match (place.field.field_type, value) {
-            (FieldType::Message(index), None) => self.nested(writer, number, index, None),
-            (FieldType::Message(index), Some(Value::Object(tree))) => {
-                self.nested(writer, number, index, Some(tree))
+        let value = tree.and_then(|tree| tree.get(field.name)).filter(|value| !value.is_null());
+        match (field.shape, value) {
+            (Shape::One, None) if field.pointer || field.since != Release::ALL[0] => {}
+            (Shape::One, value) => write_item(writer, place, number, value)?,
+            (Shape::List | Shape::Map, None) => {}
+            (Shape::List, Some(Value::Array(items))) => {
+                items.iter().try_for_each(|item| write_item(writer, place, number, Some(item)))?;
             }
-            (_, Some(value)) => write(writer, place.field, number, value).ok_or_else(|| place.refuse()),
-            (_, None) => {
-                write_zero(writer, place.field, number);
-                Ok(())
+            (Shape::Map, Some(Value::Object(members))) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(key, _)| *key);
+                for (key, value) in members {
+                    writer.message(number, |writer| {
+                        writer.string(1, key);
+                        write_item(writer, place, 2, Some(value))
+                    })?;
+                }
             }
+            _ => return Err(place.refuse()),
+        }
+    }
+    Ok(())
+}
+
+fn write_nested(
+    writer: &mut Writer,
+    number: u32,
+    index: u16,
+    tree: Option<&Object>,
+) -> Result<(), EncodeError> {
+    writer.message(number, |writer| write_message(writer, Ordered::at(index), tree))
+}
+
+/// One value, or one of a list or map; null, as absent, is the zero value.
+fn write_item(
+    writer: &mut Writer,
+    place: Place,
+    number: u32,
+    value: Option<&Value>,
+) -> Result<(), EncodeError> {
+    let value = value.filter(|value| !value.is_null());
+    match (place.field.field_type, value) {
+        (FieldType::Message(index), None) => write_nested(writer, number, index, None),
+        (FieldType::Message(index), Some(Value::Object(tree))) => {
+            write_nested(writer, number, index, Some(tree))
+        }
+        (_, Some(value)) => write_value(writer, place.field, number, value).ok_or_else(|| place.refuse()),
+        (_, None) => {
+            write_zero(writer, place.field, number);
+            Ok(())
         }
     }
 }
 
 /// A value that is no message of the table; `None` if it is of another type than the field.
-fn write(writer: &mut Writer, field: &Field, number: u32, value: &Value) -> Option<()> {
+fn write_value(writer: &mut Writer, field: &Field, number: u32, value: &Value) -> Option<()> {
     match (field.field_type, value) {
         (FieldType::Bool, Value::Bool(value)) => writer.bool(number, *value),
         (FieldType::Int32 | FieldType::Int64, Value::Number(value)) => writer.int(number, value.as_i64()?),

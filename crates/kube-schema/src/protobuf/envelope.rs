@@ -1,5 +1,6 @@
 //! The envelope: four bytes, then `runtime.Unknown` with kind and version around the object's message.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use super::WireError;
@@ -52,6 +53,18 @@ impl Enveloped {
             written
         })?;
         Ok(Self::end(writer, length))
+    }
+
+    /// Puts a message into an envelope that its writer knows without the table. `capacity` is a guess of its length.
+    pub fn of(api_version: &str, kind: &str, capacity: usize, write: impl FnOnce(&mut Writer)) -> Self {
+        let written: Result<Self, Infallible> = Self::try_write(api_version, kind, capacity, |writer| {
+            write(writer);
+            Ok(())
+        });
+        match written {
+            Ok(written) => written,
+            Err(never) => match never {},
+        }
     }
 
     /// The same for a message whose length is known and need not be put in front of it afterwards.
@@ -107,6 +120,12 @@ pub(super) enum NoEnvelope {
 }
 
 impl<'a> Unknown<'a> {
+    /// Opens an envelope; `None` if it is none, or broken.
+    #[must_use]
+    pub fn of(body: &'a [u8]) -> Option<Self> {
+        Self::open(body).ok()
+    }
+
     pub(super) fn open(body: &'a [u8]) -> Result<Self, NoEnvelope> {
         if body.is_empty() {
             return Err(NoEnvelope::Words("empty data"));

@@ -91,14 +91,14 @@ proptest! {
     fn json_and_protobuf_of_one_object_agree((kind, release) in served(), seed: [u8; 32]) {
         let tree = Maker::new(seed).message(kind.message(), 0);
         let printed = normalize(kind, release, &tree).unwrap().object;
-        let encoded = encode(kind, release, &printed).unwrap();
+        let encoded = encode(kind, &printed).unwrap();
         let decoded = decode(kind, release, encoded.bytes()).unwrap();
         // The tree is also what the same object gives that came as JSON, but for what Go prints and JSON need not say.
         let from_json = crate::decode(kind, release, json!(printed).to_string().as_bytes()).unwrap().object;
         let print = |tree: &Map<String, Value>| normalize(kind, release, tree).unwrap().object;
         prop_assert_eq!(print(&decoded), printed.clone());
         prop_assert_eq!(print(&from_json), printed);
-        let again = encode(kind, release, &print(&decoded)).unwrap();
+        let again = encode(kind, &print(&decoded)).unwrap();
         prop_assert!(again == encoded, "one tree has one encoding");
     }
 
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let tree = Maker::new(seed).message(kind.message(), 1);
         let printed = normalize(kind, release, &tree).unwrap().object;
-        let mut body = encode(kind, release, &printed).unwrap().bytes().clone();
+        let mut body = encode(kind, &printed).unwrap().bytes().clone();
         let place = place.index(body.len());
         if cut { body.truncate(place) } else { body[place] ^= byte }
         if let Ok(decoded) = decode(kind, release, &body) {
@@ -242,13 +242,13 @@ fn lists_hold_messages_and_metadata_is_their_beginning() {
     let driver = |name: &str| {
         let tree = json!({"metadata": {"name": name}, "spec": {"podInfoOnMount": true}});
         let tree = normalize(drivers(), Release::V1_35, tree.as_object().unwrap()).unwrap().object;
-        encode(drivers(), Release::V1_35, &tree).unwrap()
+        encode(drivers(), &tree).unwrap()
     };
     let (long, short) = (driver(&"x".repeat(200)), driver("b"));
     let items = [long.message(), short.message()];
     let metadata = ListMeta { resource_version: "7", continue_token: "", remaining_item_count: Some(300) };
     let list = encode_list("storage.k8s.io/v1", "CSIDriverList", metadata, items.into_iter());
-    let unknown = Unknown::open(list.bytes()).ok().unwrap();
+    let unknown = Unknown::of(list.bytes()).unwrap();
     assert_eq!((unknown.api_version, unknown.kind), ("storage.k8s.io/v1", "CSIDriverList"));
     assert!(unknown.message == list.message());
     let mut reader = Reader::new(unknown.message, "CSIDriverList");
@@ -269,9 +269,9 @@ fn a_tree_that_was_not_normalized_is_an_error_and_not_a_panic() {
         [json!(3), json!({"podInfoOnMount": "yes"}), json!({"tokenRequests": [{"expirationSeconds": 1.5}]})]
     {
         let tree = Map::from_iter([("spec".to_owned(), spec)]);
-        assert!(encode(drivers(), Release::V1_35, &tree).is_err());
+        assert!(encode(drivers(), &tree).is_err());
     }
     let time = json!({"metadata": {"creationTimestamp": "now"}});
-    let error = encode(drivers(), Release::V1_35, time.as_object().unwrap()).err().unwrap();
+    let error = encode(drivers(), time.as_object().unwrap()).err().unwrap();
     assert_eq!((error.message, error.field), ("ObjectMeta", "creationTimestamp"));
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use tokenward_kube_rules::Release;
-use tokenward_kube_schema::{Decoded, Kind, decode, find_kind};
+use tokenward_kube_schema::{Decoded, Kind, decode, find_kind, normalize, protobuf};
 
 use super::*;
 
@@ -158,6 +158,25 @@ proptest! {
                 };
                 prop_assert!(strict.is_empty(), "{:?} in {}", strict, body);
                 prop_assert_eq!(&Asked::of_object(object), &asked);
+            }
+        }
+    }
+
+    /// As Go clients send it, and with one byte of it changed.
+    #[test]
+    fn protobuf_asks_for_the_same_as_json(body in body(), place: prop::sample::Index, byte in 1_u8..) {
+        if let Some(asked) = Asked::read_plain(body.as_bytes()) {
+            let tree = decode(kind(), Release::V1_35, body.as_bytes()).unwrap().object;
+            let printed = normalize(kind(), Release::V1_35, &tree).unwrap().object;
+            let mut encoded = protobuf::encode(kind(), &printed).unwrap().bytes().clone();
+            if printed["status"]["token"] == "" {
+                prop_assert_eq!(Asked::read_protobuf(&encoded), Some(asked));
+            }
+            let place = place.index(encoded.len());
+            encoded[place] ^= byte;
+            if let Some(asked) = Asked::read_protobuf(&encoded) {
+                let object = protobuf::decode(kind(), Release::V1_35, &encoded).unwrap();
+                prop_assert_eq!(Asked::of_object(object), asked);
             }
         }
     }

@@ -1,0 +1,76 @@
+//! A stored object in other encodings than the one that the store keeps, each made when somebody first asks for it.
+//!
+//! They lie beside the object in the store, so that an object is encoded once for all who read or watch it: kubelets and
+//! informers all ask for protobuf.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use tokenward_kube_schema::protobuf::Enveloped;
+
+/// The encodings of one revision of one object.
+#[derive(Default)]
+pub(crate) struct Encodings {
+    protobuf: OnceLock<Box<Enveloped<Bytes>>>,
+}
+
+impl Encodings {
+    /// The object as protobuf, which `encode` makes if nobody has yet.
+    ///
+    /// # Errors
+    /// Those of `encode`.
+    pub(crate) fn protobuf<E>(
+        &self,
+        encode: impl FnOnce() -> Result<Enveloped<Bytes>, E>,
+    ) -> Result<Enveloped<Bytes>, E> {
+        if let Some(encoded) = self.protobuf.get() {
+            return Ok(Enveloped::clone(encoded));
+        }
+        // Whoever comes at the same time encodes it too, and the first to be ready is kept: nobody waits for another.
+        let encoded = encode()?;
+        Ok(Enveloped::clone(self.protobuf.get_or_init(|| Box::new(encoded))))
+    }
+}
+
+/// An index is cloned for another revision of its object, which has encodings of its own.
+impl Clone for Encodings {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// What was made of an object says nothing about it.
+impl PartialEq for Encodings {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// Without the bytes: the object may be a Secret.
+impl fmt::Debug for Encodings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encodings").field("protobuf", &self.protobuf.get().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_kube_schema::protobuf::envelop;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_encoded_once_and_a_clone_anew() {
+        let encodings = Encodings::default();
+        let encode =
+            |message: &'static [u8]| move || Ok::<_, ()>(envelop("v1", "Secret", message).map(Bytes::from));
+        assert!(encodings.protobuf(|| Err("broken")).is_err());
+        for _ in 0..2 {
+            assert_eq!(encodings.protobuf(encode(b"first")).unwrap().message(), b"first");
+        }
+        assert_eq!(encodings.protobuf(encode(b"second")).unwrap().message(), b"first");
+        assert_eq!(encodings.clone().protobuf(encode(b"second")).unwrap().message(), b"second");
+        assert_eq!(format!("{encodings:?}"), "Encodings { protobuf: true }");
+    }
+}
