@@ -52,10 +52,22 @@ impl Authority {
     /// # Errors
     /// When the system gives no randomness.
     pub fn node(&self, name: &str) -> Result<Identity, Failure> {
+        self.client(&format!("system:node:{name}"), "system:nodes")
+    }
+
+    /// The client certificate of somebody who may do everything.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn administrator(&self) -> Result<Identity, Failure> {
+        self.client("administrator", "system:masters")
+    }
+
+    fn client(&self, user: &str, group: &str) -> Result<Identity, Failure> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
-        params.distinguished_name.push(DnType::CommonName, format!("system:node:{name}"));
+        params.distinguished_name.push(DnType::OrganizationName, group);
+        params.distinguished_name.push(DnType::CommonName, user);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params)
     }

@@ -80,9 +80,30 @@ impl Connection {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, Failure> {
+        self.send_as("application/json", method, path, body).await
+    }
+
+    /// Changes an object by a JSON merge patch.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn merge_patch(&mut self, path: &str, patch: Bytes) -> Result<StatusCode, Failure> {
+        let response = self.send_as("application/merge-patch+json", Method::PATCH, path, patch).await?;
+        let status = response.status();
+        response.into_body().collect().await?;
+        Ok(status)
+    }
+
+    async fn send_as(
+        &mut self,
+        content_type: &'static str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let mut headers = HeaderMap::new();
         if !body.is_empty() {
-            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
         }
         let uri =
             http::Uri::builder().scheme("https").authority(self.authority.as_str()).path_and_query(path);

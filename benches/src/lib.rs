@@ -21,6 +21,7 @@ pub mod process;
 pub mod statistics;
 pub mod token_server;
 pub mod up;
+pub mod watchers;
 
 /// Why a benchmark could not be run, for whoever started it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
