@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokenward_store::{Entry, EventKind, Key, Scope, Store, Watch};
+use tokenward_store::{Entry, EventKind, Key, Page, Scope, Store, Watch};
 
 use crate::index::{Facts, Index, PodFacts};
 
@@ -35,6 +35,12 @@ impl ClusterView {
         name: &str,
     ) -> Option<Arc<Entry<Index>>> {
         self.store.get(&Key::new(collection, namespace, name).ok()?)
+    }
+
+    /// All objects of a collection, as they are now. For collections that are small in any cluster.
+    pub(crate) fn entries(&self, collection: &'static str) -> Vec<Arc<Entry<Index>>> {
+        let listing = self.store.list(&Scope::collection(collection), &Page::default());
+        listing.map(|listing| listing.entries).unwrap_or_default()
     }
 
     /// Whether some pod on a node fits. Pods that are not scheduled, or scheduled elsewhere, do not count.

@@ -196,6 +196,18 @@ impl ApiError {
         self
     }
 
+    /// The same failure with one more cause.
+    #[must_use]
+    pub fn caused_by(mut self, reason: &str, message: &str, field: &str) -> Self {
+        let mut cause = json!({"reason": reason, "message": message, "field": field});
+        blank_in(&mut cause);
+        let causes = self.details.get_or_insert_default().entry("causes").or_insert_with(|| json!([]));
+        if let Some(causes) = causes.as_array_mut() {
+            causes.push(cause);
+        }
+        self
+    }
+
     /// The same failure, telling the client when to come back.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {

@@ -3,12 +3,27 @@
 //! The verbs in [`crate::registry`] are the same for every kind; they ask a strategy at the points where upstream's do.
 
 mod claim;
+mod config_map;
+mod controller_revision;
 mod csi_driver;
+mod csi_node;
+mod daemon_set;
+mod endpoint_slice;
+mod event;
+mod field;
+mod lease;
 mod namespace;
+mod node;
 mod pod;
+mod pod_spec;
 mod secret;
+mod service_account;
+mod storage_class;
+mod validating_webhook;
 mod volume;
+mod volume_attachment;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokenward_kube_rules::metadata::{self, NameRule};
 use tokenward_kube_rules::{FeatureGates, FieldError};
@@ -37,6 +52,12 @@ pub(crate) trait Strategy: Sync {
     /// Drops what a client may not change, after defaulting. Status is already the stored one.
     fn prepare_update(&self, _new: &mut Object, _old: &Object, _gates: &FeatureGates) {}
 
+    /// Puts back what a client may not change of a status. Everything else is the stored object's already.
+    fn prepare_status(&self, _new: &mut Object, _old: &Object) {}
+
+    /// Writes down when something happened; `old` is none at creation.
+    fn record_times(&self, _new: &mut Object, _old: Option<&Object>, _now: Timestamp) {}
+
     /// Rules beyond those of the metadata.
     fn validate(&self, _object: &Object) -> Vec<FieldError> {
         Vec::new()
@@ -44,6 +65,11 @@ pub(crate) trait Strategy: Sync {
 
     /// Rules of a change; the object itself is validated by [`Strategy::validate`] too.
     fn validate_update(&self, _new: &Object, _old: &Object) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// Rules of a change of the status alone.
+    fn validate_status(&self, _new: &Object, _old: &Object) -> Vec<FieldError> {
         Vec::new()
     }
 
@@ -74,15 +100,26 @@ pub(crate) trait Strategy: Sync {
 /// The strategy of a kind.
 pub(crate) fn of(kind: &Kind) -> &'static dyn Strategy {
     match (kind.group, kind.kind) {
-        ("storage.k8s.io", "CSIDriver") => &csi_driver::CsiDriverStrategy,
+        ("", "ConfigMap") => &config_map::ConfigMapStrategy,
+        ("", "Event") => &event::EventStrategy,
         ("", "Namespace") => &namespace::NamespaceStrategy,
+        ("", "Node") => &node::NodeStrategy,
         ("", "PersistentVolume") => &volume::VolumeStrategy,
         ("", "PersistentVolumeClaim") => &claim::ClaimStrategy,
         ("", "Pod") => &pod::PodStrategy,
         ("", "Secret") => &secret::SecretStrategy,
-        ("", "ServiceAccount")
-        | ("storage.k8s.io", "CSINode" | "VolumeAttachment")
-        | ("coordination.k8s.io", "Lease") => &Conditional,
+        ("", "ServiceAccount") => &service_account::ServiceAccountStrategy,
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => {
+            &validating_webhook::ValidatingWebhookStrategy
+        }
+        ("apps", "ControllerRevision") => &controller_revision::ControllerRevisionStrategy,
+        ("apps", "DaemonSet") => &daemon_set::DaemonSetStrategy,
+        ("coordination.k8s.io", "Lease") => &lease::LeaseStrategy,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSliceStrategy,
+        ("storage.k8s.io", "CSIDriver") => &csi_driver::CsiDriverStrategy,
+        ("storage.k8s.io", "CSINode") => &csi_node::CsiNodeStrategy,
+        ("storage.k8s.io", "StorageClass") => &storage_class::StorageClassStrategy,
+        ("storage.k8s.io", "VolumeAttachment") => &volume_attachment::VolumeAttachmentStrategy,
         _ => &Plain,
     }
 }
@@ -91,15 +128,6 @@ pub(crate) fn of(kind: &Kind) -> &'static dyn Strategy {
 struct Plain;
 
 impl Strategy for Plain {}
-
-/// A kind without rules of its own, whose updates must name the resource version that they are made from.
-struct Conditional;
-
-impl Strategy for Conditional {
-    fn unconditional_update(&self) -> bool {
-        false
-    }
-}
 
 /// What is wrong with a new object: metadata and the kind's own rules. As upstream, the first group that finds fault
 /// is the one that is reported.
@@ -112,8 +140,17 @@ pub(crate) fn validate_new(kind: &Kind, object: &Object) -> Vec<FieldError> {
     errors
 }
 
+/// Which rules a change has to keep besides those of the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// Those of the whole object.
+    Object,
+    /// Those of the status alone: what else is wrong with the object is not this change's fault.
+    Status,
+}
+
 /// What is wrong with a change.
-pub(crate) fn validate_change(kind: &Kind, new: &Object, old: &Object) -> Vec<FieldError> {
+pub(crate) fn validate_change(kind: &Kind, rules: Rules, new: &Object, old: &Object) -> Vec<FieldError> {
     let strategy = of(kind);
     let mut errors = Vec::new();
     if new.name() != old.name() {
@@ -131,8 +168,13 @@ pub(crate) fn validate_change(kind: &Kind, new: &Object, old: &Object) -> Vec<Fi
     errors.extend(metadata::validate_labels(member("labels"), "metadata.labels"));
     errors.extend(metadata::validate_annotations(member("annotations"), "metadata.annotations"));
     errors.extend(new_finalizers_while_terminating(new, old));
-    errors.extend(strategy.validate(new));
-    errors.extend(strategy.validate_update(new, old));
+    match rules {
+        Rules::Object => {
+            errors.extend(strategy.validate(new));
+            errors.extend(strategy.validate_update(new, old));
+        }
+        Rules::Status => errors.extend(strategy.validate_status(new, old)),
+    }
     errors
 }
 
@@ -157,4 +199,36 @@ fn new_finalizers_while_terminating(new: &Object, old: &Object) -> Option<FieldE
 /// Sets `status.phase` where there is none yet.
 fn start_phase(object: &mut Object, phase: &str) {
     set_default(child_mut(object, "status"), "phase", phase);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The errors as a client reads them.
+    pub(crate) fn texts(errors: &[FieldError]) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn kinds_that_are_updated_blindly_and_kinds_that_are_not() {
+        let conditional: Vec<&str> = tokenward_kube_schema::kinds()
+            .iter()
+            .filter(|kind| !of(kind).unconditional_update())
+            .map(|kind| kind.kind)
+            .collect();
+        for kind in [
+            "CSIDriver",
+            "CSINode",
+            "Lease",
+            "ServiceAccount",
+            "ValidatingWebhookConfiguration",
+            "VolumeAttachment",
+        ] {
+            assert!(conditional.contains(&kind), "{kind}");
+        }
+        for kind in ["ConfigMap", "DaemonSet", "Node", "Pod", "Secret", "StorageClass"] {
+            assert!(!conditional.contains(&kind), "{kind}");
+        }
+    }
 }

@@ -40,6 +40,7 @@
 
 use std::sync::Arc;
 
+use tokenward_kube_rules::{label_selector as selector, quantity};
 use tokenward_tokens::Clock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -52,10 +53,8 @@ mod mirror;
 mod node_lifecycle;
 mod objects;
 mod pace;
-mod quantity;
 mod runner;
 mod scheduler;
-mod selector;
 mod service_accounts;
 mod taint_eviction;
 mod volume_protection;

@@ -98,6 +98,20 @@ impl FieldError {
         Self::new(field, Reason::TooLong, format!("Too long: may not be more than {most_bytes} bytes"))
     }
 
+    /// `Too many: FOUND: must have at most MOST items`.
+    pub fn too_many(field: impl Into<String>, found: usize, most: usize) -> Self {
+        Self::new(field, Reason::TooMany, format!("Too many: {found}: must have at most {most} items"))
+    }
+
+    /// `Duplicate value: VALUE: detail`.
+    pub fn duplicate_because(field: impl Into<String>, value: impl Into<Value>, detail: &str) -> Self {
+        Self::new(
+            field,
+            Reason::Duplicate,
+            with_detail(&format!("Duplicate value: {}", show(&value.into())), detail),
+        )
+    }
+
     /// The path of the field, `spec.tokenRequests[1].audience` for instance.
     #[must_use]
     pub fn field(&self) -> &str {
@@ -234,6 +248,16 @@ mod tests {
             (FieldError::duplicate("a", ""), r#"a: Duplicate value: """#, "FieldValueDuplicate"),
             (FieldError::forbidden("a", "not here"), "a: Forbidden: not here", "FieldValueForbidden"),
             (FieldError::not_found("a", "b"), r#"a: Not found: "b""#, "FieldValueNotFound"),
+            (
+                FieldError::too_many("a", 101, 100),
+                "a: Too many: 101: must have at most 100 items",
+                "FieldValueTooMany",
+            ),
+            (
+                FieldError::duplicate_because("a", 1, "once"),
+                "a: Duplicate value: 1: once",
+                "FieldValueDuplicate",
+            ),
             (
                 FieldError::too_long("a", 63),
                 "a: Too long: may not be more than 63 bytes",

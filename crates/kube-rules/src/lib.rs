@@ -18,13 +18,16 @@
 //! ```
 //!
 //! Start at [`Release`] and [`FeatureGates`]; [`csi_driver`] has the rules of the one kind that this project is about,
-//! [`metadata`] and [`names`] those of every kind, [`FieldError`] how all of them are reported.
+//! [`metadata`] and [`names`] those of every kind, [`label_selector`] and [`quantity`] what many fields hold,
+//! [`FieldError`] how all of them are reported.
 
 pub mod csi_driver;
 mod field_error;
 mod gates;
+pub mod label_selector;
 pub mod metadata;
 pub mod names;
+pub mod quantity;
 mod release;
 
 pub use field_error::{FieldError, Reason, aggregate};

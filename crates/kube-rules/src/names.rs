@@ -115,6 +115,98 @@ pub fn config_map_key(text: &str) -> Vec<String> {
     faults
 }
 
+/// The name of a CSI driver: a subdomain in any case, at most 63 characters.
+#[must_use]
+pub fn csi_driver_name(name: &str, path: &str) -> Vec<FieldError> {
+    const MOST: usize = 63;
+    let mut errors = Vec::new();
+    if name.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    }
+    if name.len() > MOST {
+        errors.push(FieldError::too_long(path, MOST));
+    }
+    let faults = dns_subdomain(&name.to_lowercase()).into_iter();
+    errors.extend(faults.map(|fault| FieldError::invalid(path, name, &fault)));
+    errors
+}
+
+/// A domain of at least three parts, the name of a webhook.
+#[must_use]
+pub fn fully_qualified(name: &str, path: &str) -> Vec<FieldError> {
+    if name.is_empty() {
+        return vec![FieldError::required(path, "")];
+    }
+    let faults = dns_subdomain(name);
+    if !faults.is_empty() {
+        return vec![FieldError::invalid(path, name, &faults.join(","))];
+    }
+    if name.split('.').count() < 3 {
+        let detail = "should be a domain with at least three segments separated by dots";
+        return vec![FieldError::invalid(path, name, detail)];
+    }
+    Vec::new()
+}
+
+/// The name of a port: at most 15 characters, one of them a letter.
+#[must_use]
+pub fn port_name(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 15);
+    let bytes = text.as_bytes();
+    if bytes.is_empty()
+        || !bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+    {
+        faults.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
+    }
+    if !bytes.iter().any(u8::is_ascii_lowercase) {
+        faults.push("must contain at least one letter (a-z)".to_owned());
+    }
+    if text.contains("--") {
+        faults.push("must not contain consecutive hyphens".to_owned());
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        faults.push("must not begin or end with a hyphen".to_owned());
+    }
+    faults
+}
+
+/// The number of a port.
+#[must_use]
+pub fn port_number(number: i64) -> Vec<String> {
+    if (1..=65_535).contains(&number) {
+        Vec::new()
+    } else {
+        vec!["must be between 1 and 65535, inclusive".to_owned()]
+    }
+}
+
+/// The name of an environment variable: printable ASCII without `=`.
+#[must_use]
+pub fn environment_variable(text: &str) -> Vec<String> {
+    if !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=') {
+        return Vec::new();
+    }
+    vec![
+        "a valid environment variable name must consist only of printable ASCII characters other than '=' (e.g. \
+         'MY.ENV_NAME',  or 'my.env-name',  or 'MY_ENV.NAME1', regex used for validation is '[ -<>-~]+')"
+            .to_owned(),
+    ]
+}
+
+/// A share in percent, such as `10%`.
+#[must_use]
+pub fn percent(text: &str) -> Vec<String> {
+    let digits = text.strip_suffix('%').unwrap_or_default();
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Vec::new();
+    }
+    vec![
+        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex \
+         used for validation is '[0-9]+%')"
+            .to_owned(),
+    ]
+}
+
 /// `metadata.name` of a kind that follows `rule`.
 #[must_use]
 pub fn required_name(name: &str, rule: impl Fn(&str) -> Vec<String>) -> Vec<FieldError> {
@@ -185,6 +277,23 @@ mod tests {
             &["a", "-", ".a", "KEY_NAME"],
             &["", ".", "..", "..a", "a/b", &long_name],
         );
+    }
+
+    #[test]
+    fn names_within_objects() {
+        assert_rule(port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "a-", "A", &"a".repeat(16)]);
+        assert_rule(environment_variable, &["A", "a.b-c d"], &["", "A=B", "ä", "\n"]);
+        assert_rule(percent, &["0%", "100%"], &["", "%", "1", "-1%", "1.5%"]);
+        for (number, good) in [(0, false), (1, true), (65_535, true), (65_536, false), (-1, false)] {
+            assert_eq!(port_number(number).is_empty(), good, "{number}");
+        }
+        for (name, faults) in [("x.example", 0), ("X.Example", 0), ("", 2), ("a/b", 1), (&*"a".repeat(64), 1)]
+        {
+            assert_eq!(csi_driver_name(name, "p").len(), faults, "{name}");
+        }
+        for (name, faults) in [("a.b.c", 0), ("a.b", 1), ("", 1), ("A.b.c", 1)] {
+            assert_eq!(fully_qualified(name, "p").len(), faults, "{name}");
+        }
     }
 
     #[test]

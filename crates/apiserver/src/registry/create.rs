@@ -4,13 +4,12 @@ use http::StatusCode;
 use tokenward_store::{Key, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, unstored};
-use crate::admission::{node_restriction, service_account, tolerations};
+use crate::admission::{self, namespace_lifecycle, node_restriction};
 use crate::authentication::User;
-use crate::index::Facts;
 use crate::object::{Metadata, Object, format_time};
 use crate::query::WriteOptions;
 use crate::random::random_suffix;
-use crate::status::{ApiError, Subject};
+use crate::status::ApiError;
 use crate::strategy;
 use tokenward_kube_schema::Kind;
 
@@ -29,7 +28,7 @@ impl Registry {
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
         place_in_namespace(&mut object, namespace)?;
-        self.check_namespace(kind, namespace, &object)?;
+        namespace_lifecycle::admit_create(kind, namespace, &object, &self.view)?;
 
         let strategy = strategy::of(kind);
         for member in
@@ -49,6 +48,7 @@ impl Registry {
         strategy.set_defaults(&mut object);
         self.admit(kind, namespace, user, &mut object)?;
         strategy.prepare_create(&mut object, &self.gates);
+        strategy.record_times(&mut object, None, self.clock.now());
         let name = object.name().to_owned();
         let target = Target { kind, namespace, name: &name };
         let errors = strategy::validate_new(kind, &object);
@@ -100,28 +100,7 @@ impl Registry {
         if let Some(node) = user.node() {
             node_restriction::admit_create(node, &collection(kind), object)?;
         }
-        if let ("", "Pod", Some(namespace)) = (kind.group, kind.kind, namespace) {
-            service_account::admit_pod(object, namespace, &self.view)?;
-            tolerations::admit_pod(object);
-        }
-        Ok(())
-    }
-
-    /// NamespaceLifecycle: a namespace must be there, and not on its way out, before anything is put in it.
-    fn check_namespace(&self, kind: &Kind, namespace: Option<&str>, object: &Object) -> Result<(), ApiError> {
-        let Some(namespace) = namespace else { return Ok(()) };
-        let missing = Subject { group: "", kind: "namespaces", name: namespace };
-        let entry =
-            self.view.entry("namespaces", None, namespace).ok_or_else(|| ApiError::not_found(missing))?;
-        let is_terminating = entry.index.deletion.is_some()
-            || entry.index.facts == Facts::Namespace { phase: "Terminating".to_owned() };
-        if !is_terminating {
-            return Ok(());
-        }
-        let why =
-            format!("unable to create new content in namespace {namespace} because it is being terminated");
-        let subject = Subject { group: kind.group, kind: kind.plural, name: object.name() };
-        Err(ApiError::forbidden(subject, &why))
+        admission::fill_in(kind, namespace, object, &self.view)
     }
 }
 

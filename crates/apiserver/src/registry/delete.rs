@@ -9,7 +9,7 @@ use tokenward_store::{Page, WriteError};
 
 use super::read::{check_selection, selects};
 use super::{Collection, Registry, Target, Written, encode, print};
-use crate::admission::node_restriction;
+use crate::admission::{namespace_lifecycle, node_restriction};
 use crate::authentication::User;
 use crate::content::List;
 use crate::object::{Metadata, Object, format_time};
@@ -44,6 +44,7 @@ impl Registry {
         user: &User,
         options: &DeleteOptions,
     ) -> Result<Written, ApiError> {
+        namespace_lifecycle::admit_delete(target.kind, target.name)?;
         loop {
             let entry = self.get(target)?;
             if let Some(node) = user.node() {

@@ -6,14 +6,14 @@ use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{Entry, Revision, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
-use crate::admission::node_restriction;
+use crate::admission::{self, node_restriction};
 use crate::authentication::User;
 use crate::content::Shown;
 use crate::index::Index;
 use crate::object::{Metadata, Object, child_mut};
 use crate::query::{FieldValidation, WriteOptions};
 use crate::status::ApiError;
-use crate::strategy;
+use crate::strategy::{self, Rules};
 
 /// How often the server itself tries again when somebody else was faster.
 const CONFLICT_ATTEMPTS: usize = 5;
@@ -63,6 +63,8 @@ impl Registry {
             let text = "the namespace of the object does not match the namespace on the request";
             return Err(ApiError::bad_request(text));
         }
+        // As Go would print it, so that it can be compared with what is stored.
+        let object = print(target.kind, &self.gates, &object)?;
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
         self.change(target, part, user, options, warnings, |old, entry, _| {
             check_uid_precondition(target, &object, old)?;
@@ -212,6 +214,7 @@ impl Registry {
                 new.extend(status.map(|status| ("status".to_owned(), status)));
                 new.extend(metadata.map(|metadata| ("metadata".to_owned(), metadata)));
                 new.take_metadata_from(old, "ownerReferences");
+                strategy.prepare_status(&mut new, old);
             }
             Part::Finalize => {
                 let finalizers = child_mut(&mut new, "spec").remove("finalizers");
@@ -221,11 +224,14 @@ impl Registry {
                 spec.extend(finalizers.map(|finalizers| ("finalizers".to_owned(), finalizers)));
             }
         }
-        let errors = strategy::validate_change(target.kind, &new, old);
+        strategy.record_times(&mut new, Some(old), self.clock.now());
+        let rules = if part == Part::Status { Rules::Status } else { Rules::Object };
+        let errors = strategy::validate_change(target.kind, rules, &new, old);
         if !errors.is_empty() {
             return Err(ApiError::invalid(target.validation_subject(), &errors));
         }
         if part == Part::Object {
+            admission::check_change(target.kind, &new, old, &self.view)?;
             warnings.extend(strategy.warnings_on_update(&new, old, &self.gates));
         }
         Ok(new)

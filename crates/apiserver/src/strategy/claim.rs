@@ -1,9 +1,14 @@
-//! PersistentVolumeClaim: a pod's wish for storage.
+//! PersistentVolumeClaim: a pod's wish for storage. Once made it is fixed, but for its volume, its class where there was
+//! none, and its size once it is bound.
 
-use tokenward_kube_rules::{FeatureGates, FieldError};
+use serde_json::Value;
+use tokenward_kube_rules::quantity::Quantity;
+use tokenward_kube_rules::{FeatureGates, FieldError, label_selector, names};
 
+use super::field::Field;
+use super::volume::{access_mode_faults, not_positive};
 use super::{Strategy, start_phase};
-use crate::object::{Object, at, child_mut, set_default};
+use crate::object::{Object, child_mut, set_default, text_at};
 
 pub(super) struct ClaimStrategy;
 
@@ -15,16 +20,188 @@ impl Strategy for ClaimStrategy {
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
         object.remove("status");
         start_phase(object, "Pending");
+        unite_data_sources(child_mut(object, "spec"));
+    }
+
+    fn prepare_update(&self, new: &mut Object, _old: &Object, _gates: &FeatureGates) {
+        unite_data_sources(child_mut(new, "spec"));
     }
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
+        validate_spec(&Field::of(object, "spec"))
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
+        let is_bound = text_at(new, &["status", "phase"]) == "Bound";
         let mut errors = Vec::new();
-        if at(object, &["spec", "accessModes"]).and_then(|modes| modes.as_array()).is_none_or(Vec::is_empty) {
-            errors.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
+        if fixed_part(new, old, is_bound) != fixed_part(old, old, is_bound) {
+            const WHY: &str = "spec is immutable after creation except resources.requests and \
+                               volumeAttributesClassName for bound claims";
+            errors.push(FieldError::forbidden("spec", WHY));
         }
-        if at(object, &["spec", "resources", "requests", "storage"]).is_none() {
-            errors.push(FieldError::required("spec.resources[storage]", ""));
+        let size = |object, path: &[&str]| Quantity::parse(text_at(object, path)).unwrap_or_default();
+        let requested = |object| size(object, &["spec", "resources", "requests", "storage"]);
+        if requested(new) < requested(old) && requested(new) <= size(old, &["status", "capacity", "storage"])
+        {
+            let why = "field can not be less than status.capacity";
+            errors.push(FieldError::forbidden("spec.resources.requests.storage", why));
         }
         errors
+    }
+}
+
+/// The older and the newer spelling of where the content comes from say the same.
+fn unite_data_sources(spec: &mut Object) {
+    let source = spec.get("dataSource").filter(|source| !source.is_null()).cloned();
+    let reference = spec.get("dataSourceRef").filter(|source| !source.is_null()).cloned();
+    match (source, reference) {
+        (Some(source), None) => {
+            spec.insert("dataSourceRef".to_owned(), source);
+        }
+        // Content of another namespace can only be said the newer way.
+        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
+            spec.insert("dataSource".to_owned(), reference);
+        }
+        _ => {}
+    }
+}
+
+/// What is wrong with a claim's spec; ephemeral volumes have such specs too.
+pub(super) fn validate_spec(spec: &Field<'_>) -> Vec<FieldError> {
+    let selector = spec.child("selector");
+    let mut errors = label_selector::validate(selector.value(), selector.path());
+    errors.extend(access_mode_faults(&spec.child("accessModes"), "at least 1 access mode is required"));
+    let resources = spec.child("resources");
+    let storage = resources.child("requests").child("storage");
+    if storage.is_set() {
+        let fault = not_positive(&storage);
+        let path = resources.key("storage").path().to_owned();
+        let why = "must be greater than zero";
+        errors.extend(fault.map(|_| FieldError::invalid(path, storage.value().clone(), why)));
+    } else {
+        errors.push(resources.key("storage").required(""));
+    }
+    for member in ["storageClassName", "volumeAttributesClassName"] {
+        let class = spec.child(member);
+        if !class.text().is_empty() {
+            errors.extend(class.faults(names::dns_subdomain));
+        }
+    }
+    let mode = spec.child("volumeMode");
+    if mode.is_set() {
+        errors.extend(mode.one_of(&["Block", "Filesystem"]));
+    }
+    errors
+}
+
+/// The spec without what may change.
+fn fixed_part(claim: &Object, old: &Object, is_bound: bool) -> Object {
+    let mut spec = claim.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    let before = Field::of(old, "spec");
+    if before.child("volumeName").text().is_empty() {
+        spec.remove("volumeName");
+    }
+    // A class may be given afterwards, as soon as there is a default one.
+    if !before.child("storageClassName").is_set() {
+        spec.remove("storageClassName");
+    }
+    if is_bound {
+        spec.remove("volumeAttributesClassName");
+        if let Some(Value::Object(requests)) =
+            spec.get_mut("resources").and_then(|all| all.get_mut("requests"))
+        {
+            requests.remove("storage");
+        }
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::texts;
+    use super::*;
+
+    fn claim(changes: &Value) -> Object {
+        let mut claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}});
+        json_patch::merge(&mut claim, changes);
+        let mut object = claim.as_object().unwrap().clone();
+        ClaimStrategy.set_defaults(&mut object);
+        object
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let table = [
+            (json!({}), vec![]),
+            (
+                json!({"accessModes": null}),
+                vec!["spec.accessModes: Required value: at least 1 access mode is required"],
+            ),
+            (json!({"resources": null}), vec!["spec.resources[storage]: Required value"]),
+            (
+                json!({"resources": {"requests": {"storage": "-1"}}}),
+                vec!["spec.resources[storage]: Invalid value: \"-1\": must be greater than zero"],
+            ),
+            (
+                json!({"volumeMode": "Tape"}),
+                vec![
+                    "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\"",
+                ],
+            ),
+        ];
+        for (changes, wanted) in table {
+            assert_eq!(
+                texts(&ClaimStrategy.validate(&claim(&json!({"spec": changes})))),
+                wanted,
+                "{changes}"
+            );
+        }
+        let error = &ClaimStrategy.validate(&claim(&json!({"spec": {"storageClassName": "A"}})))[0];
+        assert!(
+            error
+                .to_string()
+                .starts_with("spec.storageClassName: Invalid value: \"A\": a lowercase RFC 1123")
+        );
+    }
+
+    #[test]
+    fn what_may_change_and_what_not() {
+        let fixed = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        let shrunk = "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity";
+        let size = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        let bound = json!({"spec": {"volumeName": "v", "storageClassName": "c"}, "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}}});
+        let table = [
+            (json!({}), json!({"spec": {"volumeName": "v"}}), vec![]),
+            (json!({}), json!({"spec": {"storageClassName": "c"}}), vec![]),
+            (json!({}), size("3Gi"), vec![fixed]),
+            (bound.clone(), size("3Gi"), vec![]),
+            (bound.clone(), size("1Gi"), vec![shrunk]),
+            (bound.clone(), json!({"spec": {"volumeName": "w"}}), vec![fixed]),
+            (bound.clone(), json!({"spec": {"storageClassName": "d"}}), vec![fixed]),
+            (bound, json!({"spec": {"accessModes": ["ReadWriteMany"]}}), vec![fixed]),
+        ];
+        for (old, changes, wanted) in table {
+            let mut new = old.clone();
+            json_patch::merge(&mut new, &changes);
+            let found = texts(&ClaimStrategy.validate_update(&claim(&new), &claim(&old)));
+            assert_eq!(found, wanted, "{old} {changes}");
+        }
+    }
+
+    #[test]
+    fn where_content_comes_from_is_said_both_ways() {
+        let source = json!({"kind": "PersistentVolumeClaim", "name": "a"});
+        let elsewhere = json!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "b"});
+        for (spec, wanted) in [
+            (json!({"dataSource": source}), json!({"dataSource": source, "dataSourceRef": source})),
+            (json!({"dataSourceRef": source}), json!({"dataSource": source, "dataSourceRef": source})),
+            (json!({"dataSourceRef": elsewhere}), json!({"dataSourceRef": elsewhere})),
+        ] {
+            let mut spec = spec.as_object().unwrap().clone();
+            unite_data_sources(&mut spec);
+            assert_eq!(Value::Object(spec), wanted);
+        }
     }
 }

@@ -1,17 +1,37 @@
-//! PersistentVolume: a cluster's piece of storage.
+//! PersistentVolume: a cluster's piece of storage. Where it lies never changes.
 
-use tokenward_kube_rules::{FeatureGates, FieldError};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokenward_kube_rules::quantity::Quantity;
+use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
+use super::field::Field;
 use super::{Strategy, start_phase};
-use crate::object::{Object, at, child_mut, set_default};
+use crate::object::{Object, at, child_mut, format_time, set_default, text_at};
 
 pub(super) struct VolumeStrategy;
+
+/// The members of a volume's spec that are no source of storage.
+const NO_SOURCE: [&str; 9] = [
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
 
 impl Strategy for VolumeStrategy {
     fn set_defaults(&self, object: &mut Object) {
         let spec = child_mut(object, "spec");
         set_default(spec, "persistentVolumeReclaimPolicy", "Retain");
         set_default(spec, "volumeMode", "Filesystem");
+        if let Some(Value::Object(path)) = spec.get_mut("hostPath") {
+            set_default(path, "type", "");
+        }
     }
 
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
@@ -19,34 +39,280 @@ impl Strategy for VolumeStrategy {
         start_phase(object, "Pending");
     }
 
+    fn record_times(&self, new: &mut Object, old: Option<&Object>, now: Timestamp) {
+        const SINCE: &str = "lastPhaseTransitionTime";
+        let phase = |object: &Object| text_at(object, &["status", "phase"]).to_owned();
+        let since = |object: &Object| at(object, &["status", SINCE]).cloned();
+        let is_moved = old.is_none_or(|old| phase(old) != phase(new));
+        // Who moves the phase may say when.
+        let is_said = since(new).is_some() && old.is_some_and(|old| since(old) != since(new));
+        if is_moved && !is_said {
+            child_mut(new, "status").insert(SINCE.to_owned(), format_time(now).into());
+        }
+    }
+
     fn validate(&self, object: &Object) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        if at(object, &["spec", "accessModes"]).and_then(|modes| modes.as_array()).is_none_or(Vec::is_empty) {
-            errors.push(FieldError::required("spec.accessModes", ""));
-        }
-        if at(object, &["spec", "capacity"])
-            .and_then(|capacity| capacity.as_object())
-            .is_none_or(Object::is_empty)
-        {
-            errors.push(FieldError::required("spec.capacity", ""));
-        }
-        if let Some(csi) = at(object, &["spec", "csi"]) {
-            for member in ["driver", "volumeHandle"] {
-                if csi.get(member).and_then(|value| value.as_str()).is_none_or(str::is_empty) {
-                    errors.push(FieldError::required(format!("spec.csi.{member}"), ""));
-                }
-            }
-        }
-        errors
+        validate_spec(&Field::of(object, "spec"), false)
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
-        let (new, old) = (at(new, &["spec", "csi"]), at(old, &["spec", "csi"]));
-        if old.is_some() && new != old {
+        let (new, old) = (Field::of(new, "spec"), Field::of(old, "spec"));
+        let mut errors = Vec::new();
+        if sources(&new, &old) != sources(&old, &old) {
             let why = "spec.persistentvolumesource is immutable after creation";
-            vec![FieldError::forbidden("spec.persistentvolumesource", why)]
-        } else {
-            Vec::new()
+            errors.push(FieldError::forbidden("spec.persistentvolumesource", why));
         }
+        let mode = |spec: &Field<'_>| spec.child("volumeMode").value().clone();
+        if mode(&new) != mode(&old) {
+            errors.push(FieldError::invalid("volumeMode", mode(&new), "field is immutable"));
+        }
+        let affinity = |spec: &Field<'_>| spec.child("nodeAffinity").value().clone();
+        if !affinity(&old).is_null() && affinity(&new) != affinity(&old) {
+            errors.push(FieldError::invalid("nodeAffinity", affinity(&new), "field is immutable"));
+        }
+        errors
+    }
+}
+
+/// Where the storage is, without a secret that may still be added.
+fn sources(spec: &Field<'_>, old: &Field<'_>) -> Object {
+    const ADDABLE: &str = "controllerExpandSecretRef";
+    let all = spec.value().as_object().cloned().unwrap_or_default();
+    let mut sources: Object =
+        all.into_iter().filter(|(name, _)| !NO_SOURCE.contains(&name.as_str())).collect();
+    if !old.child("csi").child(ADDABLE).is_set()
+        && let Some(Value::Object(csi)) = sources.get_mut("csi")
+    {
+        csi.remove(ADDABLE);
+    }
+    sources
+}
+
+/// What is wrong with a volume's spec. `inline` is one within an attachment, which nobody claims.
+pub(super) fn validate_spec(spec: &Field<'_>, inline: bool) -> Vec<FieldError> {
+    let mut errors = access_mode_faults(&spec.child("accessModes"), "");
+    if inline {
+        for member in ["claimRef", "persistentVolumeReclaimPolicy", "capacity", "storageClassName"] {
+            let field = spec.child(member);
+            if field.is_set() && !field.text().is_empty() {
+                errors.push(field.forbidden("may not be specified in the context of inline volumes"));
+            }
+        }
+    } else {
+        errors.extend(capacity_faults(&spec.child("capacity")));
+        errors.extend(spec.child("persistentVolumeReclaimPolicy").one_of(&["Delete", "Recycle", "Retain"]));
+    }
+    let mut found: Vec<&str> =
+        spec.keys().filter(|key| !NO_SOURCE.contains(key) && spec.child(key).is_set()).collect();
+    found.sort_unstable();
+    match found.as_slice() {
+        [] => errors.push(spec.required("must specify a volume type")),
+        [_, others @ ..] => {
+            let more = others.iter().map(|other| spec.child(other));
+            errors.extend(more.map(|other| other.forbidden("may not specify more than 1 volume type")));
+        }
+    }
+    let csi = spec.child("csi");
+    if csi.is_set() {
+        errors.extend(csi_faults(&csi));
+    }
+    let path = spec.child("hostPath");
+    if path.is_set() {
+        errors.extend(path.child("path").require_text());
+    }
+    let class = spec.child("storageClassName");
+    if !class.text().is_empty() {
+        errors.extend(class.faults(names::dns_subdomain));
+    }
+    let mode = spec.child("volumeMode");
+    if mode.is_set() {
+        errors.extend(mode.one_of(&["Block", "Filesystem"]));
+    }
+    errors
+}
+
+/// `detail` says what is wrong with none at all.
+pub(super) fn access_mode_faults(modes: &Field<'_>, detail: &str) -> Vec<FieldError> {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let mut errors = Vec::new();
+    if modes.items().len() == 0 {
+        errors.push(modes.required(detail));
+    }
+    for mode in modes.items().map(|mode| mode.text()).filter(|mode| !MODES.contains(mode)) {
+        errors.push(FieldError::not_supported(modes.path(), mode, &MODES));
+    }
+    let is_for_one_pod = |mode: &Field<'_>| mode.text() == "ReadWriteOncePod";
+    if modes.items().any(|mode| is_for_one_pod(&mode)) && !modes.items().all(|mode| is_for_one_pod(&mode)) {
+        errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
+    }
+    errors
+}
+
+fn capacity_faults(capacity: &Field<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let keys: Vec<&str> = capacity.keys().collect();
+    if keys.is_empty() {
+        errors.push(capacity.required(""));
+    }
+    if keys != ["storage"] {
+        let value = if capacity.is_set() { capacity.value().clone() } else { Value::Null };
+        errors.push(FieldError::not_supported(capacity.path(), value, &["storage"]));
+    }
+    errors.extend(keys.into_iter().filter_map(|key| not_positive(&capacity.key(key))));
+    errors
+}
+
+/// An amount must be more than nothing.
+pub(super) fn not_positive(amount: &Field<'_>) -> Option<FieldError> {
+    let is_good = Quantity::parse(amount.text()).is_ok_and(|amount| amount > Quantity::ZERO);
+    (!is_good).then(|| amount.invalid("must be greater than zero"))
+}
+
+fn csi_faults(csi: &Field<'_>) -> Vec<FieldError> {
+    let driver = csi.child("driver");
+    let mut errors = names::csi_driver_name(driver.text(), driver.path());
+    errors.extend(csi.child("volumeHandle").require_text());
+    const SECRETS: [&str; 5] = [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+        "nodeStageSecretRef",
+    ];
+    for secret in SECRETS.map(|member| csi.child(member)).into_iter().filter(Field::is_set) {
+        let rules =
+            [("name", names::dns_subdomain as fn(&str) -> Vec<String>), ("namespace", names::dns_label)];
+        for (member, rule) in rules {
+            let field = secret.child(member);
+            match field.require_text() {
+                Some(error) => errors.push(error),
+                None => errors.extend(field.faults(rule)),
+            }
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::texts;
+    use super::*;
+
+    fn volume(changes: &Value) -> Object {
+        let mut spec = json!({"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "csi": {"driver": "x.example", "volumeHandle": "h"}});
+        json_patch::merge(&mut spec, changes);
+        let mut object = json!({"spec": spec}).as_object().unwrap().clone();
+        VolumeStrategy.set_defaults(&mut object);
+        object
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let table = [
+            (json!({}), vec![]),
+            (json!({"accessModes": []}), vec!["spec.accessModes: Required value"]),
+            (
+                json!({"accessModes": ["X"]}),
+                vec![
+                    "spec.accessModes: Unsupported value: \"X\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+                ],
+            ),
+            (
+                json!({"accessModes": ["ReadWriteOncePod", "ReadWriteOnce"]}),
+                vec!["spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes"],
+            ),
+            (
+                json!({"capacity": null}),
+                vec![
+                    "spec.capacity: Required value",
+                    "spec.capacity: Unsupported value: null: supported values: \"storage\"",
+                ],
+            ),
+            (
+                json!({"capacity": {"storage": "0"}}),
+                vec!["spec.capacity[storage]: Invalid value: \"0\": must be greater than zero"],
+            ),
+            (json!({"csi": null}), vec!["spec: Required value: must specify a volume type"]),
+            (
+                json!({"hostPath": {"path": "/a"}}),
+                vec!["spec.hostPath: Forbidden: may not specify more than 1 volume type"],
+            ),
+            (
+                json!({"csi": {"driver": "", "volumeHandle": ""}}),
+                vec!["spec.csi.driver: Required value", "spec.csi.volumeHandle: Required value"],
+            ),
+            (
+                json!({"csi": {"nodePublishSecretRef": {"name": "s"}}}),
+                vec!["spec.csi.nodePublishSecretRef.namespace: Required value"],
+            ),
+            (
+                json!({"persistentVolumeReclaimPolicy": "Keep"}),
+                vec![
+                    "spec.persistentVolumeReclaimPolicy: Unsupported value: \"Keep\": supported values: \"Delete\", \"Recycle\", \"Retain\"",
+                ],
+            ),
+            (
+                json!({"volumeMode": "Tape"}),
+                vec![
+                    "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\"",
+                ],
+            ),
+        ];
+        for (changes, wanted) in table {
+            let found = texts(&VolumeStrategy.validate(&volume(&changes)));
+            let found: Vec<&str> =
+                found.iter().map(String::as_str).filter(|text| !text.contains("lowercase RFC")).collect();
+            assert_eq!(found, wanted, "{changes}");
+        }
+    }
+
+    #[test]
+    fn a_source_stays_but_for_one_secret() {
+        let old = volume(&json!({}));
+        let secret = json!({"csi": {"controllerExpandSecretRef": {"name": "s", "namespace": "n"}}});
+        assert_eq!(VolumeStrategy.validate_update(&volume(&secret), &old), []);
+        assert_eq!(VolumeStrategy.validate_update(&volume(&json!({"claimRef": {"name": "c"}})), &old), []);
+        assert_eq!(VolumeStrategy.validate_update(&old, &volume(&secret)).len(), 1, "and then it stays too");
+        let other = volume(&json!({"csi": {"volumeHandle": "i"}, "volumeMode": "Block"}));
+        assert_eq!(
+            texts(&VolumeStrategy.validate_update(&other, &old)),
+            [
+                "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation",
+                "volumeMode: Invalid value: \"Block\": field is immutable"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_phase_is_dated() {
+        let since = |object: &Object| text_at(object, &["status", "lastPhaseTransitionTime"]).to_owned();
+        let with = |status: Value| json!({"status": status}).as_object().unwrap().clone();
+        let later = Timestamp::from_second(60).unwrap();
+        let old = with(json!({"phase": "Pending", "lastPhaseTransitionTime": "1970-01-01T00:00:00Z"}));
+        for (new, wanted) in [
+            (
+                json!({"phase": "Pending", "lastPhaseTransitionTime": "1970-01-01T00:00:00Z"}),
+                "1970-01-01T00:00:00Z",
+            ),
+            (
+                json!({"phase": "Bound", "lastPhaseTransitionTime": "1970-01-01T00:00:00Z"}),
+                "1970-01-01T00:01:00Z",
+            ),
+            (json!({"phase": "Bound"}), "1970-01-01T00:01:00Z"),
+            (
+                json!({"phase": "Bound", "lastPhaseTransitionTime": "1970-01-01T00:00:30Z"}),
+                "1970-01-01T00:00:30Z",
+            ),
+        ] {
+            let mut new = with(new);
+            VolumeStrategy.record_times(&mut new, Some(&old), later);
+            assert_eq!(since(&new), wanted);
+        }
+        let mut fresh = volume(&json!({}));
+        VolumeStrategy.record_times(&mut fresh, None, later);
+        assert_eq!(since(&fresh), "1970-01-01T00:01:00Z");
     }
 }

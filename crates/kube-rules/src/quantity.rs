@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 /// An amount, exact down to a billionth; what is finer is rounded away from zero, as upstream does
 /// (apimachinery `pkg/api/resource`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Quantity {
+pub struct Quantity {
     /// Billionths. The largest value stands for anything beyond it.
     nanos: i128,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Quantity {
 #[error(
     "wanted a quantity such as `5Gi`, `1500M`, `100m` or `1e3`, found {found_bytes} bytes that are not one"
 )]
-pub(crate) struct QuantityError {
+pub struct QuantityError {
     found_bytes: usize,
 }
 
@@ -33,7 +33,14 @@ enum Unit {
 const NANO_DIGITS: i32 = 9;
 
 impl Quantity {
-    pub(crate) fn parse(text: &str) -> Result<Self, QuantityError> {
+    /// Nothing.
+    pub const ZERO: Self = Self { nanos: 0 };
+
+    /// Reads an amount as clients write it.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let error = QuantityError { found_bytes: text.len() };
         let (negative, unsigned) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),
@@ -54,7 +61,8 @@ impl Quantity {
     }
 
     /// The whole units, rounded down.
-    pub(crate) fn units(self) -> i128 {
+    #[must_use]
+    pub fn units(self) -> i128 {
         self.nanos.div_euclid(10_i128.pow(9))
     }
 }

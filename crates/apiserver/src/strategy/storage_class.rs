@@ -1,0 +1,119 @@
+//! StorageClass: who provides, and how; fixed once made.
+
+use serde_json::Value;
+use tokenward_kube_rules::{FieldError, names};
+
+use super::Strategy;
+use super::field::Field;
+use crate::object::{Object, set_default};
+
+pub(super) struct StorageClassStrategy;
+
+const MOST_PARAMETERS: usize = 512;
+const MOST_PARAMETER_BYTES: usize = 256 << 10;
+
+impl Strategy for StorageClassStrategy {
+    fn set_defaults(&self, object: &mut Object) {
+        set_default(object, "reclaimPolicy", "Delete");
+        set_default(object, "volumeBindingMode", "Immediate");
+    }
+
+    fn validate(&self, object: &Object) -> Vec<FieldError> {
+        let field = |member: &str| Field::of(object, member);
+        let provisioner = field("provisioner");
+        let mut errors: Vec<FieldError> = provisioner.require_text().into_iter().collect();
+        if !provisioner.text().is_empty() {
+            errors.extend(provisioner.faults(|text| names::qualified_name(&text.to_lowercase())));
+        }
+        errors.extend(parameter_faults(&field("parameters")));
+        errors.extend(field("reclaimPolicy").one_of(&["Delete", "Retain"]));
+        errors.extend(field("volumeBindingMode").one_of(&["Immediate", "WaitForFirstConsumer"]));
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
+        let changed = |member: &&str| {
+            new.get(*member).filter(|value| !is_empty(value))
+                != old.get(*member).filter(|value| !is_empty(value))
+        };
+        let forbidden = ["parameters", "provisioner", "reclaimPolicy"].into_iter().filter(changed);
+        let errors = forbidden
+            .map(|member| FieldError::forbidden(member, &format!("updates to {member} are forbidden.")));
+        let mode = |object| Field::of(object, "volumeBindingMode");
+        errors.chain(mode(new).immutable(&mode(old))).collect()
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(Object::is_empty)
+}
+
+fn parameter_faults(parameters: &Field<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let bytes: usize = parameters.keys().map(|key| key.len() + parameters.key(key).text().len()).sum();
+    if parameters.keys().count() > MOST_PARAMETERS {
+        errors.push(FieldError::too_long(parameters.path(), MOST_PARAMETERS));
+        return errors;
+    }
+    if parameters.keys().any(str::is_empty) {
+        errors.push(FieldError::invalid(parameters.path(), "", "field can not be empty."));
+    }
+    if bytes > MOST_PARAMETER_BYTES {
+        errors.push(FieldError::too_long(parameters.path(), MOST_PARAMETER_BYTES));
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::texts;
+    use super::*;
+
+    fn class(value: &Value) -> Object {
+        let mut object = value.as_object().unwrap().clone();
+        StorageClassStrategy.set_defaults(&mut object);
+        object
+    }
+
+    #[test]
+    fn defaults_and_rules() {
+        let good = class(&json!({"provisioner": "Files.csi.example"}));
+        assert_eq!(
+            (&good["reclaimPolicy"], &good["volumeBindingMode"]),
+            (&json!("Delete"), &json!("Immediate"))
+        );
+        assert_eq!(StorageClassStrategy.validate(&good), []);
+        let bad =
+            class(&json!({"reclaimPolicy": "Recycle", "volumeBindingMode": "Late", "parameters": {"": "a"}}));
+        assert_eq!(
+            texts(&StorageClassStrategy.validate(&bad)),
+            [
+                "provisioner: Required value",
+                "parameters: Invalid value: \"\": field can not be empty.",
+                "reclaimPolicy: Unsupported value: \"Recycle\": supported values: \"Delete\", \"Retain\"",
+                "volumeBindingMode: Unsupported value: \"Late\": supported values: \"Immediate\", \"WaitForFirstConsumer\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_rest_may_change() {
+        let old = class(&json!({"provisioner": "a", "parameters": {}}));
+        let expandable =
+            class(&json!({"provisioner": "a", "allowVolumeExpansion": true, "mountOptions": ["ro"]}));
+        assert_eq!(StorageClassStrategy.validate_update(&expandable, &old), []);
+        let other = class(&json!({"provisioner": "b", "parameters": {"a": "b"}, "reclaimPolicy": "Retain",
+            "volumeBindingMode": "WaitForFirstConsumer"}));
+        assert_eq!(
+            texts(&StorageClassStrategy.validate_update(&other, &old)),
+            [
+                "parameters: Forbidden: updates to parameters are forbidden.",
+                "provisioner: Forbidden: updates to provisioner are forbidden.",
+                "reclaimPolicy: Forbidden: updates to reclaimPolicy are forbidden.",
+                "volumeBindingMode: Invalid value: \"WaitForFirstConsumer\": field is immutable",
+            ]
+        );
+    }
+}

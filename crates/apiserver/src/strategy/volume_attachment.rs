@@ -1,0 +1,92 @@
+//! VolumeAttachment: a volume, a node, a driver that brings them together. Only the status changes.
+
+use serde_json::json;
+use tokenward_kube_rules::{FeatureGates, FieldError, names};
+
+use super::Strategy;
+use super::field::Field;
+use crate::object::{Object, at};
+
+pub(super) struct VolumeAttachmentStrategy;
+
+impl Strategy for VolumeAttachmentStrategy {
+    fn unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
+        object.insert("status".to_owned(), json!({}));
+    }
+
+    fn validate(&self, object: &Object) -> Vec<FieldError> {
+        const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+        let spec = Field::of(object, "spec");
+        let attacher = spec.child("attacher");
+        let mut errors = Vec::new();
+        errors.extend(attacher.require_text());
+        let source = spec.child("source");
+        let (name, inline) = (source.child("persistentVolumeName"), source.child("inlineVolumeSpec"));
+        match (name.is_set(), inline.is_set()) {
+            (false, false) => errors.push(source.required(ONE)),
+            (true, true) => errors.push(source.forbidden(ONE)),
+            (true, false) if name.text().is_empty() => {
+                errors.push(name.required("must specify non empty persistentVolumeName"));
+            }
+            (true, false) => errors.extend(name.faults(names::dns_subdomain)),
+            (false, true) => errors.extend(super::volume::validate_spec(&inline, true)),
+        }
+        errors.extend(spec.child("nodeName").faults(names::dns_subdomain));
+        if !attacher.text().is_empty() {
+            errors.extend(names::csi_driver_name(attacher.text(), attacher.path()));
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
+        let spec = |object| Field::of(object, "spec");
+        spec(new).immutable(&spec(old)).into_iter().collect()
+    }
+
+    fn validate_status(&self, new: &Object, _old: &Object) -> Vec<FieldError> {
+        let metadata = at(new, &["status", "attachmentMetadata"]).and_then(|metadata| metadata.as_object());
+        let bytes: usize = metadata
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+            .sum();
+        const MOST_BYTES: usize = 256 << 10;
+        (bytes > MOST_BYTES)
+            .then(|| FieldError::too_long("status.attachmentMetadata", MOST_BYTES))
+            .into_iter()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::tests::texts;
+    use super::*;
+
+    fn attachment(spec: &Value) -> Object {
+        json!({"spec": spec}).as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn one_source_a_node_and_an_attacher() {
+        let good = json!({"attacher": "a.example", "nodeName": "n", "source": {"persistentVolumeName": "v"}});
+        assert_eq!(VolumeAttachmentStrategy.validate(&attachment(&good)), []);
+        let errors = VolumeAttachmentStrategy.validate(&attachment(&json!({"nodeName": "N"})));
+        let fields: Vec<&str> = errors.iter().map(FieldError::field).collect();
+        assert_eq!(fields, ["spec.attacher", "spec.source", "spec.nodeName"]);
+        let empty = json!({"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": ""}});
+        assert_eq!(
+            texts(&VolumeAttachmentStrategy.validate(&attachment(&empty))),
+            ["spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName"]
+        );
+        let old = attachment(&good);
+        let error = &VolumeAttachmentStrategy.validate_update(&attachment(&empty), &old)[0];
+        assert!(error.to_string().starts_with("spec: Invalid value: {"), "{error}");
+    }
+}
