@@ -39,7 +39,12 @@ impl Admin {
 
     /// What the server answers to GET, byte for byte.
     pub(crate) fn text(&self, path: &str) -> String {
-        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        self.request(http::Request::get(path))
+    }
+
+    /// What the server answers to a request without a body, byte for byte.
+    pub(crate) fn request(&self, request: http::request::Builder) -> String {
+        let request = request.body(Vec::new()).unwrap();
         self.runtime.block_on(self.client.request_text(request)).unwrap()
     }
 

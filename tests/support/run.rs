@@ -59,15 +59,28 @@ impl Command {
         user: Option<u32>,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_tokenward"));
+        let mut this = Self::of(program, &[("TMPDIR", temporary)], arguments);
+        this.command.env("NO_COLOR", "1").env_remove("RUST_LOG");
+        if let Some(user) = user {
+            this.command.uid(user).gid(user).current_dir("/");
+        }
+        this
+    }
+
+    /// Any program, with these paths in its environment.
+    pub(crate) fn of<S: AsRef<OsStr>>(
+        program: &Path,
+        environment: &[(&str, &Path)],
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
         let arguments: Vec<OsString> =
             arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        let mut command = process::Command::new(env!("CARGO_BIN_EXE_tokenward"));
-        command.args(&arguments).env("TMPDIR", temporary).env("NO_COLOR", "1").env_remove("RUST_LOG");
+        let mut command = process::Command::new(program);
+        command.args(&arguments).envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(user) = user {
-            command.uid(user).gid(user).current_dir("/");
-        }
-        Self { command, label: format!("tokenward {}", arguments.join(OsStr::new(" ")).display()) }
+        let name = program.file_name().unwrap_or_default().display();
+        Self { command, label: format!("{name} {}", arguments.join(OsStr::new(" ")).display()) }
     }
 
     /// Gives standard output another end than this test.

@@ -1,0 +1,95 @@
+//! A server with a client of others beside it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::peer::Peer;
+use crate::support::admin::Admin;
+use crate::support::place::Place;
+use crate::support::run::{Command, Ended, Run};
+
+/// A running server, and a program that finds it by its KUBECONFIG.
+pub(crate) struct World {
+    pub(crate) place: Place,
+    server: Option<Run>,
+    arguments: Vec<String>,
+    address: String,
+    program: PathBuf,
+}
+
+impl World {
+    /// `tokenward apiserver`: no controllers, as in kube-apiserver. None, if the client is not there.
+    pub(crate) fn server(peer: Peer, flags: &[&str]) -> Option<Self> {
+        Self::start(peer, |_| ["apiserver"].iter().chain(flags).map(|&word| word.to_owned()).collect())
+    }
+
+    fn start(peer: Peer, arguments: impl FnOnce(&Place) -> Vec<String>) -> Option<Self> {
+        let program = peer.find()?;
+        let place = Place::new();
+        let mut arguments = arguments(&place);
+        arguments.push(format!("--kubeconfig-out={}", place.file("kubeconfig").display()));
+        let mut world = Self { place, server: None, arguments, address: "127.0.0.1:0".to_owned(), program };
+        world.resume();
+        Some(world)
+    }
+
+    /// Starts the server, or starts it again: at the same address, with the same flags.
+    pub(crate) fn resume(&mut self) {
+        let listen = format!("--listen={}", self.address);
+        let server = self.place.tokenward(self.arguments.iter().chain([&listen])).start();
+        let line = server.stderr_line(|line| line.contains("serving the Kubernetes API"));
+        let address = line.split("https://").nth(1).and_then(|rest| rest.split('"').next());
+        self.address = address.unwrap().to_owned();
+        self.server = Some(server);
+    }
+
+    /// The client with these arguments.
+    pub(crate) fn client<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let files = self.place.file("");
+        // kubectl keeps its discovery cache in HOME.
+        let environment: [(&str, &Path); 3] =
+            [("HOME", &files), ("TMPDIR", &files), ("KUBECONFIG", &files.join("kubeconfig"))];
+        Command::of(&self.program, &environment, arguments)
+    }
+
+    /// The same, run until it has ended well; what it wrote to standard output as lines of JSON.
+    pub(crate) fn told<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Vec<Value> {
+        let ended = self.client(arguments).run();
+        assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+        lines(&ended)
+    }
+
+    /// The administrator, to change things behind the client's back.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::new(&self.place.file("kubeconfig"))
+    }
+
+    /// A file of the test.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        self.place.write(name, text).display().to_string()
+    }
+}
+
+/// What a client told, as lines of JSON.
+pub(crate) fn lines(ended: &Ended) -> Vec<Value> {
+    ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The lines that tell of an event of this name.
+pub(crate) fn with_event<'a>(told: &'a [Value], event: &str) -> Vec<&'a Value> {
+    told.iter().filter(|line| line["event"] == event).collect()
+}
+
+/// A file beside the tests.
+pub(crate) fn beside(path: &str) -> String {
+    crate::support::repository(&Path::new("tests/peers").join(path).display().to_string())
+        .display()
+        .to_string()
+}
