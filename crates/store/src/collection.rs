@@ -128,6 +128,12 @@ impl<I> State<I> {
         self.objects.insert(entry.key.path().clone(), entry);
     }
 
+    /// Forgets objects and history; what was before `floor` cannot be told.
+    pub(crate) fn reset(&mut self, floor: Revision) {
+        self.objects.clear();
+        self.history.reset(floor);
+    }
+
     /// All objects, in the order of their paths.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Entry<I>>> {
         self.objects.values()

@@ -104,6 +104,15 @@ pub enum Unavailable {
     /// The store has been closed.
     #[error("wanted to write, found the store closed: the server is stopping")]
     Closed,
+    /// No etcd server can be reached. If the connection broke in the middle, the write may have happened.
+    #[error("wanted to write to etcd, found no server that can be reached; try again")]
+    Unreachable,
+    /// etcd did not answer in time, or what it has written did not come back in time: the write may have happened.
+    #[error("wanted an answer of etcd, found none in time; see whether it has happened, and try again")]
+    TimedOut,
+    /// etcd does not want it.
+    #[error("wanted to write to etcd, found it refused: {0}")]
+    Refused(String),
 }
 
 impl<I> fmt::Debug for WriteError<I> {

@@ -52,6 +52,20 @@ impl<I> History<I> {
         }
     }
 
+    /// Forgets everything: of what was before `floor` nothing can be told, and every cursor there is has been passed.
+    pub(crate) fn reset(&mut self, floor: Revision) {
+        self.first = self.end() + 1;
+        self.events.clear();
+        self.bytes = 0;
+        self.floor = floor;
+    }
+
+    /// The events of one revision, if they are still there.
+    pub(crate) fn at(&self, revision: Revision) -> impl Iterator<Item = &Arc<Event<I>>> {
+        let start = self.events.partition_point(|event| event.revision < revision);
+        self.events.range(start..).take_while(move |event| event.revision == revision)
+    }
+
     /// The cursor behind the newest event.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.events.len() as u64
@@ -128,6 +142,23 @@ mod tests {
                 assert_eq!(revisions(&history, first - 1), Err(Compacted { wanted, oldest: floor }));
             }
         }
+    }
+
+    #[test]
+    fn a_reset_history_tells_every_cursor_that_it_has_been_passed() {
+        let mut history = filled(5, usize::MAX, 1);
+        let end = history.end();
+        assert_eq!(history.at(Revision::new(6)).count(), 1);
+        history.reset(Revision::new(20));
+        assert_eq!(history.at(Revision::new(6)).count(), 0);
+        for cursor in 0..=end {
+            let wanted = Revision::new(1);
+            assert_eq!(revisions(&history, cursor), Err(Compacted { wanted, oldest: Revision::new(20) }));
+        }
+        assert!(history.after(Revision::new(19)).is_err());
+        assert_eq!(history.after(Revision::new(20)), Ok(history.end()));
+        history.push(event(21, 1));
+        assert_eq!(revisions(&history, end + 1), Ok(vec![21]));
     }
 
     #[test]

@@ -9,9 +9,9 @@
 //! event of that collection up to `R`, and none after it.*
 //!
 //! [`Store`] is a handle that is cheap to clone and outlives any server over it. Reads are always answered from memory.
-//! What keeps the objects beyond that is chosen when the store is made: nothing ([`Store::memory`]), or a log on this
-//! machine's disk ([`Store::open`]). Writes are `async`, since the disk has to acknowledge them first; nobody sees a
-//! write before.
+//! What keeps the objects beyond that is chosen when the store is made: nothing ([`Store::memory`]), a log on this
+//! machine's disk ([`Store::open`]), or etcd ([`Store::etcd`]). Writes are `async`, since disk or etcd have to acknowledge
+//! them first; nobody sees a write before.
 //!
 //! ```
 //! use tokenward_store::{Key, Page, Scope, Store, Unstamped};
@@ -38,6 +38,7 @@
 mod change;
 mod collection;
 mod error;
+mod etcd;
 mod event;
 mod history;
 mod key;
@@ -50,6 +51,7 @@ mod value;
 mod watch;
 
 pub use error::{Compacted, KeyError, ReadError, RevisionError, Unavailable, WriteError};
+pub use etcd::{Decoder, EtcdEndpoint, EtcdEndpointError, EtcdError, EtcdOptions, Layout};
 pub use event::{Event, EventKind};
 pub use history::HistoryLimits;
 pub use key::{Key, Scope};

@@ -1,7 +1,8 @@
 //! The objects in memory: what every reader and watcher is answered from, whoever keeps them beyond that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -9,16 +10,17 @@ use crate::change::{Change, Write};
 use crate::collection::{Collection, Counter};
 use crate::{Entry, HistoryLimits, Key, Revision, WriteError};
 
-type Indexer<I> = Box<dyn Fn(&Key, &[u8]) -> I + Send + Sync>;
+type Collections<I> = HashMap<Arc<str>, Arc<Collection<I>>>;
+pub(crate) type Indexer<I> = Box<dyn Fn(&Key, &[u8]) -> I + Send + Sync>;
 
 pub(crate) struct Memory<I> {
     counter: Counter,
     /// Made when first written or listed, never removed: there are as many as kinds are served.
-    collections: RwLock<HashMap<Arc<str>, Arc<Collection<I>>>>,
+    collections: RwLock<Collections<I>>,
     indexer: Indexer<I>,
     limits: HistoryLimits,
-    /// History begins here, in collections that are made later too.
-    floor: Revision,
+    /// History begins here, in collections that are made later too. Changed under the lock of `collections`.
+    floor: AtomicU64,
 }
 
 impl<I> Memory<I> {
@@ -30,6 +32,7 @@ impl<I> Memory<I> {
         indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
     ) -> Self {
         let counter = Counter::starting_at(current);
+        let floor = AtomicU64::new(floor.get());
         Self { counter, collections: RwLock::default(), indexer: Box::new(indexer), limits, floor }
     }
 
@@ -46,8 +49,13 @@ impl<I> Memory<I> {
         if let Some(collection) = self.collections.read().get(name) {
             return collection.clone();
         }
-        let new = || Arc::new(Collection::new(self.counter.clone(), self.limits, self.floor));
-        self.collections.write().entry(name.clone()).or_insert_with(new).clone()
+        self.made(&mut self.collections.write(), name)
+    }
+
+    fn made(&self, collections: &mut Collections<I>, name: &Arc<str>) -> Arc<Collection<I>> {
+        let floor = Revision::new(self.floor.load(Ordering::SeqCst));
+        let new = || Arc::new(Collection::new(self.counter.clone(), self.limits, floor));
+        collections.entry(name.clone()).or_insert_with(new).clone()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Entry<I>>> {
@@ -56,16 +64,79 @@ impl<I> Memory<I> {
         state.get(key).cloned()
     }
 
-    /// Takes in writes in the order of their revisions. Writes of one collection that follow each other become visible together.
+    /// Takes in writes in the order of their revisions. Writes of one collection that follow each other become visible together,
+    /// and so do those of one revision.
     pub(crate) fn apply(&self, writes: Vec<Write<I>>) {
         let mut writes = writes.into_iter().peekable();
         while let Some(first) = writes.next() {
             let name = first.entry().key.shared_collection().clone();
-            let collection = self.collection(&name);
-            let rest =
-                std::iter::from_fn(|| writes.next_if(|write| write.entry().key.shared_collection() == &name));
-            collection.apply(std::iter::once(first).chain(rest));
+            let mut run = vec![first];
+            while let Some(next) = writes.peek() {
+                let last = run.last().map(|write| write.entry().revision);
+                let is_torn = Some(next.entry().revision) == last;
+                if !is_torn && next.entry().key.shared_collection() != &name {
+                    break;
+                }
+                run.extend(writes.next());
+            }
+            if run.iter().all(|write| write.entry().key.shared_collection() == &name) {
+                self.collection(&name).apply(run);
+            } else {
+                self.apply_together(run);
+            }
         }
+    }
+
+    /// Takes in writes of several collections, no part of which may be seen without the others.
+    fn apply_together(&self, writes: Vec<Write<I>>) {
+        let mut collections = BTreeMap::new();
+        for write in &writes {
+            let name = write.entry().key.shared_collection();
+            collections.entry(name.clone()).or_insert_with(|| self.collection(name));
+        }
+        // Always in the order of the names; readers hold one lock at a time.
+        let mut states: BTreeMap<&Arc<str>, _> =
+            collections.iter().map(|(name, collection)| (name, collection.lock())).collect();
+        for write in writes {
+            let revision = write.entry().revision;
+            let name = write.entry().key.shared_collection().clone();
+            states.get_mut(&name).expect("every collection of the writes is locked").apply(write);
+            self.counter.raise(revision);
+        }
+        drop(states);
+        collections.values().for_each(|collection| collection.ring());
+    }
+
+    /// Says that nothing has been written up to `revision` but what has been taken in.
+    pub(crate) fn raise(&self, revision: Revision) {
+        self.counter.raise(revision);
+    }
+
+    /// Everything becomes `entries`, the state at `revision`. What led there is not known: whoever watches has to list anew.
+    pub(crate) fn replace(&self, entries: Vec<Entry<I>>, revision: Revision) {
+        let mut collections = self.collections.write();
+        self.floor.store(revision.get(), Ordering::SeqCst);
+        for entry in &entries {
+            self.made(&mut collections, entry.key.shared_collection());
+        }
+        // No reader sees one part of the change without the others.
+        let mut states: HashMap<&Arc<str>, _> =
+            collections.iter().map(|(name, collection)| (name, collection.lock())).collect();
+        states.values_mut().for_each(|state| state.reset(revision));
+        for entry in entries {
+            let name = entry.key.shared_collection().clone();
+            states.get_mut(&name).expect("made above").load(Arc::new(entry));
+        }
+        self.counter.raise(revision);
+        drop(states);
+        collections.values().for_each(|collection| collection.ring());
+    }
+
+    /// The entry of the write at `revision`, as watchers get it, while history has it.
+    pub(crate) fn event_entry(&self, key: &Key, revision: Revision) -> Option<Arc<Entry<I>>> {
+        let collection = self.collections.read().get(key.collection())?.clone();
+        let (state, _) = collection.read();
+        state.history.at(revision).find(|event| event.entry.key == *key).map(|event| event.entry.clone())
     }
 
     /// Puts an entry in its place without any history, as when the state is loaded.

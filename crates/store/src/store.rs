@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::change::Change;
+use crate::etcd::{Etcd, EtcdError, EtcdOptions};
 use crate::log::{Disk, LocalDisk, Log, LogOptions, OpenError, Recovery};
 use crate::memory::Memory;
 use crate::{
@@ -23,6 +24,8 @@ enum Backend<I> {
     Memory,
     /// The disk.
     Log(Arc<Log<I>>),
+    /// etcd.
+    Etcd(Arc<Etcd<I>>),
 }
 
 impl<I: Clone + Send + Sync + 'static> Store<I> {
@@ -70,12 +73,36 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
         Ok((Self { memory, backend: Backend::Log(Arc::new(log)) }, recovery))
     }
 
-    /// Finishes what is under way and lets go of the data directory; later writes are refused. Reads go on. A store in memory
-    /// has nothing to close.
+    /// The store in etcd, which other servers may share. Ready when everything there has been read.
+    ///
+    /// A write is acknowledged when etcd has it and this store's readers and watchers see it. Reads are answered from memory, which follows
+    /// etcd and may be a moment behind what other servers write. `indexer` is as for [`Store::memory`], and called for what others
+    /// write too. Needs a Tokio runtime, on which it works until every handle is gone.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub async fn etcd(
+        options: EtcdOptions,
+        indexer: impl Fn(&Key, &[u8]) -> I + Send + Sync + 'static,
+    ) -> Result<Self, EtcdError> {
+        let (etcd, memory) = Etcd::connect(options, indexer).await?;
+        Ok(Self { memory, backend: Backend::Etcd(Arc::new(etcd)) })
+    }
+
+    /// Finishes what is under way and lets go of the data directory; later writes are refused. Reads go on. Only a store
+    /// in a directory has something to close.
     pub async fn close(&self) {
         match &self.backend {
-            Backend::Memory => {}
+            Backend::Memory | Backend::Etcd(_) => {}
             Backend::Log(log) => log.close().await,
+        }
+    }
+
+    /// Whether etcd answers, for a store that is kept there; `None` for any other.
+    pub fn etcd_answers(&self) -> Option<bool> {
+        match &self.backend {
+            Backend::Memory | Backend::Log(_) => None,
+            Backend::Etcd(etcd) => Some(etcd.answers()),
         }
     }
 
@@ -122,6 +149,7 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
         match &self.backend {
             Backend::Memory => self.memory.write(change),
             Backend::Log(log) => log.write(change).await,
+            Backend::Etcd(etcd) => etcd.write(change).await,
         }
     }
 }
@@ -194,6 +222,7 @@ impl<I> Clone for Backend<I> {
         match self {
             Self::Memory => Self::Memory,
             Self::Log(log) => Self::Log(log.clone()),
+            Self::Etcd(etcd) => Self::Etcd(etcd.clone()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use tokenward_store::{
     Entry, EventKind, HistoryLimits, Key, Page, ReadError, Revision, Scope, Start, Store, Unstamped, Watch,
     WriteError,
@@ -328,8 +329,12 @@ async fn compare(backend: &Backend, steps: &[Step]) {
     }
     compare_listings(&store, &model);
     store.close().await;
-    if let Some(again) = backend.open(limits, indexer) {
+    if let Some(again) = backend.open(limits, indexer).await {
         assert_eq!(again.current_revision().get(), model.current());
+        if !backend.keeps_history() {
+            let newest = model.newest().clone();
+            model = Model { base: model.current(), states: vec![newest], written: Vec::new() };
+        }
         compare_listings(&again, &model);
         again.close().await;
     }
@@ -354,4 +359,18 @@ proptest! {
     fn the_log_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..60)) {
         runtime().block_on(compare(&Backend::log(), &steps));
     }
+}
+
+#[test]
+fn etcd_does_what_the_model_does() {
+    let runtime = runtime();
+    let Some(backend) = runtime.block_on(Backend::etcd()) else { return };
+    // One etcd for all cases; each has a part of its own.
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() });
+    let result = runner.run(&proptest::collection::vec(step(), 1..40), |steps| {
+        runtime.block_on(compare(&backend, &steps));
+        Ok(())
+    });
+    result.unwrap();
 }

@@ -253,6 +253,58 @@ async fn a_disk_that_fails_takes_nothing_back_and_goes_on_when_it_can() {
     }
 }
 
+/// A copy of the directory whose files of this name have another content.
+fn copy_with(directory: &Path, name: &str, content: &[u8]) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != name {
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    fs::write(copy.path().join(name), content).unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn a_power_loss_takes_the_unsynced_tail_and_nothing_else() {
+    const LOG: &str = "log-0000000001";
+    let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());
+    let (store, _) = open(&disk, directory.path()).unwrap();
+    for name in ["a", "b"] {
+        store.create(key(name), value(name)).await.unwrap();
+    }
+    let durable = fs::read(directory.path().join(LOG)).unwrap().len();
+    let promised = state(&store);
+    disk.shut(true);
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.create(key("c"), value("c")).await }
+    });
+    eventually("the sync", || disk.gate.waiting.load(Ordering::SeqCst) == 1).await;
+    // Here the power goes: the frame is written, and not one byte of it has to be on the disk.
+    let written = fs::read(directory.path().join(LOG)).unwrap();
+    disk.shut(false);
+    writing.await.unwrap().unwrap();
+    let whole = state(&store);
+    for cut in durable..=written.len() {
+        let mut zeroed = written.clone();
+        zeroed[cut..].fill(0);
+        let mut holed = written.clone();
+        holed[durable..cut].fill(0);
+        for content in [&written[..cut], &zeroed, &holed] {
+            let copy = copy_with(directory.path(), LOG, content);
+            let (again, recovery) = open(&FaultyDisk::default(), copy.path()).unwrap();
+            if content == written {
+                assert_eq!(state(&again), whole);
+            } else {
+                assert_eq!(state(&again), promised, "cut at {cut}");
+                assert_eq!(recovery.cut.map_or(durable, |cut| cut.offset as usize), durable);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_cannot_be_compacted_grows_until_it_can() {
     let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());

@@ -1,0 +1,196 @@
+//! Calls to etcd: one server of several at a time, each call with a time limit.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::generated::kv_client::KvClient;
+use super::generated::watch_client::WatchClient;
+use super::generated::{CompactionRequest, RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use crate::Unavailable;
+
+/// A connection that says nothing for so long is asked whether it lives; etcd refuses to be asked every 5 seconds.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Answers hold up to this many bytes: lists of objects of a megabyte and more.
+const LARGEST_ANSWER: usize = 256 << 20;
+
+/// Where an etcd server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdEndpoint(String);
+
+/// A text that is no [`EtcdEndpoint`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EtcdEndpointError {
+    /// TLS is not spoken.
+    #[error("`{0}`: etcd is spoken to without TLS; wanted http://HOST:PORT")]
+    Tls(String),
+    /// No URL of a server.
+    #[error("`{0}` is no address of an etcd server; wanted http://HOST:PORT")]
+    Malformed(String),
+}
+
+impl FromStr for EtcdEndpoint {
+    type Err = EtcdEndpointError;
+
+    /// `http://HOST:PORT`.
+    ///
+    /// # Errors
+    /// Anything else.
+    fn from_str(text: &str) -> Result<Self, EtcdEndpointError> {
+        let malformed = || EtcdEndpointError::Malformed(text.to_owned());
+        let uri: tonic::transport::Uri = text.parse().map_err(|_| malformed())?;
+        match (uri.scheme_str(), uri.host(), uri.path()) {
+            (Some("https"), ..) => Err(EtcdEndpointError::Tls(text.to_owned())),
+            (Some("http"), Some(_), "" | "/") => Ok(Self(text.to_owned())),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl std::fmt::Display for EtcdEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(crate) struct Client {
+    channels: Vec<Channel>,
+    /// Which one is in use.
+    current: Mutex<usize>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects to nobody yet: that is done when something is asked. There must be one endpoint or more.
+    pub(crate) fn new(
+        endpoints: &[EtcdEndpoint],
+        timeout: Duration,
+    ) -> Result<Self, tonic::transport::Error> {
+        let channels = endpoints.iter().map(|endpoint| {
+            let endpoint = Endpoint::from_shared(endpoint.0.clone())?
+                .connect_timeout(timeout)
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .keep_alive_timeout(timeout)
+                .keep_alive_while_idle(true);
+            Ok(endpoint.connect_lazy())
+        });
+        Ok(Self { channels: channels.collect::<Result<_, _>>()?, current: Mutex::new(0), timeout })
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn channel(&self) -> (usize, Channel) {
+        let current = *self.current.lock();
+        (current, self.channels[current].clone())
+    }
+
+    /// Turns to another server, unless somebody else has done so since `failed` was in use.
+    fn turn_from(&self, failed: usize) {
+        let mut current = self.current.lock();
+        if *current == failed {
+            *current = (failed + 1) % self.channels.len();
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(Channel) -> Result<tonic::Response<T>, Status>,
+    ) -> Result<T, Unavailable> {
+        let (number, channel) = self.channel();
+        match tokio::time::timeout(self.timeout, call(channel)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => {
+                let error = unavailable(&status);
+                if !matches!(error, Unavailable::Refused(_)) {
+                    self.turn_from(number);
+                }
+                Err(error)
+            }
+            Err(_) => {
+                self.turn_from(number);
+                Err(Unavailable::TimedOut)
+            }
+        }
+    }
+
+    /// Reads. Tried with every server once.
+    pub(crate) async fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Unavailable> {
+        let mut last = Unavailable::TimedOut;
+        for _ in &self.channels {
+            let call = async |channel| kv(channel).range(request.clone()).await;
+            match self.call(call).await {
+                Err(error) if !matches!(error, Unavailable::Refused(_)) => last = error,
+                answered => return answered,
+            }
+        }
+        Err(last)
+    }
+
+    /// Writes. Never tried twice: one that failed may have happened.
+    pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Unavailable> {
+        self.call(async |channel| kv(channel).txn(request).await).await
+    }
+
+    pub(crate) async fn compact(&self, revision: i64) -> Result<(), Unavailable> {
+        let request = CompactionRequest { revision };
+        self.call(async |channel| kv(channel).compact(request).await).await.map(|_| ())
+    }
+
+    /// A watch stream on the server in use; what it says goes on until it fails.
+    pub(crate) async fn watch<T>(
+        &self,
+        requests: impl tokio_stream::Stream<Item = super::generated::WatchRequest> + Send + 'static,
+        follow: impl AsyncFnOnce(tonic::Streaming<super::generated::WatchResponse>) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let (number, channel) = self.channel();
+        let mut client = WatchClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
+        let opened = tokio::time::timeout(self.timeout, client.watch(requests));
+        let result = match opened.await {
+            Ok(Ok(response)) => follow(response.into_inner()).await,
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::deadline_exceeded("no answer")),
+        };
+        if result.is_err() {
+            self.turn_from(number);
+        }
+        result
+    }
+}
+
+fn kv(channel: Channel) -> KvClient<Channel> {
+    KvClient::new(channel).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+/// What a caller may know. The transport's own texts name hosts; etcd's do not.
+fn unavailable(status: &Status) -> Unavailable {
+    let from_etcd = status.message().starts_with("etcdserver: ");
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled => Unavailable::TimedOut,
+        Code::Unavailable if from_etcd && status.message().contains("timed out") => Unavailable::TimedOut,
+        Code::Unavailable => Unavailable::Unreachable,
+        _ if from_etcd => Unavailable::Refused(status.message().to_owned()),
+        // The connection broke while etcd was busy with the request.
+        Code::Unknown => Unavailable::Unreachable,
+        code => Unavailable::Refused(code.description().to_owned()),
+    }
+}
+
+/// The end of the range of all keys that begin with `prefix`.
+pub(crate) fn end_of(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        // A prefix ends in `/`.
+        *last += 1;
+    }
+    end
+}
+
+/// One key.
+pub(crate) fn key_alone(key: &str) -> RangeRequest {
+    RangeRequest { key: key.as_bytes().to_vec(), ..RangeRequest::default() }
+}

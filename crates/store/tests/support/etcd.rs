@@ -1,0 +1,128 @@
+//! A real etcd for one test.
+//!
+//! Its program is `$TOKENWARD_ETCD`, or `etcd` on the `PATH`. Without one the tests that need it say so and pass, unless
+//! `TOKENWARD_PEERS=required`.
+
+use std::env;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokenward_store::{EtcdEndpoint, EtcdOptions, Layout, Unstamped};
+
+pub(crate) struct EtcdServer {
+    program: PathBuf,
+    directory: TempDir,
+    client_port: u16,
+    peer_port: u16,
+    process: Option<Child>,
+}
+
+/// The program, if there is one.
+fn program() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("TOKENWARD_ETCD") {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "TOKENWARD_ETCD names {}, which is no file", path.display());
+        return Some(path);
+    }
+    env::split_paths(&env::var_os("PATH")?).map(|path| path.join("etcd")).find(|path| path.is_file())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+impl EtcdServer {
+    /// A running server with nothing in it; none when the tests that need it are left out.
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
+    pub(crate) async fn start() -> Option<Self> {
+        let Some(program) = program() else {
+            assert!(
+                env::var("TOKENWARD_PEERS").as_deref() != Ok("required"),
+                "wanted etcd, found none: install it, or name it in TOKENWARD_ETCD"
+            );
+            eprintln!("left out: no etcd on the PATH and none named in TOKENWARD_ETCD");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let (client_port, peer_port) = (free_port(), free_port());
+        let mut server = Self { program, directory, client_port, peer_port, process: None };
+        server.run().await;
+        Some(server)
+    }
+
+    pub(crate) fn endpoint(&self) -> EtcdEndpoint {
+        format!("http://127.0.0.1:{}", self.client_port).parse().unwrap()
+    }
+
+    /// Options for tests: short times, the tests' own encodings.
+    pub(crate) fn options(&self, root: &str) -> EtcdOptions {
+        let layout = Layout::new(root, [("pods", "pods"), ("nodes", "minions")]);
+        let decode = |_: &_, bytes: &[u8]| {
+            let stamp_at = usize::from(bytes.first() == Some(&b'<'));
+            (bytes != b"unreadable").then(|| Unstamped::new(bytes.to_vec(), stamp_at))
+        };
+        let mut options = EtcdOptions::new(vec![self.endpoint()], layout, decode);
+        options.timeout = Duration::from_secs(5);
+        options.compact_every = None;
+        options
+    }
+
+    /// Starts it, or starts it again on the same data, and waits until it listens.
+    pub(crate) async fn run(&mut self) {
+        let client = format!("http://127.0.0.1:{}", self.client_port);
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let process = Command::new(&self.program)
+            .arg("--data-dir")
+            .arg(self.directory.path().join("etcd"))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let address = ("127.0.0.1", self.client_port);
+        let listening = tokio::time::timeout(Duration::from_secs(60), async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());
+                assert!(ended.is_none(), "etcd has ended: {ended:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        listening.await.expect("an etcd that listens within a minute");
+    }
+
+    /// Lets it listen elsewhere when it is started again; gives where it has listened.
+    pub(crate) fn change_port(&mut self) -> u16 {
+        std::mem::replace(&mut self.client_port, free_port())
+    }
+
+    pub(crate) fn set_port(&mut self, port: u16) {
+        self.client_port = port;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("a running etcd");
+        kill_process(Pid::from_child(process), signal).unwrap();
+    }
+
+    /// As `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for EtcdServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
