@@ -57,6 +57,7 @@ mod serve;
 mod server;
 mod status;
 mod strategy;
+mod table;
 mod token_request;
 mod token_review;
 
