@@ -232,7 +232,8 @@ impl Client {
         let mut request =
             request.body(body).map_err(|source| ClientError::Path { path: path.to_owned(), source })?;
         request.extensions_mut().insert(PeerIdentity(self.user.clone()));
-        Ok(self.server.handle(request).await)
+        // Callers have futures of their own to carry.
+        Ok(Box::pin(self.server.handle(request)).await)
     }
 }
 

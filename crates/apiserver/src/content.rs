@@ -10,8 +10,9 @@ use tokenward_kube_schema::protobuf::{self, Enveloped};
 use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{Entry, Revision};
 
+use crate::form;
 use crate::index::Index;
-use crate::media::{Encoding, Form, Representation};
+use crate::media::{Encoding, MetaVersion, Representation};
 use crate::object::Object;
 use crate::status::ApiError;
 use crate::token_request::Issued;
@@ -24,6 +25,12 @@ pub(crate) enum Content {
     List(List),
     /// A token, with what was asked for.
     Token(Box<Issued>),
+    /// A table, as JSON.
+    Table(Bytes),
+    /// The metadata of one object.
+    Metadata(Shown, MetaVersion),
+    /// The metadata of each object of a list.
+    MetadataList(List, MetaVersion),
     /// A `Status`. It has no other form.
     Status(Value),
     /// What the server says of itself. It has no other form.
@@ -67,22 +74,23 @@ impl From<List> for Content {
 impl Content {
     /// The bytes of an answer.
     pub(crate) fn write(&self, representation: Representation) -> Result<Bytes, ApiError> {
-        // Negotiation lets no other form through: what has none is served as it is.
-        debug_assert_eq!(representation.form, Form::Object);
         match representation.encoding {
-            Encoding::Json => Ok(self.to_json()),
-            Encoding::Yaml => to_yaml(&self.to_json()),
+            Encoding::Json => self.to_json(),
+            Encoding::Yaml => to_yaml(&self.to_json()?),
             Encoding::Protobuf => self.to_protobuf(),
         }
     }
 
-    fn to_json(&self) -> Bytes {
-        match self {
+    fn to_json(&self) -> Result<Bytes, ApiError> {
+        Ok(match self {
             Self::Object(shown) => shown.json.clone(),
             Self::List(list) => list.to_json(),
             Self::Token(issued) => issued.to_json(),
+            Self::Table(json) => json.clone(),
+            Self::Metadata(shown, version) => form::metadata_json(shown, *version)?,
+            Self::MetadataList(list, version) => form::metadata_list_json(list, *version)?,
             Self::Status(document) | Self::Document(document) => document.to_string().into(),
-        }
+        })
     }
 
     fn to_protobuf(&self) -> Result<Bytes, ApiError> {
@@ -94,8 +102,20 @@ impl Content {
                 let encoded = protobuf::encode_status(status).map_err(|error| not_encoded(&error))?;
                 Ok(encoded.map(Bytes::from).bytes().clone())
             }
+            Self::Metadata(shown, version) => {
+                let shown = shown.protobuf()?;
+                let metadata = protobuf::metadata_of(shown.message());
+                let enveloped = protobuf::envelop(version.api_version(), "PartialObjectMetadata", metadata);
+                Ok(enveloped.map(Bytes::from).bytes().clone())
+            }
+            Self::MetadataList(list, version) => {
+                let (api_version, kind) = (version.api_version(), "PartialObjectMetadataList");
+                list.enveloped(api_version, kind, |item| protobuf::metadata_of(item.message()))
+            }
             // Negotiation lets nobody ask for it.
-            Self::Status(_) | Self::Document(_) => Err(ApiError::internal("a document that has no protobuf")),
+            Self::Table(_) | Self::Status(_) | Self::Document(_) => {
+                Err(ApiError::internal("a document that has no protobuf"))
+            }
         }
     }
 }
@@ -142,22 +162,28 @@ impl Shown {
 }
 
 impl List {
+    /// The members of the list's own metadata, as JSON.
+    pub(crate) fn metadata(&self) -> String {
+        let mut members = format!("\"resourceVersion\":\"{}\"", self.revision);
+        if let Some(token) = &self.continue_token {
+            members.push_str(&format!(",\"continue\":\"{token}\""));
+        }
+        if let Some(remaining) = self.remaining {
+            members.push_str(&format!(",\"remainingItemCount\":{remaining}"));
+        }
+        members
+    }
+
     fn to_json(&self) -> Bytes {
         let size: usize = self.items.iter().map(|item| item.json.len()).sum();
         let mut body = BytesMut::with_capacity(size + 256);
         let (kind, api_version) = (self.kind, self.kind.api_version());
         let head = format!(
-            "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{{\"resourceVersion\":\"{}\"",
-            kind.list_kind, self.revision
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{{{}}},\"items\":[",
+            kind.list_kind,
+            self.metadata()
         );
         body.put_slice(head.as_bytes());
-        if let Some(token) = &self.continue_token {
-            body.put_slice(format!(",\"continue\":\"{token}\"").as_bytes());
-        }
-        if let Some(remaining) = self.remaining {
-            body.put_slice(format!(",\"remainingItemCount\":{remaining}").as_bytes());
-        }
-        body.put_slice(b"},\"items\":[");
         let named = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", kind.kind);
         for (position, item) in self.items.iter().enumerate() {
             if position > 0 {
@@ -178,6 +204,16 @@ impl List {
     }
 
     fn to_protobuf(&self) -> Result<Bytes, ApiError> {
+        self.enveloped(&self.kind.api_version(), self.kind.list_kind, Enveloped::message)
+    }
+
+    /// The list in protobuf, with what `of` makes of each item.
+    fn enveloped(
+        &self,
+        api_version: &str,
+        list_kind: &str,
+        of: impl Fn(&Enveloped<Bytes>) -> &[u8] + Clone,
+    ) -> Result<Bytes, ApiError> {
         let items: Vec<Enveloped<Bytes>> =
             self.items.iter().map(Shown::protobuf).collect::<Result<_, _>>()?;
         let metadata = protobuf::ListMeta {
@@ -185,8 +221,7 @@ impl List {
             continue_token: self.continue_token.as_deref().unwrap_or(""),
             remaining_item_count: self.remaining.and_then(|remaining| i64::try_from(remaining).ok()),
         };
-        let (api_version, kind) = (self.kind.api_version(), self.kind.list_kind);
-        let list = protobuf::encode_list(&api_version, kind, metadata, items.iter().map(Enveloped::message));
+        let list = protobuf::encode_list(api_version, list_kind, metadata, items.iter().map(of));
         Ok(list.map(Bytes::from).bytes().clone())
     }
 }

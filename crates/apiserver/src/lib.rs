@@ -44,6 +44,7 @@ mod discovery;
 mod document;
 mod encodings;
 mod face;
+mod form;
 mod index;
 mod media;
 mod object;

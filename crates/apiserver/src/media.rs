@@ -76,6 +76,16 @@ pub(crate) enum PatchFormat {
     Merge,
 }
 
+impl MetaVersion {
+    /// With the group: `meta.k8s.io/v1`.
+    pub(crate) fn api_version(self) -> &'static str {
+        match self {
+            Self::V1 => "meta.k8s.io/v1",
+            Self::V1Beta1 => "meta.k8s.io/v1beta1",
+        }
+    }
+}
+
 impl Encoding {
     /// In the order in which a wildcard takes them.
     const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
@@ -104,11 +114,14 @@ impl Endpoint {
     /// Whether the endpoint answers in this representation.
     fn offers(self, Representation { form, encoding }: Representation) -> bool {
         match (self, form) {
-            (Self::Objects | Self::Status, Form::Object) => true,
+            // Nobody has written down what a table is in protobuf.
+            (_, Form::Table(_)) if encoding == Encoding::Protobuf => false,
+            (Self::Objects, _) | (Self::Status, Form::Object) => true,
+            (Self::Watch, Form::PartialObjectMetadataList(_)) => false,
             // Events follow each other without a mark between them: YAML documents cannot.
-            (Self::Watch, Form::Object) => encoding != Encoding::Yaml,
+            (Self::Watch, _) => encoding != Encoding::Yaml,
             (Self::Document, Form::Object) => encoding != Encoding::Protobuf,
-            _ => false,
+            (Self::Status | Self::Document, _) => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod read;
 mod update;
 mod watch;
@@ -18,6 +19,7 @@ use tokenward_store::{Entry, Key, Store, Unstamped};
 use tokenward_tokens::Clock;
 
 pub(crate) use self::delete::DeleteOptions;
+pub(crate) use self::events::EventWriter;
 pub(crate) use self::read::Collection;
 pub(crate) use self::update::{Part, Patch};
 use crate::cluster_view::ClusterView;
@@ -26,6 +28,7 @@ use crate::index::Index;
 use crate::object::Object;
 use crate::query::FieldValidation;
 use crate::status::{ApiError, Subject};
+use crate::table::{Include, Scene};
 
 /// Objects of all kinds over one store.
 #[derive(Clone)]
@@ -89,6 +92,11 @@ impl Registry {
 
     pub(crate) fn gates(&self) -> &FeatureGates {
         &self.gates
+    }
+
+    /// What rows of tables show beside the objects.
+    pub(crate) fn scene(&self, include: Include) -> Scene<'_> {
+        Scene { now: self.clock.now(), gates: &self.gates, include }
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -25,14 +25,16 @@ use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
+use crate::form::Columns;
 use crate::index::Index;
-use crate::media::{Endpoint, PatchFormat, Representation};
+use crate::media::{Endpoint, Form, PatchFormat, Representation};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
-use crate::registry::{Collection, Part, Registry, Target, Written};
+use crate::registry::{Collection, EventWriter, Part, Registry, Target, Written};
 use crate::request::{ResourcePath, Route, verb_of};
 use crate::selector::FieldSelector;
 use crate::status::ApiError;
+use crate::table::Include;
 use crate::token_request::Asked;
 use crate::token_review::TokenAuthenticators;
 use crate::{binding, discovery, face, token_request, token_review};
@@ -284,6 +286,10 @@ impl ApiServer {
         check_verb(kind, path, verb)?;
         let endpoint = if verb == Verb::Watch { Endpoint::Watch } else { Endpoint::Objects };
         let representation = Representation::negotiate(&parts.headers, endpoint)?;
+        let include = match representation.form {
+            Form::Table(_) => Include::parse(query.text("includeObject").unwrap_or(""))?,
+            _ => Include::default(),
+        };
         let registry = &self.shared.registry;
         let collection = Collection { kind, namespace: path.namespace.as_deref() };
         let name = path.name.as_deref();
@@ -295,7 +301,8 @@ impl ApiServer {
                 if let Some(name) = name {
                     options.selection.fields = options.selection.fields.and("metadata.name", name);
                 }
-                let events = registry.watch(collection, options, representation)?;
+                let events =
+                    registry.watch(collection, options, EventWriter::new(representation, include))?;
                 return Ok(stream(representation, Body::events(events.into_stream())));
             }
             (Verb::Get, Some(target)) => registry.read(target)?,
@@ -327,7 +334,9 @@ impl ApiServer {
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
-        respond(representation, &written)
+        let Written { code, content } = written;
+        let content = content.in_form(representation.form, &registry.scene(include), Columns::Told)?;
+        respond(representation, &Written { code, content })
     }
 
     async fn create<B>(

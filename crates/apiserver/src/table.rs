@@ -64,8 +64,8 @@ pub(crate) fn columns(kind: &Kind) -> Value {
     layout(kind).columns.iter().map(Column::define).collect()
 }
 
-/// An object's row. `version` is that of `meta.k8s.io`.
-pub(crate) fn row(kind: &'static Kind, object: Value, scene: &Scene<'_>, version: &str) -> Value {
+/// An object's row. `api_version` is that of the table.
+pub(crate) fn row(kind: &'static Kind, object: Value, scene: &Scene<'_>, api_version: &str) -> Value {
     let seen = Seen { object: &object, now: scene.now, gates: scene.gates };
     let layout = layout(kind);
     let mut row = Map::new();
@@ -78,7 +78,7 @@ pub(crate) fn row(kind: &'static Kind, object: Value, scene: &Scene<'_>, version
         Include::Nothing => Value::Null,
         Include::Metadata => json!({
             "kind": "PartialObjectMetadata",
-            "apiVersion": format!("meta.k8s.io/{version}"),
+            "apiVersion": api_version,
             "metadata": object["metadata"],
         }),
         Include::Object => object,

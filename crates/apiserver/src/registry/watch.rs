@@ -15,11 +15,11 @@ use tokenward_kube_schema::Kind;
 use tokenward_store::{Batch, Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
 use tokio::time::Instant;
 
+use super::events::EventWriter;
 use super::read::{check_selection, selects, too_old};
 use super::{Collection, Registry};
-use crate::content::{Content, Shown, write_event};
+use crate::content::{Content, Shown};
 use crate::index::Index;
-use crate::media::Representation;
 use crate::object::Metadata;
 use crate::query::{Selection, WatchFrom, WatchOptions};
 use crate::status::ApiError;
@@ -35,7 +35,7 @@ const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 pub(crate) struct WatchStream {
     registry: Registry,
     kind: &'static Kind,
-    representation: Representation,
+    writer: EventWriter,
     selection: Selection,
     watch: Watch<Index>,
     bookmarks: bool,
@@ -52,7 +52,7 @@ impl Registry {
         &self,
         of: Collection<'_>,
         options: WatchOptions,
-        representation: Representation,
+        mut writer: EventWriter,
     ) -> Result<WatchStream, ApiError> {
         check_selection(of.kind, &options.selection)?;
         let scope = of.scope(&options.selection);
@@ -69,12 +69,12 @@ impl Registry {
                 for entry in &listing.entries {
                     if selects(&options.selection, &entry.key, &entry.index) {
                         let shown = self.show(of.kind, entry).into();
-                        write_event(&mut first, "ADDED", &shown, representation)?;
+                        writer.write(self, &mut first, "ADDED", shown)?;
                     }
                 }
                 if options.initial_events_end {
                     let bookmark = bookmark(of.kind, listing.revision, true);
-                    write_event(&mut first, "BOOKMARK", &bookmark, representation)?;
+                    writer.write(self, &mut first, "BOOKMARK", bookmark)?;
                 }
                 watch
             }
@@ -82,7 +82,7 @@ impl Registry {
                 Ok(watch) => watch,
                 Err(ReadError::Future { wanted, .. }) => return Err(too_new(wanted)),
                 Err(ReadError::Compacted(compacted)) => {
-                    write_event(&mut first, "ERROR", &expired(compacted), representation)?;
+                    writer.write(self, &mut first, "ERROR", expired(compacted))?;
                     is_over = true;
                     self.store
                         .watch(&scope, Start::Now)
@@ -102,7 +102,7 @@ impl Registry {
         Ok(WatchStream {
             registry: self.clone(),
             kind: of.kind,
-            representation,
+            writer,
             selection: options.selection,
             watch,
             bookmarks: options.bookmarks,
@@ -134,7 +134,7 @@ impl WatchStream {
                     self.next_bookmark = next_bookmark(self.next_bookmark, self.end);
                     let bookmark = bookmark(self.kind, self.watch.bookmark(), false);
                     let mut written = BytesMut::new();
-                    self.write(&mut written, "BOOKMARK", &bookmark);
+                    self.write(&mut written, "BOOKMARK", bookmark);
                     return Some(written.freeze());
                 }
                 () = tokio::time::sleep_until(self.end) => return None,
@@ -143,7 +143,7 @@ impl WatchStream {
             match batch {
                 Ok(batch) => self.write_batch(&batch, &mut written),
                 Err(compacted) => {
-                    self.write(&mut written, "ERROR", &expired(compacted));
+                    self.write(&mut written, "ERROR", expired(compacted));
                     self.is_over = true;
                 }
             }
@@ -157,14 +157,14 @@ impl WatchStream {
     fn write_batch(&mut self, batch: &Batch<Index>, written: &mut BytesMut) {
         for event in &batch.events {
             if let Some((kind, object)) = self.as_seen(event) {
-                self.write(written, kind, &object.into());
+                self.write(written, kind, object.into());
             }
         }
     }
 
     /// An event that cannot be written ends the watch: the client lists anew, and hears there what is wrong.
-    fn write(&mut self, written: &mut BytesMut, kind: &str, object: &Content) {
-        if let Err(error) = write_event(written, kind, object, self.representation) {
+    fn write(&mut self, written: &mut BytesMut, kind: &str, object: Content) {
+        if let Err(error) = self.writer.write(&self.registry, written, kind, object) {
             tracing::error!(%error, "a watch event cannot be written");
             self.is_over = true;
         }

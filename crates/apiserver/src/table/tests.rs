@@ -37,7 +37,7 @@ fn print_with(gates: &FeatureGates, group: &str, plural: &str, objects: &[Value]
     });
     let mut lines = vec![head.collect::<Vec<_>>().join(" | ")];
     for object in objects {
-        let row = row(kind, object.clone(), &scene(gates), "v1");
+        let row = row(kind, object.clone(), &scene(gates), "meta.k8s.io/v1");
         let cells = row["cells"].as_array().expect("cells").iter();
         let cells = cells.map(|cell| cell.as_str().map_or_else(|| format!("{cell}!"), str::to_owned));
         lines.push(cells.collect::<Vec<_>>().join(" | "));
@@ -49,7 +49,7 @@ fn print_with(gates: &FeatureGates, group: &str, plural: &str, objects: &[Value]
 fn every_kind_has_a_table_that_fits_an_empty_object() {
     let gates = FeatureGates::default();
     for kind in kinds() {
-        let row = row(kind, json!({}), &scene(&gates), "v1");
+        let row = row(kind, json!({}), &scene(&gates), "meta.k8s.io/v1");
         assert_eq!(
             row["cells"].as_array().map(Vec::len),
             columns(kind).as_array().map(Vec::len),
@@ -298,7 +298,7 @@ fn pod_in_short(spec: &Value, status: &Value, is_going: bool) -> String {
     spec["containers"] = json!([{"name": "a"}, {"name": "b"}]);
     let pod = json!({"metadata": metadata, "spec": spec, "status": status});
     let gates = FeatureGates::default();
-    let row = row(kind("", "pods"), pod, &scene(&gates), "v1");
+    let row = row(kind("", "pods"), pod, &scene(&gates), "meta.k8s.io/v1");
     let text = |index: usize| row["cells"][index].as_str().expect("a text").to_owned();
     format!("{} {} {}", text(1), text(2), text(3))
 }
@@ -445,7 +445,8 @@ fn pods_and_what_is_over() {
     assert_snapshot!("pods", print("", "pods", &objects));
     let gates = FeatureGates::default();
     for (phase, wanted) in [("Running", None), ("Succeeded", Some("Succeeded")), ("Failed", Some("Failed"))] {
-        let row = row(kind("", "pods"), json!({"status": {"phase": phase}}), &scene(&gates), "v1");
+        let row =
+            row(kind("", "pods"), json!({"status": {"phase": phase}}), &scene(&gates), "meta.k8s.io/v1");
         assert_eq!(row.pointer("/conditions/0/reason").and_then(Value::as_str), wanted);
     }
 }
@@ -457,7 +458,7 @@ fn a_row_carries_as_much_of_its_object_as_was_asked_for() {
         json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "a", "uid": "u"}, "spec": {}});
     let carried = |include: Include| {
         let scene = Scene { include, ..scene(&gates) };
-        row(kind("", "namespaces"), object.clone(), &scene, "v1beta1")["object"].clone()
+        row(kind("", "namespaces"), object.clone(), &scene, "meta.k8s.io/v1beta1")["object"].clone()
     };
     assert_eq!(carried(Include::Nothing), Value::Null);
     assert_eq!(carried(Include::Object), object);

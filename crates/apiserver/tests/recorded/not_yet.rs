@@ -26,7 +26,6 @@ pub(crate) fn steps_of(file: &str) -> &'static [NotYet] {
 
 const APPLY: &str = "server-side apply";
 const STRATEGIC: &str = "strategic merge patch";
-const TABLE: &str = "tables";
 const METRICS: &str = "metrics";
 /// Discovery lists what is served, in this form as in the older one.
 const SUBRESOURCES: &str = "subresources of pods and nodes that are not served (exec, eviction and so on)";
@@ -35,7 +34,6 @@ const REVIEWS: &str = "reviews of oneself and of access";
 const OWN_RELEASE: &str = "the recorded server's own release";
 
 static CSI_DRIVER: &[NotYet] = &[
-    step("get as table", TABLE),
     step("strategic patch", STRATEGIC),
     step("apply creates", APPLY),
     step("apply again is silent", APPLY),
@@ -50,7 +48,6 @@ static CSI_DRIVER: &[NotYet] = &[
     step("list by name", APPLY),
     step("delete with wrong uid", APPLY),
     step("delete", APPLY),
-    step("table of a yaml one with the empty audience", TABLE),
     step("delete collection by label", STRATEGIC),
 ];
 
@@ -61,14 +58,9 @@ static TOKENS: &[NotYet] = &[];
 
 static NODE: &[NotYet] = &[];
 
-static LISTS: &[NotYet] = &[step("list as table", TABLE), step("list metadata only", TABLE)];
+static LISTS: &[NotYet] = &[];
 
-static KINDS: &[NotYet] = &[
-    step("pod as table", TABLE),
-    step("status patch", STRATEGIC),
-    step("spec of a pod is fixed", STRATEGIC),
-    step("daemon set as table", TABLE),
-];
+static KINDS: &[NotYet] = &[step("status patch", STRATEGIC), step("spec of a pod is fixed", STRATEGIC)];
 
 static FACES: &[NotYet] = &[
     step("version", OWN_RELEASE),

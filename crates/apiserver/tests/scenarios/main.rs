@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "functions of a test outside #[test]")]
 
 mod faces;
+mod forms;
 mod hostile;
 mod lifecycle;
 mod limits;
