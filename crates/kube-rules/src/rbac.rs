@@ -36,7 +36,7 @@ mod reconciliation;
 mod rule;
 pub mod validation;
 
-pub use aggregation::{LabelSelector, aggregated_rules};
+pub use aggregation::aggregated_rules;
 pub use escalation::{full_authority, missing_rights};
 pub use policy::{Binding, Faults, Grant, Policy, RoleNotFound, RoleRef, Subject};
 pub use reconciliation::{reconciled_binding, reconciled_role};

@@ -8,6 +8,7 @@ mod lifecycle;
 mod limits;
 mod protobuf;
 mod releases;
+mod roles;
 mod silence;
 mod testbed;
 mod watches;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{GROUP, LabelSelector, PolicyRule, aggregated_rules};
+use super::{GROUP, PolicyRule, aggregated_rules};
+use crate::label_selector::{LabelSelector, Labels};
 
 /// The annotation that lets a start put missing rights back; `"false"` keeps an object as it is.
 pub const AUTO_UPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
@@ -71,7 +72,7 @@ static NODE: &[Rule] = &[
     On(CREATE, CORE, &["nodes"]),
     On(CHANGE, CORE, &["nodes/status"]),
     On(CHANGE, CORE, &["nodes"]),
-    EVENTS,
+    On(&["create", "patch", "update"], CORE, &["events"]),
     On(&["create", "delete"], CORE, &["pods"]),
     On(CHANGE, CORE, &["pods/status"]),
     On(CREATE, CORE, &["pods/eviction"]),
@@ -363,7 +364,7 @@ pub fn node_rules() -> Vec<PolicyRule> {
 /// The ClusterRoles, complete but for what a server adds to every object.
 #[must_use]
 pub fn cluster_roles() -> Vec<Map<String, Value>> {
-    let mut gathered: BTreeMap<String, (BTreeMap<String, String>, Vec<PolicyRule>)> = BTreeMap::new();
+    let mut gathered: BTreeMap<String, (Labels, Vec<PolicyRule>)> = BTreeMap::new();
     let mut objects = Vec::new();
     let controllers = CONTROLLERS.iter().map(|(name, rules)| (controller(name), None, *rules));
     let rows = CLUSTER_ROLES.iter().map(|row| (row.name.to_owned(), row.gathered_by, row.rules));
@@ -415,13 +416,13 @@ fn aggregation_label(role: &str) -> String {
     format!("rbac.authorization.k8s.io/aggregate-to-{role}")
 }
 
-fn labels(gathered_by: Option<&str>) -> BTreeMap<String, String> {
+fn labels(gathered_by: Option<&str>) -> Labels {
     let mut labels = BTreeMap::from([("kubernetes.io/bootstrapping".to_owned(), "rbac-defaults".to_owned())]);
     labels.extend(gathered_by.map(|role| (aggregation_label(role), "true".to_owned())));
     labels
 }
 
-fn object(kind: &str, name: &str, labels: &BTreeMap<String, String>, members: Value) -> Map<String, Value> {
+fn object(kind: &str, name: &str, labels: &Labels, members: Value) -> Map<String, Value> {
     let mut object = Map::from_iter([
         ("apiVersion".to_owned(), format!("{GROUP}/v1").into()),
         ("kind".to_owned(), kind.into()),

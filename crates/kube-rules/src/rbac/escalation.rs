@@ -47,12 +47,9 @@ pub fn missing_rights(
 }
 
 /// The single rights of `granted` that no rule of `held` covers, in order.
-pub(super) fn uncovered<'a>(
-    held: impl IntoIterator<Item = &'a &'a PolicyRule> + Clone,
-    granted: &[PolicyRule],
-) -> Vec<PolicyRule> {
+pub(super) fn uncovered(held: &[&PolicyRule], granted: &[PolicyRule]) -> Vec<PolicyRule> {
     let single = granted.iter().flat_map(broken_down);
-    single.filter(|right| !held.clone().into_iter().any(|own| covers(own, right))).collect()
+    single.filter(|right| !held.iter().any(|own| covers(own, right))).collect()
 }
 
 /// One rule for each combination of its group, resource, verb and name, or of its path and verb.

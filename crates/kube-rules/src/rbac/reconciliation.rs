@@ -115,7 +115,10 @@ mod tests {
     use super::*;
 
     fn object(json: Value) -> Map<String, Value> {
-        json.as_object().expect("an object").clone()
+        match json {
+            Value::Object(members) => members,
+            other => panic!("wanted an object, found {other}"),
+        }
     }
 
     fn default_role() -> Map<String, Value> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{GROUP, PolicyRule};
-use crate::{FieldError, metadata, names};
+use crate::{FieldError, label_selector, metadata, names};
 
 /// The names of roles and bindings may be whatever can stand in a path: `system:node` is one.
 pub const NAME_RULE: metadata::NameRule = metadata::NameRule::PathSegment;
@@ -48,34 +48,7 @@ fn validate_aggregation(aggregation: Option<&Value>) -> Vec<FieldError> {
     };
     let path = |place| format!("aggregationRule.clusterRoleSelectors[{place}]");
     let selectors = selectors.iter().enumerate();
-    selectors.flat_map(|(place, selector)| validate_selector(selector, &path(place))).collect()
-}
-
-fn validate_selector(selector: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = metadata::validate_labels(selector.get("matchLabels"), &format!("{path}.matchLabels"));
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
-    for (place, expression) in expressions.enumerate() {
-        let path = |member: &str| format!("{path}.matchExpressions[{place}].{member}");
-        let values = expression.get("values").and_then(Value::as_array).map_or(0, Vec::len);
-        match text(Some(expression), "operator") {
-            "In" | "NotIn" if values == 0 => {
-                let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(FieldError::required(path("values"), detail));
-            }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(path("values"), detail));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => {
-                errors.push(FieldError::invalid(path("operator"), other, "not a valid selector operator"));
-            }
-        }
-        let key = text(Some(expression), "key");
-        let faults = names::qualified_name(key).into_iter();
-        errors.extend(faults.map(|fault| FieldError::invalid(path("key"), key, &fault)));
-    }
-    errors
+    selectors.flat_map(|(place, selector)| label_selector::validate(selector, &path(place))).collect()
 }
 
 fn validate_rule(rule: &PolicyRule, namespaced: bool, place: usize) -> Vec<FieldError> {
@@ -195,7 +168,10 @@ mod tests {
     use super::*;
 
     fn object(json: Value) -> Map<String, Value> {
-        json.as_object().expect("an object").clone()
+        match json {
+            Value::Object(members) => members,
+            other => panic!("wanted an object, found {other}"),
+        }
     }
 
     fn texts(errors: &[FieldError]) -> Vec<String> {
