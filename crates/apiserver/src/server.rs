@@ -19,7 +19,7 @@ use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use self::answers::{refuse, respond, stream, warning_headers, without_body};
+use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
@@ -146,7 +146,8 @@ impl ApiServer {
         // They belong to the request, not to its success: a write that fails late has warned already.
         let mut warnings = Vec::new();
         let outcome = self.answer(&parts, body, &mut warnings).await;
-        let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
+        let response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
+        let mut response = compress(&parts.headers, response);
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
             headers.append(header::WARNING, value);
