@@ -21,7 +21,7 @@ pub struct Body(Content);
 
 enum Content {
     Whole(Option<Bytes>),
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
@@ -49,14 +49,14 @@ impl Body {
         Self(Content::Events(Box::pin(stream)))
     }
 
-    /// The same body compressed, if it is one that is there at once and has more than `threshold` bytes; else the body as
-    /// it is.
-    pub(crate) fn compressed_beyond(self, threshold: usize) -> Result<Self, Self> {
-        match self.0 {
+    /// Lets the body be compressed, if it is there at once and has more than `threshold` bytes. Says whether it is.
+    pub(crate) fn compress_beyond(&mut self, threshold: usize) -> bool {
+        match &mut self.0 {
             Content::Whole(Some(bytes)) if bytes.len() > threshold => {
-                Ok(Self(Content::Gzip(Gzip::new(bytes))))
+                self.0 = Content::Gzip(Box::new(Gzip::new(std::mem::take(bytes))));
+                true
             }
-            other => Err(Self(other)),
+            _ => false,
         }
     }
 

@@ -63,6 +63,7 @@ mod strategy;
 mod table;
 mod token_request;
 mod token_review;
+mod yaml;
 
 pub use authentication::{PeerIdentity, StaticTokenError, StaticTokens, User};
 pub use body::Body;

@@ -146,8 +146,8 @@ impl ApiServer {
         // They belong to the request, not to its success: a write that fails late has warned already.
         let mut warnings = Vec::new();
         let outcome = self.answer(&parts, body, &mut warnings).await;
-        let response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
-        let mut response = compress(&parts.headers, response);
+        let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
+        compress(&parts.headers, &mut response);
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
             headers.append(header::WARNING, value);

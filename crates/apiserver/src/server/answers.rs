@@ -61,20 +61,17 @@ pub(super) fn stream(representation: Representation, body: Body) -> Response<Bod
 }
 
 /// Compresses a large body for a client that asks for it.
-pub(super) fn compress(request: &HeaderMap, response: Response<Body>) -> Response<Body> {
+pub(super) fn compress(request: &HeaderMap, response: &mut Response<Body>) {
     /// Below, compressing costs more than it saves.
     const THRESHOLD: usize = 128 * 1024;
-    if !takes_gzip(request) || response.headers().contains_key(header::CONTENT_ENCODING) {
-        return response;
+    if response.headers().contains_key(header::CONTENT_ENCODING) || !takes_gzip(request) {
+        return;
     }
-    let (mut parts, body) = response.into_parts();
-    let body = match body.compressed_beyond(THRESHOLD) {
-        Ok(compressed) => compressed,
-        Err(body) => return Response::from_parts(parts, body),
-    };
-    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    parts.headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    Response::from_parts(parts, body)
+    if response.body_mut().compress_beyond(THRESHOLD) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
 }
 
 fn takes_gzip(request: &HeaderMap) -> bool {

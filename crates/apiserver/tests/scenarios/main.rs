@@ -12,3 +12,4 @@ mod roles;
 mod silence;
 mod testbed;
 mod watches;
+mod yaml;
