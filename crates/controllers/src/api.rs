@@ -22,6 +22,8 @@ pub struct Resource {
 }
 
 impl Resource {
+    pub(crate) const CONTROLLER_REVISIONS: Self = Self::of("apps", "controllerrevisions");
+    pub(crate) const DAEMON_SETS: Self = Self::of("apps", "daemonsets");
     pub(crate) const LEASES: Self = Self::of("coordination.k8s.io", "leases");
     pub(crate) const NAMESPACES: Self = Self::core("namespaces");
     pub(crate) const NODES: Self = Self::core("nodes");

@@ -48,8 +48,11 @@ use tokio_util::sync::CancellationToken;
 mod api;
 mod binder;
 mod conditions;
+mod daemon_sets;
 mod feed;
 mod mirror;
+mod names;
+mod node_affinity;
 mod node_lifecycle;
 mod objects;
 mod pace;
@@ -58,10 +61,13 @@ mod scheduler;
 mod service_accounts;
 mod taint_eviction;
 mod volume_protection;
+#[cfg(test)]
+mod world;
 
 pub use api::{Api, ApiError, Document, Request, Resource, Target, Verb, WatchEvent};
 
 use binder::Binder;
+use daemon_sets::DaemonSets;
 use feed::Feeds;
 use node_lifecycle::NodeLifecycle;
 use runner::{Controller, drive};
@@ -99,6 +105,7 @@ impl Controllers {
         start.controller(NodeLifecycle::new());
         start.controller(TaintEviction::new());
         start.controller(VolumeProtection::new());
+        start.controller(DaemonSets::new());
         let mut running = start.feeds();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {

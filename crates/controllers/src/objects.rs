@@ -49,6 +49,22 @@ pub(crate) struct Metadata {
     pub(crate) labels: Labels,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) finalizers: Vec<String>,
+    pub(crate) owner_references: Vec<OwnerReference>,
+    pub(crate) generation: i64,
+}
+
+/// On whom an object depends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct OwnerReference {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) controller: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) block_owner_deletion: Option<bool>,
 }
 
 impl Metadata {
@@ -63,6 +79,11 @@ impl Metadata {
     /// Resource versions may be compared (KEP-5504); one that is no number is as old as can be.
     pub(crate) fn revision(&self) -> u64 {
         self.resource_version.parse().unwrap_or(0)
+    }
+
+    /// The owner that manages it.
+    pub(crate) fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|owner| owner.controller == Some(true))
     }
 
     pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
@@ -156,6 +177,7 @@ pub(crate) struct Pod {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodSpec {
+    pub(crate) host_network: bool,
     pub(crate) node_name: String,
     pub(crate) scheduler_name: String,
     pub(crate) scheduling_gates: Vec<IgnoredAny>,
@@ -191,7 +213,7 @@ pub(crate) struct NodeSelectorTerm {
     pub(crate) match_fields: Vec<Requirement>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Toleration {
     pub(crate) key: String,

@@ -71,6 +71,13 @@ impl Cluster {
         self.state.lock().objects.get(path).cloned()
     }
 
+    /// The objects whose path begins so.
+    fn all(&self, prefix: &str) -> Vec<(String, Value)> {
+        let state = self.state.lock();
+        let from = state.objects.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
+        from.map(|(path, object)| (path.clone(), object.clone())).collect()
+    }
+
     fn sent(&self, target: &str) -> usize {
         self.state.lock().sent.iter().filter(|(sent, _)| sent == target).count()
     }
@@ -145,13 +152,7 @@ impl Cluster {
             (Verb::Delete, None) => return self.delete(path, &request.body),
             (Verb::Get, None) => {}
             (Verb::List, None) => {
-                let state = self.state.lock();
-                let items: Vec<&Value> = state
-                    .objects
-                    .range(path.to_owned()..)
-                    .take_while(|(key, _)| key.starts_with(path))
-                    .map(|(_, object)| object)
-                    .collect();
+                let items: Vec<Value> = self.all(path).into_iter().map(|(_, object)| object).collect();
                 let revision = self.revision.borrow().to_string();
                 return Ok(json!({"metadata": {"resourceVersion": revision}, "items": items}));
             }
@@ -559,5 +560,67 @@ async fn a_claim_in_use_outlives_its_deletion_until_the_pod_is_gone() {
                 && cluster.get("persistentvolumes/pv").is_none()
         })
         .await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_set_has_a_pod_on_each_node_and_is_updated_step_by_step() {
+    let cluster = Cluster::new();
+    let set = |image: &str, generation: u32| {
+        json!({
+            "metadata": {"generation": generation},
+            "spec": {
+                "selector": {"matchLabels": {"app": "agent"}},
+                "template": {
+                    "metadata": {"labels": {"app": "agent"}},
+                    "spec": {"containers": [{"name": "c", "image": image}]},
+                },
+            },
+        })
+    };
+    // The nodes' part: what is assigned runs, what is deleted stops.
+    let acting = tokio::spawn({
+        let (cluster, mut revision) = (cluster.clone(), cluster.revision.subscribe());
+        async move {
+            loop {
+                let pods = cluster.all("pods/ns/");
+                for (path, mut pod) in pods {
+                    if !pod["metadata"]["deletionTimestamp"].is_null() {
+                        cluster.remove(&path);
+                    } else if pod["spec"]["nodeName"].is_string() && pod["status"]["phase"] != "Running" {
+                        pod["status"] =
+                            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+                        cluster.put(&path, pod);
+                    }
+                }
+                revision.changed().await.unwrap();
+            }
+        }
+    });
+    let on_nodes = |cluster: &Cluster, image: &str| -> Vec<String> {
+        let pods = cluster.all("pods/ns/").into_iter();
+        let mut nodes: Vec<String> = pods
+            .filter(|(_, pod)| pod["spec"]["containers"][0]["image"] == image)
+            .filter_map(|(path, _)| cluster.node_of(&path))
+            .collect();
+        nodes.sort();
+        nodes
+    };
+    let running = Running::start(&cluster);
+    cluster.put("nodes/a", ready_node());
+    cluster.put("daemonsets/ns/agent", set("one", 1));
+    cluster.until("one pod", |cluster| on_nodes(cluster, "one") == ["a"]).await;
+    cluster.put("nodes/b", ready_node());
+    cluster.until("two pods", |cluster| on_nodes(cluster, "one") == ["a", "b"]).await;
+    cluster.put("daemonsets/ns/agent", set("two", 2));
+    let is_reported = |cluster: &Cluster| {
+        let status = &cluster.get("daemonsets/ns/agent").unwrap()["status"];
+        (&status["observedGeneration"], &status["updatedNumberScheduled"], &status["numberAvailable"])
+            == (&json!(2), &json!(2), &json!(2))
+    };
+    cluster.until("updated", is_reported).await;
+    assert_eq!(on_nodes(&cluster, "two"), ["a", "b"]);
+    assert_eq!(cluster.all("controllerrevisions/ns/").len(), 2);
+    acting.abort();
     running.stop().await;
 }

@@ -19,6 +19,12 @@ pub struct LabelSelector {
 }
 
 impl LabelSelector {
+    /// Whether it selects everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
     /// Whether labels are selected.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -64,6 +70,15 @@ impl Requirement {
             Operator::DoesNotExist => found.is_none(),
             Operator::Gt => self.numbers(found).is_some_and(|(found, bound)| found > bound),
             Operator::Lt => self.numbers(found).is_some_and(|(found, bound)| found < bound),
+        }
+    }
+
+    /// The value, if this asks for just one value of this key.
+    #[must_use]
+    pub fn only_value_of(&self, key: &str) -> Option<&str> {
+        match &*self.values {
+            [value] if self.key == key && self.operator == Operator::In => Some(value),
+            _ => None,
         }
     }
 

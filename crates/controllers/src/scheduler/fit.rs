@@ -1,8 +1,8 @@
 //! Whether a pod fits a node, in upstream's order and words.
 
+use crate::node_affinity;
 use crate::node_lifecycle::{NOT_READY, UNSCHEDULABLE};
-use crate::objects::{Node, NodeSelectorTerm, Pod, Taint};
-use crate::selector::{self, Labels};
+use crate::objects::{Node, Pod, Taint};
 
 /// Whether `pod` may run on `node`, which has `pods` pods already; if not, what is wrong with nodes like this one.
 pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
@@ -17,7 +17,7 @@ pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
     if let Some(taint) = taints.filter(keeps_out).find(|taint| !tolerates(taint)) {
         return Err(format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value));
     }
-    if !is_selected(pod, node) {
+    if !node_affinity::selects(&pod.spec, &node.metadata) {
         return Err("node(s) didn't match Pod's node affinity/selector".to_owned());
     }
     let room = node.status.allocatable.get("pods");
@@ -29,23 +29,4 @@ pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
 
 fn no_schedule(key: &str) -> Taint {
     Taint { key: key.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
-}
-
-fn is_selected(pod: &Pod, node: &Node) -> bool {
-    if !selector::contains_all(&node.metadata.labels, &pod.spec.node_selector) {
-        return false;
-    }
-    let affinity = pod.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required =
-        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    let fields = Labels::from([("metadata.name".to_owned(), node.metadata.name.clone())]);
-    // One term is enough; an empty term selects nothing.
-    required.is_none_or(|selector| {
-        selector.node_selector_terms.iter().any(|term| {
-            let NodeSelectorTerm { match_expressions, match_fields } = term;
-            !(match_expressions.is_empty() && match_fields.is_empty())
-                && match_expressions.iter().all(|requirement| requirement.matches(&node.metadata.labels))
-                && match_fields.iter().all(|requirement| requirement.matches(&fields))
-        })
-    })
 }
