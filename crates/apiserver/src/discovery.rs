@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokenward_kube_schema::openapi::GroupVersion as Documented;
-use tokenward_kube_schema::{Kind, Subresource, Verb, kinds};
+use tokenward_kube_schema::{Connection, Kind, Subresource, Verb, kinds};
 
 use crate::request::GroupVersion;
 
@@ -75,7 +75,6 @@ const OTHER_PATHS: &[&str] = &[
     "/healthz/ping",
     "/livez",
     "/livez/ping",
-    "/openapi/v2",
     "/openapi/v3",
     "/openid/v1/jwks",
     "/readyz",
@@ -105,6 +104,7 @@ pub(crate) fn resources(wanted: &GroupVersion) -> Option<Value> {
     for kind in kinds {
         list.push(resource(kind));
         list.extend(kind.subresources.iter().map(|subresource| below(kind, subresource)));
+        list.extend(kind.connections.iter().map(|connection| beyond(kind, connection)));
     }
     if list.is_empty() {
         return None;
@@ -169,6 +169,13 @@ fn below(kind: &Kind, subresource: &Subresource) -> Value {
         resource["version"] = subresource.version.into();
     }
     resource
+}
+
+fn beyond(kind: &Kind, connection: &Connection) -> Value {
+    json!({
+        "name": format!("{}/{}", kind.plural, connection.name), "singularName": "",
+        "namespaced": kind.namespaced, "kind": connection.kind, "verbs": verbs(connection.verbs),
+    })
 }
 
 #[cfg(test)]

@@ -29,6 +29,13 @@ pub(crate) trait Metadata {
     fn uid(&self) -> &str {
         self.metadata_text("uid")
     }
+    /// The name, or what it will begin with when the server makes it up.
+    fn name_or_prefix(&self) -> &str {
+        match self.name() {
+            "" => self.metadata_text("generateName"),
+            name => name,
+        }
+    }
     /// Whether somebody still holds the object back from deletion.
     fn has_finalizers(&self) -> bool;
     fn is_terminating(&self) -> bool {

@@ -3,7 +3,7 @@
 //! The rules and texts of list, watch and write options follow upstream's validation of `ListOptions`,
 //! `CreateOptions`, `UpdateOptions`, `PatchOptions` and `DeleteOptions`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenward_kube_rules::FieldError;
 use tokenward_store::Revision;
 
@@ -35,6 +35,20 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     /// What to do about unknown and duplicate fields.
     pub(crate) field_validation: FieldValidation,
+}
+
+impl WriteOptions {
+    /// The options as an object, as a webhook reads them.
+    pub(crate) fn to_object(&self, kind: &str) -> Value {
+        let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if self.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        if self.field_validation != FieldValidation::Warn {
+            options["fieldValidation"] = format!("{:?}", self.field_validation).into();
+        }
+        options
+    }
 }
 
 /// Which state of a collection a list may answer with.
@@ -82,8 +96,8 @@ pub(crate) struct WatchOptions {
     pub(crate) initial_events_end: bool,
     /// Whether the client wants bookmarks.
     pub(crate) bookmarks: bool,
-    /// Seconds after which the server ends the stream.
-    pub(crate) timeout_seconds: Option<u64>,
+    /// Seconds after which the server ends the stream; at once when that is past.
+    pub(crate) timeout_seconds: Option<i64>,
 }
 
 /// Which objects of a collection are meant.
@@ -119,7 +133,7 @@ impl Query {
     }
 
     /// Go reads a boolean parameter as true when it is there and not `false` or `0`.
-    fn flag(&self, name: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         let value = self.pairs.iter().find(|(key, _)| key == name)?;
         Some(!matches!(value.1.to_ascii_lowercase().as_str(), "false" | "0"))
     }
@@ -134,9 +148,17 @@ impl Query {
         self.flag("force")
     }
 
-    /// A whole number parameter, none when absent or not a number (as upstream ignores it).
-    pub(crate) fn number(&self, name: &str) -> Option<i64> {
-        self.first(name).parse().ok()
+    /// A whole number parameter, none when absent. The error is Go's.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some((_, text)) = self.pairs.iter().find(|(key, _)| key == name) else { return Ok(None) };
+        let why = |kind: &std::num::IntErrorKind| match kind {
+            std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
+            let why = why(error.kind());
+            ApiError::bad_request(format!("strconv.ParseInt: parsing {}: {why}", go_quote(text)))
+        })
     }
 
     /// A text parameter, none when absent or empty.
@@ -180,13 +202,20 @@ impl Query {
         })
     }
 
+    /// The resource version that a read of one object must not be older than.
+    pub(crate) fn not_older_than(&self) -> Result<Revision, ApiError> {
+        parse_revision(self.first("resourceVersion"))
+            .map_err(|text| ApiError::bad_request(format!("invalid resource version: {text}")))
+    }
+
     /// The parameters of a list.
     pub(crate) fn list_options(&self) -> Result<ListOptions, ApiError> {
         let selection = self.selection()?;
         let version = self.first("resourceVersion");
         let matching = self.first("resourceVersionMatch");
         let continue_from = self.text("continue").map(str::to_owned);
-        let limit = usize::try_from(self.number("limit").unwrap_or(0).max(0)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.number("limit")?.unwrap_or(0).max(0)).unwrap_or(usize::MAX);
+        self.number("timeoutSeconds")?;
 
         let mut errors = Vec::new();
         if !matching.is_empty() {
@@ -221,9 +250,10 @@ impl Query {
         }
         let revision = parse_revision(version)
             .map_err(|text| ApiError::bad_request(format!("invalid resource version: {text}")))?;
-        // A limit with a resource version and no match rule reads that very version, as etcd-backed lists do.
         let at = match matching {
             "Exact" => ListAt::Exact(revision),
+            // From before there were match rules: the pages of a list are of that very version.
+            "" if limit > 0 && revision.get() > 0 => ListAt::Exact(revision),
             _ => ListAt::Newest { not_older_than: revision },
         };
         Ok(ListOptions { selection, at, limit, continue_from })
@@ -235,24 +265,26 @@ impl Query {
         let version = self.first("resourceVersion");
         let matching = self.first("resourceVersionMatch");
         let initial_events = self.flag("sendInitialEvents");
+        let timeout_seconds = self.number("timeoutSeconds")?;
+        self.number("limit")?;
         let mut errors = Vec::new();
         match initial_events {
             None if !matching.is_empty() => errors.push(FieldError::forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
             )),
-            Some(_) if matching.is_empty() => errors.push(FieldError::forbidden(
+            Some(_) if matching != "NotOlderThan" => errors.push(FieldError::forbidden(
                 "resourceVersionMatch",
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             )),
-            Some(_) if matching != "NotOlderThan" => {
-                errors.push(FieldError::not_supported(
-                    "resourceVersionMatch",
-                    Value::from(matching),
-                    &["NotOlderThan"],
-                ));
-            }
             _ => {}
+        }
+        if !matches!(matching, "" | "NotOlderThan") {
+            errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["NotOlderThan"]));
+        }
+        if !matching.is_empty() && self.text("continue").is_some() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            errors.push(FieldError::forbidden("resourceVersionMatch", why));
         }
         if !errors.is_empty() {
             return Err(ApiError::invalid_options("ListOptions", &errors));
@@ -269,7 +301,7 @@ impl Query {
             from,
             initial_events_end: initial_events == Some(true) && bookmarks,
             bookmarks,
-            timeout_seconds: self.number("timeoutSeconds").and_then(|seconds| u64::try_from(seconds).ok()),
+            timeout_seconds: timeout_seconds.filter(|seconds| *seconds != 0),
         })
     }
 }

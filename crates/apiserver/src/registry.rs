@@ -29,6 +29,7 @@ use crate::object::Object;
 use crate::query::FieldValidation;
 use crate::status::{ApiError, Subject};
 use crate::table::{Include, Scene};
+use crate::webhook::{self, Operation, Webhooks};
 
 /// Objects of all kinds over one store.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub(crate) struct Registry {
     view: ClusterView,
     gates: FeatureGates,
     clock: Clock,
+    webhooks: Arc<Webhooks>,
 }
 
 /// One object's address.
@@ -70,6 +72,22 @@ impl Target<'_> {
         Subject { group: self.kind.group, kind: self.kind.kind, name: self.name }
     }
 
+    /// As webhooks are asked about it. A namespace is in itself.
+    pub(crate) fn proposed<'t>(&'t self, operation: Operation, subresource: &'t str) -> webhook::Subject<'t> {
+        let is_namespace = self.kind.group.is_empty() && self.kind.plural == "namespaces";
+        webhook::Subject {
+            operation,
+            group: self.kind.group,
+            version: self.kind.version,
+            resource: self.kind.plural,
+            subresource,
+            namespace: self
+                .namespace
+                .or_else(|| (is_namespace && !self.name.is_empty()).then_some(self.name)),
+            name: self.name,
+        }
+    }
+
     fn key(&self) -> Result<Key, ApiError> {
         Key::new(collection(self.kind), self.namespace, self.name)
             .map_err(|_| ApiError::not_found(self.subject()))
@@ -83,11 +101,17 @@ pub(crate) fn collection(kind: &Kind) -> Arc<str> {
 
 impl Registry {
     pub(crate) fn new(store: Store<Index>, gates: FeatureGates, clock: Clock) -> Self {
-        Self { view: ClusterView::new(store.clone()), store, gates, clock }
+        let (view, webhooks) = (ClusterView::new(store.clone()), Arc::new(Webhooks::new(&store)));
+        Self { view, store, gates, clock, webhooks }
     }
 
     pub(crate) fn view(&self) -> &ClusterView {
         &self.view
+    }
+
+    /// Those who are asked before something is written.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     pub(crate) fn gates(&self) -> &FeatureGates {
@@ -103,19 +127,16 @@ impl Registry {
         &self.clock
     }
 
-    /// Reads a body into a pruned tree; unknown and repeated fields become warnings, an error, or nothing, as does a fault
-    /// that the body's own language had.
+    /// Reads a body into a pruned tree; unknown and repeated fields become warnings, an error, or nothing.
     pub(crate) fn decode(
         &self,
         kind: &'static Kind,
         body: &[u8],
-        fault: Option<&str>,
         validation: FieldValidation,
         warnings: &mut Vec<String>,
     ) -> Result<Object, ApiError> {
-        let mut decoded = schema::decode(kind, self.gates.release(), body)
+        let decoded = schema::decode(kind, self.gates.release(), body)
             .map_err(|error| not_decoded(kind, &error, body))?;
-        decoded.strict.splice(..0, fault.map(str::to_owned));
         strict(kind, decoded, validation, warnings)
     }
 

@@ -15,8 +15,6 @@ pub enum Route {
     Health(String, Option<String>),
     /// `/version`.
     Version,
-    /// `/openapi/v2`: the older document.
-    Swagger,
     /// `/openapi/v3`: the list of OpenAPI documents.
     OpenApiIndex,
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`: one of them, by the path after `/openapi/v3/`.
@@ -35,6 +33,13 @@ pub enum Route {
     Resources(GroupVersion),
     /// A collection, an object or a subresource.
     Resource(ResourcePath),
+    /// `/api/v1/nodes/NAME/proxy/...`: a request for a node.
+    NodeProxy {
+        /// The node's name, with a port behind it or without.
+        node: String,
+        /// What stands behind `proxy/`, as it was sent.
+        path: String,
+    },
     /// Anything else.
     Unknown,
 }
@@ -105,7 +110,6 @@ impl Route {
             }
             ["version"] => Self::Version,
             [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
-            ["openapi", "v2"] => Self::Swagger,
             ["openapi", "v3"] => Self::OpenApiIndex,
             ["openapi", "v3", document @ ..] => Self::OpenApiDocument(document.join("/")),
             ["openid", "v1", "jwks"] => Self::JsonWebKeySet,
@@ -114,6 +118,10 @@ impl Route {
             ["apis", group] => Self::Group((*group).to_owned()),
             ["api", version] => Self::Resources(GroupVersion::new("", version)),
             ["apis", group, version] => Self::Resources(GroupVersion::new(group, version)),
+            ["api", "v1", "nodes", node, "proxy", ..] if !node.is_empty() => {
+                let path = path.trim_start_matches('/').splitn(6, '/').nth(5).unwrap_or_default();
+                Self::NodeProxy { node: (*node).to_owned(), path: path.to_owned() }
+            }
             ["api", version, rest @ ..] => resource("", version, rest),
             ["apis", group, version, rest @ ..] => resource(group, version, rest),
             _ => Self::Unknown,
@@ -186,7 +194,7 @@ mod tests {
             ("/openid/v1/jwks", Route::JsonWebKeySet),
             ("/openapi/v3", Route::OpenApiIndex),
             ("/openapi/v3/apis/apps/v1", Route::OpenApiDocument("apis/apps/v1".into())),
-            ("/openapi/v2", Route::Swagger),
+            ("/openapi/v2", Route::Unknown),
             ("/.well-known", Route::Unknown),
             ("/api", Route::CoreVersions),
             ("/api/", Route::CoreVersions),
@@ -214,6 +222,12 @@ mod tests {
             ("//", Route::Unknown),
             ("/nothing/here", Route::Unknown),
             ("/api/v1/pods/%ff", Route::Unknown),
+            ("/api/v1/nodes/n/proxy", Route::NodeProxy { node: "n".into(), path: String::new() }),
+            (
+                "/api/v1/nodes/n:10250/proxy/pods/a%2Fb/",
+                Route::NodeProxy { node: "n:10250".into(), path: "pods/a%2Fb/".into() },
+            ),
+            ("/api/v1/nodes//proxy/x", Route::Unknown),
         ];
         for (text, route) in table {
             assert_eq!(Route::parse(text), route, "{text}");

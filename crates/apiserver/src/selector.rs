@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokenward_kube_rules::names;
+
 /// Which objects by labels; empty selects all.
 ///
 /// ```
@@ -198,34 +200,55 @@ impl Parser {
             return Ok(LabelRequirement::Exists(key));
         }
         match self.next() {
-            Token::Equal | Token::DoubleEqual => Ok(LabelRequirement::In(key, vec![self.value()?])),
-            Token::NotEqual => Ok(LabelRequirement::NotIn(key, vec![self.value()?])),
-            Token::Greater => Ok(LabelRequirement::Greater(key, self.bound()?)),
-            Token::Less => Ok(LabelRequirement::Less(key, self.bound()?)),
-            Token::Word(word) if word == "in" => Ok(LabelRequirement::In(key, self.values()?)),
-            Token::Word(word) if word == "notin" => Ok(LabelRequirement::NotIn(key, self.values()?)),
-            other => Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.text())),
+            Token::Equal | Token::DoubleEqual => {
+                let value = self.value(&key)?;
+                Ok(LabelRequirement::In(key, vec![value]))
+            }
+            Token::NotEqual => {
+                let value = self.value(&key)?;
+                Ok(LabelRequirement::NotIn(key, vec![value]))
+            }
+            Token::Greater => self.bound(&key).map(|bound| LabelRequirement::Greater(key, bound)),
+            Token::Less => self.bound(&key).map(|bound| LabelRequirement::Less(key, bound)),
+            Token::Word(word) if word == "in" => {
+                let values = self.values(&key)?;
+                Ok(LabelRequirement::In(key, values))
+            }
+            Token::Word(word) if word == "notin" => {
+                let values = self.values(&key)?;
+                Ok(LabelRequirement::NotIn(key, values))
+            }
+            other => Err(format!(
+                "unable to parse requirement: found '{}', expected: in, notin, =, ==, !=, gt, lt",
+                other.text()
+            )),
         }
     }
 
     /// One value; an empty one is allowed, as in `key=`.
-    fn value(&mut self) -> Result<String, String> {
+    fn value(&mut self, key: &str) -> Result<String, String> {
         let value = match self.peek() {
             Token::End | Token::Comma => return Ok(String::new()),
             Token::Word(value) => value.clone(),
             other => return Err(format!("found '{}', expected: identifier", other.text())),
         };
         self.next();
-        check_value(&value)?;
+        check_value(key, 0, &value)?;
         Ok(value)
     }
 
-    fn bound(&mut self) -> Result<i64, String> {
-        let value = self.value()?;
-        value.parse().map_err(|_| "for 'Gt', 'Lt' operators, the value must be an integer".to_owned())
+    fn bound(&mut self, key: &str) -> Result<i64, String> {
+        let value = self.value(key)?;
+        value.parse().map_err(|_| {
+            let value = crate::status::go_quote(&value);
+            format!(
+                "unable to parse requirement: values[0]: Invalid value: {value}: for 'Gt', 'Lt' operators, the value \
+                 must be an integer"
+            )
+        })
     }
 
-    fn values(&mut self) -> Result<Vec<String>, String> {
+    fn values(&mut self, key: &str) -> Result<Vec<String>, String> {
         match self.next() {
             Token::Open => {}
             other => return Err(format!("found '{}' expected: '('", other.text())),
@@ -234,7 +257,7 @@ impl Parser {
         loop {
             match self.next() {
                 Token::Word(value) => {
-                    check_value(&value)?;
+                    check_value(key, values.len(), &value)?;
                     values.push(value);
                     match self.next() {
                         Token::Comma => {}
@@ -253,36 +276,21 @@ impl Parser {
     }
 }
 
-fn is_name(text: &str, limit: usize) -> bool {
-    let bytes = text.as_bytes();
-    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    bytes.len() <= limit
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-}
-
 fn check_key(key: &str) -> Result<(), String> {
-    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    if is_name(name, 63) && prefix.is_none_or(|prefix| is_name(prefix, 253)) {
-        return Ok(());
-    }
-    Err(format!(
-        "unable to parse requirement: <nil>: Invalid value: {}: a label key is a name of at most 63 characters \
-         (letters, digits, '-', '_', '.'), optionally after a DNS subdomain and '/'",
-        crate::status::go_quote(key)
-    ))
+    refuse(key, &names::qualified_name(key), "<nil>")
 }
 
-fn check_value(value: &str) -> Result<(), String> {
-    if value.is_empty() || is_name(value, 63) {
+/// `position` is that of the value in its list.
+fn check_value(key: &str, position: usize, value: &str) -> Result<(), String> {
+    refuse(value, &names::label_value(value), &format!("values[{position}][{key}]"))
+}
+
+fn refuse(value: &str, faults: &[String], path: &str) -> Result<(), String> {
+    if faults.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "unable to parse requirement: values[0][]: Invalid value: {}: a label value is empty or at most 63 \
-         letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-        crate::status::go_quote(value)
-    ))
+    let value = crate::status::go_quote(value);
+    Err(format!("unable to parse requirement: {path}: Invalid value: {value}: {}", faults.join("; ")))
 }
 
 impl FieldSelector {

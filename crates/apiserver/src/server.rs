@@ -19,15 +19,16 @@ use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
+use self::answers::{refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
-use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
+use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::form::Columns;
 use crate::index::Index;
 use crate::media::{Endpoint, Form, PatchFormat, Representation};
+use crate::node_proxy::{self, NodeAccess};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
 use crate::registry::{Collection, EventWriter, Part, Registry, Target, Written};
@@ -37,7 +38,7 @@ use crate::status::ApiError;
 use crate::table::Include;
 use crate::token_request::Asked;
 use crate::token_review::TokenAuthenticators;
-use crate::{binding, default_roles, discovery, face, review, token_request, token_review};
+use crate::{binding, discovery, face, token_request, token_review};
 
 /// At most this many reading requests at once; more are told to come back (upstream's `--max-requests-inflight`).
 const MAX_READING: usize = 400;
@@ -59,6 +60,8 @@ pub struct Config {
     pub static_tokens: StaticTokens,
     /// `host:port` as clients reach the server, for discovery.
     pub external_address: String,
+    /// How to connect to nodes, for requests that are passed on to them; none passes none on.
+    pub node_access: Option<NodeAccess>,
 }
 
 impl Config {
@@ -71,6 +74,7 @@ impl Config {
             clock,
             static_tokens: StaticTokens::default(),
             external_address: "localhost:443".to_owned(),
+            node_access: None,
         }
     }
 }
@@ -86,6 +90,7 @@ struct Shared {
     issuer: Arc<Issuer>,
     static_tokens: StaticTokens,
     external_address: String,
+    node_access: Option<NodeAccess>,
     reading: Semaphore,
     changing: Semaphore,
     signing_key_ready: watch::Sender<bool>,
@@ -108,6 +113,7 @@ impl ApiServer {
             issuer: config.issuer,
             static_tokens: config.static_tokens,
             external_address: config.external_address,
+            node_access: config.node_access,
             reading: Semaphore::new(MAX_READING),
             changing: Semaphore::new(MAX_CHANGING),
             signing_key_ready: watch::Sender::new(is_ready),
@@ -119,16 +125,6 @@ impl ApiServer {
     pub fn set_signing_key(&self, key: SigningKey) {
         self.shared.issuer.set_signing_key(key);
         self.shared.signing_key_ready.send_replace(true);
-    }
-
-    /// Makes the roles and bindings that every cluster has, or puts back what they lack. Until then only
-    /// `system:masters` and nodes may do anything.
-    ///
-    /// # Errors
-    /// When the store does not take them.
-    pub async fn establish_default_roles(&self) -> Result<(), ApiError> {
-        // Done once, and as large as all writes that it makes.
-        Box::pin(default_roles::establish(&self.shared.registry)).await
     }
 
     /// A client in this process, acting as `user`: no port, no TLS, the same answers.
@@ -147,7 +143,6 @@ impl ApiServer {
         let mut warnings = Vec::new();
         let outcome = self.answer(&parts, body, &mut warnings).await;
         let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
-        compress(&parts.headers, &mut response);
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
             headers.append(header::WARNING, value);
@@ -197,11 +192,33 @@ impl ApiServer {
                 let request = ResourceRequest { parts, user: &user, query: &query, path: &path, verb };
                 self.resource(request, body, warnings).await
             }
+            Route::NodeProxy { node, path } => {
+                let Some(verb) = proxy_verb(&parts.method) else {
+                    return Err(ApiError::method_not_allowed());
+                };
+                let _permit = self.admit(verb)?;
+                let attributes = ResourceAttributes {
+                    verb,
+                    group: "",
+                    resource: "nodes",
+                    subresource: "proxy",
+                    namespace: "",
+                    name: &node,
+                    selected_node: None,
+                };
+                authorize(&user, &Attributes::Resource(attributes), self.shared.registry.view())?;
+                let body = body::read(body).await?;
+                let mut request = Request::new(body);
+                *request.method_mut() = parts.method.clone();
+                *request.uri_mut() = parts.uri.clone();
+                *request.headers_mut() = parts.headers.clone();
+                let access = self.shared.node_access.as_ref();
+                node_proxy::pass_on(access, self.shared.registry.view(), &node, &path, request).await
+            }
             other => {
                 let path = parts.uri.path();
                 let verb = parts.method.as_str().to_ascii_lowercase();
-                let access = Attributes::NonResource { path, verb: &verb }.into();
-                authorize(&user, &access, self.shared.registry.view())?;
+                authorize(&user, &Attributes::Path { path, verb }, self.shared.registry.view())?;
                 self.face(&parts.method, &parts.headers, &query, &other)
             }
         }
@@ -264,16 +281,15 @@ impl ApiServer {
             _ => FieldSelector::default(),
         };
         let attributes = ResourceAttributes {
-            verb: verb.as_str(),
+            verb,
             group: &path.group,
             resource: &path.resource,
             subresource: path.subresource.as_deref().unwrap_or(""),
             namespace,
             name: if name.is_empty() { selector.exact("metadata.name").unwrap_or("") } else { name },
+            selected_node: selector.exact("spec.nodeName"),
         };
-        let attributes = Attributes::Resource(attributes);
-        let access = Access { attributes, selected_node: selector.exact("spec.nodeName") };
-        authorize(user, &access, self.shared.registry.view())
+        authorize(user, &Attributes::Resource(attributes), self.shared.registry.view())
     }
 
     async fn resource<B>(
@@ -318,7 +334,7 @@ impl ApiServer {
                     registry.watch(collection, options, EventWriter::new(representation, include))?;
                 return Ok(stream(representation, Body::events(events.into_stream())));
             }
-            (Verb::Get, Some(target)) => registry.read(target)?,
+            (Verb::Get, Some(target)) => registry.read(target, query.not_older_than()?)?,
             (Verb::Create, target) => self.create(request, kind, target, body, warnings).await?,
             (Verb::Update, Some(target)) => {
                 let options = query.write_options("UpdateOptions")?;
@@ -338,12 +354,12 @@ impl ApiServer {
             }
             (Verb::Delete, Some(target)) => {
                 let options = delete_options(query, &parts.headers, body).await?;
-                registry.delete(target, user, &options).await?
+                registry.delete(target, user, &options, warnings).await?
             }
             (Verb::DeleteCollection, None) => {
                 let options = delete_options(query, &parts.headers, body).await?;
-                let selection = query.selection()?;
-                Written::ok(registry.delete_collection(collection, user, &selection, &options).await?)
+                let which = query.list_options()?;
+                Written::ok(registry.delete_collection(collection, user, &which, &options, warnings).await?)
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
@@ -380,6 +396,13 @@ impl ApiServer {
                 Some(asked) => asked,
                 None => Asked::of_object(decode(warnings)?),
             };
+            // What is sent is the request: there is no token yet.
+            if !registry.webhooks().are_none() {
+                let object = decode(&mut Vec::new())?;
+                let asking = registry
+                    .ask_about_creation(target, "token", body_kind, user, &object, &options, warnings);
+                asking.await?;
+            }
             self.wait_for_signing_key().await?;
             let granting = token_request::Granting {
                 cluster: registry.view(),
@@ -394,6 +417,8 @@ impl ApiServer {
             (None, _) if kind.kind == "Binding" => {
                 let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
                 let name = object.name().to_owned();
+                let own = Target { kind, namespace, name: &name };
+                registry.ask_about_creation(own, "", kind, user, &object, &options, warnings).await?;
                 binding::create(
                     registry,
                     Target { kind: pods, namespace, name: &name },
@@ -405,12 +430,11 @@ impl ApiServer {
             (None, _) if kind.kind == "TokenReview" => {
                 token_review::create(kind, &self.token_authenticators(), object)
             }
-            (None, _) if review::is_review(kind) => {
-                let (cluster, now) = (registry.view(), registry.clock().now());
-                review::Asking { user, namespace, cluster, now }.create(kind, object)
-            }
             (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
             (Some("binding"), Some(target)) => {
+                let asking = registry
+                    .ask_about_creation(target, "binding", body_kind, user, &object, &options, warnings);
+                asking.await?;
                 binding::create(registry, target, &object, options.dry_run).await
             }
             _ => Err(ApiError::method_not_allowed()),
@@ -456,6 +480,18 @@ struct ResourceRequest<'a> {
     query: &'a Query,
     path: &'a ResourcePath,
     verb: Verb,
+}
+
+/// What a method means to a node behind this server.
+fn proxy_verb(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Create),
+        Method::PUT => Some(Verb::Update),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        _ => None,
+    }
 }
 
 fn check_verb(kind: &Kind, path: &ResourcePath, verb: Verb) -> Result<(), ApiError> {

@@ -20,6 +20,7 @@ pub struct ApiError {
     message: String,
     details: Option<Map<String, Value>>,
     retry_after_seconds: Option<u32>,
+    continue_token: Option<String>,
 }
 
 /// What an error is about: the resource's group and plural, or a kind.
@@ -62,7 +63,7 @@ impl ApiError {
     /// A failure with the given code and reason and without details.
     pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
         let message = blank_tokens(&message.into()).into_owned();
-        Self { code, reason, message, details: None, retry_after_seconds: None }
+        Self { code, reason, message, details: None, retry_after_seconds: None, continue_token: None }
     }
 
     /// 400: the request cannot be understood.
@@ -216,6 +217,13 @@ impl ApiError {
         self
     }
 
+    /// The same failure with a token by which the list can go on nevertheless.
+    #[must_use]
+    pub fn to_be_continued(mut self, token: String) -> Self {
+        self.continue_token = Some(token);
+        self
+    }
+
     /// The HTTP status.
     pub fn code(&self) -> StatusCode {
         self.code
@@ -233,10 +241,14 @@ impl ApiError {
 
     /// The `Status` object.
     pub fn to_status(&self) -> Value {
+        let metadata = match &self.continue_token {
+            Some(token) => json!({"continue": token}),
+            None => json!({}),
+        };
         let mut status = Map::from_iter([
             ("kind".to_owned(), Value::from("Status")),
             ("apiVersion".to_owned(), "v1".into()),
-            ("metadata".to_owned(), json!({})),
+            ("metadata".to_owned(), metadata),
             ("status".to_owned(), "Failure".into()),
             ("message".to_owned(), self.message.as_str().into()),
             ("code".to_owned(), self.code.as_u16().into()),

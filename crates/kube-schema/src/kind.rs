@@ -29,6 +29,8 @@ pub struct Kind {
     pub verbs: &'static [Verb],
     /// What is served below one object.
     pub subresources: &'static [Subresource],
+    /// Where requests below one object are passed on to.
+    pub connections: &'static [Connection],
     /// The message in the table.
     message: &'static str,
 }
@@ -43,6 +45,17 @@ pub struct Subresource {
     /// The version of that kind.
     pub version: &'static str,
     /// That kind.
+    pub kind: &'static str,
+    /// What can be done, in discovery's order.
+    pub verbs: &'static [Verb],
+}
+
+/// A place below an object that leads out of the API, `nodes/proxy` for instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The part of the path.
+    pub name: &'static str,
+    /// The kind of the options that discovery names, in the object's own group and version. They stand in the path and the query.
     pub kind: &'static str,
     /// What can be done, in discovery's order.
     pub verbs: &'static [Verb],
@@ -192,6 +205,7 @@ const USUAL: Kind = Kind {
     categories: &[],
     verbs: ALL_VERBS,
     subresources: &[],
+    connections: &[],
     message: "",
 };
 
@@ -250,6 +264,11 @@ static KINDS: &[Kind] = &[
         namespaced: false,
         short_names: &["no"],
         subresources: &[status("", "Node")],
+        connections: &[Connection {
+            name: "proxy",
+            kind: "NodeProxyOptions",
+            verbs: &[Create, Delete, Get, Patch, Update],
+        }],
         message: "core/v1.Node",
         ..USUAL
     },
@@ -376,16 +395,6 @@ static KINDS: &[Kind] = &[
     },
     Kind {
         group: "authorization.k8s.io",
-        kind: "LocalSubjectAccessReview",
-        list_kind: "LocalSubjectAccessReviewList",
-        plural: "localsubjectaccessreviews",
-        singular: "localsubjectaccessreview",
-        verbs: CREATE_ONLY,
-        message: "authorization/v1.LocalSubjectAccessReview",
-        ..USUAL
-    },
-    Kind {
-        group: "authorization.k8s.io",
         kind: "SelfSubjectAccessReview",
         list_kind: "SelfSubjectAccessReviewList",
         plural: "selfsubjectaccessreviews",
@@ -393,17 +402,6 @@ static KINDS: &[Kind] = &[
         namespaced: false,
         verbs: CREATE_ONLY,
         message: "authorization/v1.SelfSubjectAccessReview",
-        ..USUAL
-    },
-    Kind {
-        group: "authorization.k8s.io",
-        kind: "SelfSubjectRulesReview",
-        list_kind: "SelfSubjectRulesReviewList",
-        plural: "selfsubjectrulesreviews",
-        singular: "selfsubjectrulesreview",
-        namespaced: false,
-        verbs: CREATE_ONLY,
-        message: "authorization/v1.SelfSubjectRulesReview",
         ..USUAL
     },
     Kind {

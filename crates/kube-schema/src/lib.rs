@@ -36,5 +36,5 @@ mod table;
 pub use decode::{Decoded, decode, normalize};
 pub use encode::{Encoded, ParseError, encode, parse, to_json};
 pub use error::{DecodeError, TypeMismatch, summarize_body};
-pub use kind::{Kind, Subresource, Verb, find_kind, find_resource, kinds};
+pub use kind::{Connection, Kind, Subresource, Verb, find_kind, find_resource, kinds};
 pub use table::{Field, FieldType, ListType, MapType, Message, PatchStrategy, Shape, find_message};

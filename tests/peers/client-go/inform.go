@@ -32,10 +32,7 @@ func inform(ctx context.Context, config *rest.Config, arguments []string) error 
 		return err
 	}
 	config = witnessed(config)
-	if *isJSON {
-		config.ContentType = "application/json"
-		config.AcceptContentTypes = config.ContentType
-	} else {
+	if !*isJSON {
 		config = protobuf(config)
 	}
 	client, err := kubernetes.NewForConfig(config)

@@ -26,7 +26,7 @@ pub(crate) fn admit_create(
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-    let subject = Subject { group: kind.group, kind: kind.plural, name: object.name() };
+    let subject = Subject { group: kind.group, kind: kind.plural, name: object.name_or_prefix() };
     // Controllers tell by this cause that it is no use trying again.
     let cause = format!("namespace {namespace} is being terminated");
     Err(ApiError::forbidden(subject, &why).caused_by("NamespaceTerminating", &cause, "metadata.namespace"))

@@ -16,7 +16,7 @@ const PREEMPTION: &str = "PreemptLowerPriority";
 /// Resolves the class. A pod may say the number itself only if it is the right one.
 pub(super) fn admit_pod(pod: &mut Object) -> Result<(), ApiError> {
     let refuse = |pod: &Object, why: &str| {
-        Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: pod.name() }, why))
+        Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: pod.name_or_prefix() }, why))
     };
     let class = text_at(pod, &["spec", "priorityClassName"]);
     let known = CLASSES.iter().find(|(name, _)| *name == class).map(|(_, value)| *value);

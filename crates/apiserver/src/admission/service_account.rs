@@ -31,7 +31,7 @@ pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView
         let why = format!(
             "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
         );
-        let name = pod.name().to_owned();
+        let name = pod.name_or_prefix().to_owned();
         return Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: &name }, &why));
     };
     let stored: Object = tokenward_kube_schema::parse(&entry.value).unwrap_or_default();

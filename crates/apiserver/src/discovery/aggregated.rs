@@ -142,6 +142,11 @@ impl Resource {
                 response_kind: ResponseKind::of(kind, (below.group, below.version), below.kind),
                 verbs: names(below.verbs),
             })
+            .chain(kind.connections.iter().map(|beyond| Subresource {
+                subresource: beyond.name,
+                response_kind: ResponseKind::of(kind, (kind.group, kind.version), beyond.kind),
+                verbs: names(beyond.verbs),
+            }))
             .collect();
         subresources.sort_by_key(|below| below.subresource);
         Self {

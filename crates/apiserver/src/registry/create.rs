@@ -1,18 +1,18 @@
 //! Create.
 
 use http::StatusCode;
+use tokenward_kube_schema::Kind;
 use tokenward_store::{Key, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, unstored};
 use crate::admission::{self, namespace_lifecycle, node_restriction};
 use crate::authentication::User;
-use crate::authorization::escalation::{self, Grant};
 use crate::object::{Metadata, Object, format_time};
 use crate::query::WriteOptions;
 use crate::random::random_suffix;
 use crate::status::ApiError;
 use crate::strategy;
-use tokenward_kube_schema::Kind;
+use crate::webhook::{Operation, Proposal};
 
 /// How often a generated name may collide before the client is told.
 const GENERATED_NAME_ATTEMPTS: usize = 8;
@@ -37,63 +37,104 @@ impl Registry {
         {
             object.metadata_mut().remove(member);
         }
-        object.set_metadata_text("uid", &uuid::Uuid::new_v4().to_string());
-        object.set_metadata_text("creationTimestamp", &format_time(self.clock.now()));
-        let prefix = object.metadata_text("generateName").to_owned();
-        let is_generated = object.name().is_empty() && !prefix.is_empty();
-        let attempts = if is_generated { GENERATED_NAME_ATTEMPTS } else { 1 };
-
-        if is_generated {
-            object.set_metadata_text("name", &generated_name(&prefix));
-        }
         strategy.set_defaults(&mut object);
         self.admit(kind, namespace, user, &mut object)?;
+        let prefix = object.metadata_text("generateName").to_owned();
+        let is_generated = object.name().is_empty() && !prefix.is_empty();
+        let mut attempts_left = if is_generated { GENERATED_NAME_ATTEMPTS } else { 1 };
+        loop {
+            attempts_left -= 1;
+            let mut object = if attempts_left > 0 { object.clone() } else { std::mem::take(&mut object) };
+            if is_generated {
+                object.set_metadata_text("name", &generated_name(&prefix));
+                // What follows from the name.
+                strategy.set_defaults(&mut object);
+            }
+            match self.create_named(kind, namespace, user, object, options, warnings).await {
+                Err(Failure::Taken(_)) if attempts_left > 0 => {}
+                Err(Failure::Taken(error)) if is_generated => return Err(error.retry_after(1)),
+                Err(Failure::Taken(error) | Failure::Other(error)) => return Err(error),
+                Ok(written) => return Ok(written),
+            }
+        }
+    }
+
+    /// Makes an object that has its name.
+    async fn create_named(
+        &self,
+        kind: &'static Kind,
+        namespace: Option<&str>,
+        user: &User,
+        mut object: Object,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Written, Failure> {
+        let strategy = strategy::of(kind);
+        object.set_metadata_text("uid", &uuid::Uuid::new_v4().to_string());
+        object.set_metadata_text("creationTimestamp", &format_time(self.clock.now()));
         strategy.prepare_create(&mut object, &self.gates);
         strategy.record_times(&mut object, None, self.clock.now());
         let name = object.name().to_owned();
         let target = Target { kind, namespace, name: &name };
         let errors = strategy::validate_new(kind, &object);
         if !errors.is_empty() {
-            return Err(ApiError::invalid(target.validation_subject(), &errors));
+            return Err(ApiError::invalid(target.validation_subject(), &errors).into());
         }
         warnings.extend(strategy.warnings_on_create(&object, &self.gates));
-        if !object.metadata_text("resourceVersion").is_empty()
-            && object.metadata_text("resourceVersion") != "0"
-        {
-            return Err(ApiError::unclassified("resourceVersion should not be set on objects to be created"));
-        }
+        let version = object.metadata_text("resourceVersion").to_owned();
         object.set_metadata_text("resourceVersion", "");
-
-        for attempt in 1..=attempts {
-            let object = print(kind, &self.gates, &object)?;
-            let name = object.name().to_owned();
-            let target = Target { kind, namespace, name: &name };
-            if options.dry_run {
-                return match self.store.get(&target.key()?) {
-                    Some(existing) => Err(exists(target, existing.index.deletion.is_some(), is_generated)),
-                    None => Ok(unstored(StatusCode::CREATED, kind, &object)),
-                };
-            }
-            let key = Key::new(collection(kind), namespace, &name)
-                .map_err(|error| ApiError::bad_request(error.to_string()))?;
-            match self.store.create(key, encode(&object)).await {
-                Ok(entry) => {
-                    let content = self.show(kind, &entry).into();
-                    return Ok(Written { code: StatusCode::CREATED, content });
-                }
-                Err(WriteError::Exists(existing)) if attempt == attempts => {
-                    return Err(exists(target, existing.index.deletion.is_some(), is_generated));
-                }
-                Err(WriteError::Exists(_)) => {}
-                Err(error) => return Err(ApiError::internal(&error.to_string())),
-            }
+        let object = print(kind, &self.gates, &object)?;
+        self.ask_about_creation(target, "", kind, user, &object, options, warnings).await?;
+        if !matches!(version.as_str(), "" | "0") {
+            let text = "resourceVersion should not be set on objects to be created";
+            return Err(ApiError::unclassified(text).into());
         }
-        Err(ApiError::internal("a name was generated no time at all"))
+        let taken = |deletion: Option<jiff::Timestamp>| {
+            Failure::Taken(ApiError::already_exists(target.subject(), deletion.is_some()))
+        };
+        if options.dry_run {
+            return match self.store.get(&target.key()?) {
+                Some(existing) => Err(taken(existing.index.deletion)),
+                None => Ok(unstored(StatusCode::CREATED, kind, &object)),
+            };
+        }
+        let key = Key::new(collection(kind), namespace, &name)
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        match self.store.create(key, encode(&object)).await {
+            Ok(entry) => Ok(Written { code: StatusCode::CREATED, content: self.show(kind, &entry).into() }),
+            Err(WriteError::Exists(existing)) => Err(taken(existing.index.deletion)),
+            Err(error) => Err(ApiError::internal(&error.to_string()).into()),
+        }
+    }
+
+    /// Asks the webhooks about something new: an object, or what is posted to a subresource of `target`. `kind` is the
+    /// new thing's.
+    #[expect(clippy::too_many_arguments, reason = "what a request is made of")]
+    pub(crate) async fn ask_about_creation(
+        &self,
+        target: Target<'_>,
+        subresource: &str,
+        kind: &'static Kind,
+        user: &User,
+        object: &Object,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
+        let proposal = || Proposal {
+            subject: target.proposed(Operation::Create, subresource),
+            kind,
+            user,
+            object: Some(object),
+            old: None,
+            dry_run: options.dry_run,
+            options: options.to_object("CreateOptions"),
+        };
+        self.webhooks.ask(&self.view, warnings, proposal).await
     }
 
     fn admit(
         &self,
-        kind: &'static Kind,
+        kind: &Kind,
         namespace: Option<&str>,
         user: &User,
         object: &mut Object,
@@ -101,9 +142,6 @@ impl Registry {
         if let Some(node) = user.node() {
             node_restriction::admit_create(node, &collection(kind), object)?;
         }
-        let grant =
-            Grant { kind, namespace: namespace.unwrap_or(""), path_name: "", new: &*object, old: None };
-        escalation::check(user, grant, &self.view)?;
         admission::fill_in(kind, namespace, object, &self.view)
     }
 }
@@ -123,9 +161,17 @@ fn place_in_namespace(object: &mut Object, namespace: Option<&str>) -> Result<()
     Ok(())
 }
 
-fn exists(target: Target<'_>, terminating: bool, generated: bool) -> ApiError {
-    let error = ApiError::already_exists(target.subject(), terminating);
-    if generated { error.retry_after(1) } else { error }
+/// Why an object was not made.
+enum Failure {
+    /// There is one of that name.
+    Taken(ApiError),
+    Other(ApiError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Other(error)
+    }
 }
 
 /// The prefix, cut to leave room, and a random suffix.

@@ -1,22 +1,25 @@
 //! Delete, of one object and of a collection.
 
-use http::StatusCode;
-use jiff::SignedDuration;
-use serde::Deserialize;
-use serde_json::Value;
-use tokenward_kube_schema::protobuf;
-use tokenward_store::{Page, WriteError};
+use std::sync::Arc;
 
-use super::read::{check_selection, selects};
-use super::{Collection, Registry, Target, Written, encode, print};
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokenward_kube_schema::protobuf;
+use tokenward_store::{Entry, WriteError};
+
+use super::{Collection, Registry, Target, Written, encode, print, unstored};
 use crate::admission::{namespace_lifecycle, node_restriction};
 use crate::authentication::User;
-use crate::content::List;
+use crate::content::{Content, List};
+use crate::index::Index;
 use crate::object::{Metadata, Object, format_time};
-use crate::query::Selection;
+use crate::query::ListOptions;
 use crate::registry::collection;
 use crate::status::ApiError;
 use crate::strategy;
+use crate::webhook::{Operation, Proposal};
 
 /// `DeleteOptions`, from the body or the query.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -25,7 +28,10 @@ pub(crate) struct DeleteOptions {
     pub(crate) grace_period_seconds: Option<i64>,
     pub(crate) preconditions: Option<Preconditions>,
     pub(crate) propagation_policy: Option<String>,
+    /// The older way to say `Orphan`, or `Background`.
+    pub(crate) orphan_dependents: Option<bool>,
     pub(crate) dry_run: Vec<String>,
+    kind: String,
 }
 
 /// What must be true of the object for it to be deleted.
@@ -43,6 +49,7 @@ impl Registry {
         target: Target<'_>,
         user: &User,
         options: &DeleteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
         namespace_lifecycle::admit_delete(target.kind, target.name)?;
         loop {
@@ -53,19 +60,34 @@ impl Registry {
             check_preconditions(target, options, &entry.index.uid, &entry.revision.to_string())?;
             let old = self.tree(target.kind, &entry.value)?;
             let strategy = strategy::of(target.kind);
-            let grace = strategy.grace_seconds(&old, options.grace_period_seconds);
-            let is_held = grace > 0 || old.has_finalizers() || strategy.held_back(&old);
-            if !options.dry_run.is_empty() || (is_held && !shortens(&old, grace)) {
+            self.ask_about_deletion(target, user, &old, options, warnings).await?;
+            let grace = match options.grace_period_seconds {
+                // A deletion that is under way takes its course.
+                None if old.is_terminating() => old.metadata_number("deletionGracePeriodSeconds"),
+                requested => strategy
+                    .grace_seconds(&old, requested.map(|seconds| if seconds < 0 { 1 } else { seconds })),
+            };
+            let finalizers = finalizers_after(&old, options, strategy.owns_others());
+            let is_held = grace > 0 || !finalizers.is_empty() || strategy.held_back(&old);
+            if !is_held {
+                if options.dry_run.is_empty() {
+                    match self.store.delete(&entry.key, Some(entry.revision)).await {
+                        Ok(entry) => return Ok(self.answer_of_deletion(target, &entry)),
+                        Err(WriteError::Conflict { .. }) => continue,
+                        Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
+                        Err(error) => return Err(ApiError::internal(&error.to_string())),
+                    }
+                }
+                return Ok(self.answer_of_deletion(target, &entry));
+            }
+            if !shortens(&old, grace) && finalizers == finalizers_of(&old) {
                 return Ok(Written::ok(self.show(target.kind, &entry)));
             }
-            let written = if is_held {
-                let marked = self.marked(target, old, grace);
-                let marked = print(target.kind, &self.gates, &marked)?;
-                self.store.update(&entry.key, entry.revision, encode(&marked)).await
-            } else {
-                self.store.delete(&entry.key, Some(entry.revision)).await
-            };
-            match written {
+            let marked = print(target.kind, &self.gates, &self.marked(target, old, grace, finalizers))?;
+            if !options.dry_run.is_empty() {
+                return Ok(unstored(StatusCode::OK, target.kind, &marked));
+            }
+            match self.store.update(&entry.key, entry.revision, encode(&marked)).await {
                 Ok(entry) => return Ok(Written::ok(self.show(target.kind, &entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
@@ -74,50 +96,112 @@ impl Registry {
         }
     }
 
-    fn marked(&self, target: Target<'_>, mut object: Object, grace: i64) -> Object {
-        let end = self.clock.now().checked_add(SignedDuration::from_secs(grace));
-        let end = end.unwrap_or(jiff::Timestamp::MAX);
-        object.set_metadata_text("deletionTimestamp", &format_time(end));
+    /// What is answered when an object is gone: the object, or, of most kinds, that it went well.
+    fn answer_of_deletion(&self, target: Target<'_>, entry: &Arc<Entry<Index>>) -> Written {
+        if strategy::of(target.kind).is_shown_when_deleted() {
+            return Written::ok(self.show(target.kind, entry));
+        }
+        let mut details = json!({"name": target.name, "kind": target.kind.plural, "uid": entry.index.uid});
+        if !target.kind.group.is_empty() {
+            details["group"] = target.kind.group.into();
+        }
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+        Written { code: StatusCode::OK, content: Content::Status(status) }
+    }
+
+    async fn ask_about_deletion(
+        &self,
+        target: Target<'_>,
+        user: &User,
+        old: &Object,
+        options: &DeleteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
+        let proposal = || Proposal {
+            subject: target.proposed(Operation::Delete, ""),
+            kind: target.kind,
+            user,
+            object: None,
+            old: Some(old),
+            dry_run: !options.dry_run.is_empty(),
+            options: options.to_object(),
+        };
+        self.webhooks.ask(&self.view, warnings, proposal).await
+    }
+
+    fn marked(&self, target: Target<'_>, mut object: Object, grace: i64, finalizers: Vec<String>) -> Object {
+        let is_first = !object.is_terminating();
+        // Of a deletion under way the beginning stays, and the end comes closer.
+        let begun = object.metadata_text("deletionTimestamp").parse::<Timestamp>().ok().and_then(|end| {
+            let before = object.metadata_number("deletionGracePeriodSeconds");
+            end.checked_sub(SignedDuration::from_secs(before)).ok()
+        });
+        let end = begun.unwrap_or_else(|| self.clock.now()).checked_add(SignedDuration::from_secs(grace));
+        object.set_metadata_text("deletionTimestamp", &format_time(end.unwrap_or(Timestamp::MAX)));
         object.metadata_mut().insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+        object.metadata_mut().insert("finalizers".to_owned(), finalizers.into());
         let generation = object.metadata_number("generation");
-        if generation > 0 {
+        if is_first && generation > 0 {
             object.metadata_mut().insert("generation".to_owned(), (generation + 1).into());
         }
         strategy::of(target.kind).mark_deleted(&mut object);
         object
     }
 
-    /// Deletes what a selector matches. Answers with the list of what was found.
+    /// Deletes what a list with these parameters would show. Answers with that list.
     pub(crate) async fn delete_collection(
         &self,
         of: Collection<'_>,
         user: &User,
-        selection: &Selection,
+        which: &ListOptions,
         options: &DeleteOptions,
+        warnings: &mut Vec<String>,
     ) -> Result<List, ApiError> {
-        check_selection(of.kind, selection)?;
-        let listing = self
-            .store
-            .list(&of.scope(selection), &Page::default())
-            .map_err(|error| ApiError::internal(&error.to_string()))?;
-        let selected: Vec<_> =
-            listing.entries.iter().filter(|entry| selects(selection, &entry.key, &entry.index)).collect();
-        for entry in &selected {
+        let chosen = self.choose(of, which)?;
+        for entry in &chosen.entries {
             let target = Target { kind: of.kind, namespace: entry.key.namespace(), name: entry.key.name() };
-            match self.delete(target, user, options).await {
+            match self.delete(target, user, options, warnings).await {
                 Ok(_) => {}
                 // Gone already: that is what was wanted.
                 Err(error) if error.code() == StatusCode::NOT_FOUND => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.list_of(of.kind, &selected, listing.revision))
+        Ok(self.show_chosen(of, &chosen))
     }
 }
 
 /// Whether marking would change anything: the object is not terminating yet, or would have to wait longer.
 fn shortens(object: &Object, grace: i64) -> bool {
     !object.is_terminating() || object.metadata_number("deletionGracePeriodSeconds") > grace
+}
+
+fn finalizers_of(object: &Object) -> Vec<String> {
+    let list = object.get("metadata").and_then(|metadata| metadata.get("finalizers"));
+    let texts = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
+}
+
+/// The finalizers once a deletion has begun: what shall become of the object's dependents is kept as one, for the garbage
+/// collector. What is asked for counts before what is there.
+fn finalizers_after(object: &Object, options: &DeleteOptions, owns_others: bool) -> Vec<String> {
+    const ORPHAN: &str = "orphan";
+    const FOREGROUND: &str = "foregroundDeletion";
+    let own = finalizers_of(object);
+    let has = |finalizer: &str| own.iter().any(|own| own == finalizer);
+    let wanted = match (options.propagation_policy.as_deref(), options.orphan_dependents) {
+        _ if !owns_others => None,
+        (Some("Orphan"), _) | (None, Some(true)) => Some(ORPHAN),
+        (Some("Foreground"), _) => Some(FOREGROUND),
+        (Some(_), _) | (None, Some(false)) => None,
+        (None, None) if has(ORPHAN) => Some(ORPHAN),
+        (None, None) => has(FOREGROUND).then_some(FOREGROUND),
+    };
+    if wanted.is_some_and(has) && !(has(ORPHAN) && has(FOREGROUND)) {
+        return own;
+    }
+    let others = own.into_iter().filter(|own| own != ORPHAN && own != FOREGROUND);
+    others.chain(wanted.map(str::to_owned)).collect()
 }
 
 fn check_preconditions(
@@ -143,13 +227,33 @@ fn check_preconditions(
 impl DeleteOptions {
     /// Reads the body of a DELETE.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(body).map_err(|error| {
+        let options: Self = serde_json::from_slice(body).map_err(|error| {
             ApiError::bad_request(format!(
                 "the body of a DELETE must be DeleteOptions; found a fault in line {}, column {}",
                 error.line(),
                 error.column()
             ))
-        })
+        })?;
+        // Of any group and version, as older clients send them.
+        if !matches!(options.kind.as_str(), "" | "DeleteOptions") {
+            return Err(ApiError::bad_request("decoded object cannot be converted to DeleteOptions"));
+        }
+        Ok(options)
+    }
+
+    /// The options as an object, as a webhook reads them.
+    fn to_object(&self) -> Value {
+        let mut options = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+        if let Some(seconds) = self.grace_period_seconds {
+            options["gracePeriodSeconds"] = seconds.into();
+        }
+        if let Some(policy) = &self.propagation_policy {
+            options["propagationPolicy"] = policy.as_str().into();
+        }
+        if !self.dry_run.is_empty() {
+            options["dryRun"] = self.dry_run.clone().into();
+        }
+        options
     }
 
     /// Reads the body of a DELETE in protobuf.

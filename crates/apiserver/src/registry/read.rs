@@ -13,7 +13,7 @@ use super::{Registry, Target, Written, collection};
 use crate::content::List;
 use crate::index::{Index, selectable_fields};
 use crate::query::{ListAt, ListOptions, Selection};
-use crate::status::{ApiError, go_quote};
+use crate::status::ApiError;
 
 /// The objects of a kind, in one namespace or in all.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,28 @@ pub(crate) struct Collection<'a> {
     pub(crate) namespace: Option<&'a str>,
 }
 
+/// What a list shows.
+pub(super) struct Chosen {
+    pub(super) entries: Vec<Arc<Entry<Index>>>,
+    revision: Revision,
+    /// The last entry of a limited list that goes on behind it.
+    next: Option<Key>,
+    remaining: Option<usize>,
+}
+
 /// Where a limited list goes on. Opaque to clients; the form is upstream's.
 #[derive(Serialize, Deserialize)]
 struct ContinueToken {
     v: String,
-    rv: u64,
+    /// [`ANY_REVISION`] goes on with whatever there is.
+    #[serde(default)]
+    rv: i64,
+    #[serde(default)]
     start: String,
 }
+
+/// In a continue token: the list has become too old, and goes on at the newest state.
+const ANY_REVISION: i64 = -1;
 
 const CONTINUE_VERSION: &str = "meta.k8s.io/v1";
 
@@ -65,13 +80,22 @@ pub(super) fn check_selection(kind: &Kind, selection: &Selection) -> Result<(), 
 
 impl Registry {
     /// Reads one object.
-    pub(crate) fn read(&self, target: Target<'_>) -> Result<Written, ApiError> {
+    pub(crate) fn read(&self, target: Target<'_>, not_older_than: Revision) -> Result<Written, ApiError> {
+        let current = self.store.current_revision();
+        if not_older_than > current {
+            return Err(ApiError::too_large_resource_version(not_older_than.get(), current.get()));
+        }
         let entry = self.get(target)?;
         Ok(Written::ok(self.show(target.kind, &entry)))
     }
 
     /// Reads a collection, or a part of it.
     pub(crate) fn list(&self, of: Collection<'_>, options: &ListOptions) -> Result<List, ApiError> {
+        Ok(self.show_chosen(of, &self.choose(of, options)?))
+    }
+
+    /// The entries that a list shows.
+    pub(super) fn choose(&self, of: Collection<'_>, options: &ListOptions) -> Result<Chosen, ApiError> {
         check_selection(of.kind, &options.selection)?;
         let scope = of.scope(&options.selection);
         let mut page = Page::default();
@@ -86,7 +110,7 @@ impl Registry {
         }
         if let Some(text) = &options.continue_from {
             let (at, after) = parse_continue(of, text)?;
-            page.at = Some(at);
+            page.at = at;
             page.after = Some(after);
         }
         let selects_all =
@@ -94,42 +118,42 @@ impl Registry {
         if selects_all {
             page.limit = NonZeroUsize::new(options.limit);
         }
-        let listing = self.store.list(&scope, &page).map_err(|error| match error {
-            ReadError::Compacted(compacted) if options.continue_from.is_some() => ApiError::expired(format!(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter. ({compacted})"
-            )),
-            ReadError::Compacted(compacted) => too_old(compacted.wanted, compacted.oldest),
-            ReadError::Future { wanted, current } => {
+        let listing = self.store.list(&scope, &page).map_err(|error| match (error, &page.after) {
+            (ReadError::Compacted(_), Some(after)) => {
+                let token = ContinueToken::new(of, ANY_REVISION, after);
+                ApiError::expired(INCONSISTENT).to_be_continued(token.encode())
+            }
+            (ReadError::Compacted(compacted), None) => too_old(compacted.wanted, compacted.oldest),
+            (ReadError::Future { wanted, current }, _) => {
                 ApiError::too_large_resource_version(wanted.get(), current.get())
             }
         })?;
 
-        let mut selected: Vec<&Arc<Entry<Index>>> = Vec::with_capacity(listing.entries.len());
-        let mut next = listing.next.clone();
-        for entry in &listing.entries {
+        let mut entries: Vec<Arc<Entry<Index>>> = Vec::with_capacity(listing.entries.len());
+        let mut next = listing.next;
+        for entry in listing.entries {
             if !selects(&options.selection, &entry.key, &entry.index) {
                 continue;
             }
-            if !selects_all && options.limit > 0 && selected.len() == options.limit {
-                next = selected.last().map(|entry| entry.key.clone());
+            if !selects_all && options.limit > 0 && entries.len() == options.limit {
+                next = entries.last().map(|entry| entry.key.clone());
                 break;
             }
-            selected.push(entry);
+            entries.push(entry);
         }
-        let continue_token = next.map(|key| write_continue(of, listing.revision, &key));
-        let remaining = (selects_all && continue_token.is_some()).then_some(listing.remaining);
-        Ok(List { continue_token, remaining, ..self.list_of(of.kind, &selected, listing.revision) })
+        // Nobody has counted with a selector.
+        let remaining = (selects_all && next.is_some()).then_some(listing.remaining);
+        Ok(Chosen { entries, revision: listing.revision, next, remaining })
     }
 
-    /// A whole list of what was selected.
-    pub(super) fn list_of(
-        &self,
-        kind: &'static Kind,
-        entries: &[&Arc<Entry<Index>>],
-        revision: Revision,
-    ) -> List {
-        let items = entries.iter().map(|entry| self.show(kind, entry)).collect();
-        List { kind, items, revision, continue_token: None, remaining: None }
+    pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: &Chosen) -> List {
+        List {
+            kind: of.kind,
+            items: chosen.entries.iter().map(|entry| self.show(of.kind, entry)).collect(),
+            revision: chosen.revision,
+            continue_token: chosen.next.as_ref().map(|key| write_continue(of, chosen.revision, key)),
+            remaining: chosen.remaining,
+        }
     }
 }
 
@@ -137,26 +161,47 @@ pub(super) fn too_old(wanted: Revision, oldest: Revision) -> ApiError {
     ApiError::expired(format!("too old resource version: {wanted} ({oldest})"))
 }
 
-fn write_continue(of: Collection<'_>, revision: Revision, last: &Key) -> String {
-    let start = match (of.namespace, last.namespace()) {
-        (None, Some(namespace)) => format!("{namespace}/{}\u{0}", last.name()),
-        _ => format!("{}\u{0}", last.name()),
-    };
-    let token = ContinueToken { v: CONTINUE_VERSION.to_owned(), rv: revision.get(), start };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).expect("texts and a number"))
+/// What a client is told that took too long over a list.
+const INCONSISTENT: &str = "The provided continue parameter is too old to display a consistent list result. You can \
+    start a new list without the continue parameter, or use the continue token in this response to retrieve the \
+    remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were \
+    created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+
+impl ContinueToken {
+    fn new(of: Collection<'_>, rv: i64, last: &Key) -> Self {
+        let start = match (of.namespace, last.namespace()) {
+            (None, Some(namespace)) => format!("{namespace}/{}\u{0}", last.name()),
+            _ => format!("{}\u{0}", last.name()),
+        };
+        Self { v: CONTINUE_VERSION.to_owned(), rv, start }
+    }
+
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).expect("texts and a number"))
+    }
 }
 
-fn parse_continue(of: Collection<'_>, text: &str) -> Result<(Revision, Key), ApiError> {
-    let refuse = |why: String| ApiError::bad_request(format!("invalid continue token: {why}"));
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| refuse("continue key is not valid: illegal base64 data".to_owned()))?;
-    let token: ContinueToken = serde_json::from_slice(&bytes).map_err(|_| refuse(not_json(&bytes)))?;
+fn write_continue(of: Collection<'_>, revision: Revision, last: &Key) -> String {
+    ContinueToken::new(of, i64::try_from(revision.get()).unwrap_or(i64::MAX), last).encode()
+}
+
+/// The revision that the list goes on at, none being the newest, and the last key that was seen.
+fn parse_continue(of: Collection<'_>, text: &str) -> Result<(Option<Revision>, Key), ApiError> {
+    let refuse = |why: &str| {
+        ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse("illegal base64 data"))?;
+    let token: ContinueToken = serde_json::from_slice(&bytes).map_err(|_| refuse(&not_json(&bytes)))?;
     if token.v != CONTINUE_VERSION {
-        return Err(refuse(format!(
-            "continue key is not valid: server does not recognize this encoded version {}",
-            go_quote(&token.v)
-        )));
+        return Err(refuse(&format!("server does not recognize this encoded version {}", token.v)));
+    }
+    let at = match token.rv {
+        ANY_REVISION => None,
+        0 => return Err(refuse("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+        rv => Some(Revision::new(u64::try_from(rv).unwrap_or(u64::MAX))),
+    };
+    if token.start.is_empty() {
+        return Err(refuse("encoded start key empty (version meta.k8s.io/v1)"));
     }
     let start = token.start.trim_end_matches('\u{0}');
     let (namespace, name) = match (of.namespace, of.kind.namespaced) {
@@ -166,22 +211,22 @@ fn parse_continue(of: Collection<'_>, text: &str) -> Result<(Revision, Key), Api
         }
         (namespace, _) => (namespace, start),
     };
-    let key = Key::new(collection(of.kind), namespace, name)
-        .map_err(|_| refuse("continue key is not valid: no start".to_owned()))?;
-    Ok((Revision::new(token.rv), key))
+    let is_path = name.split('/').count() > 1 || matches!(name, "." | "..");
+    let key = Key::new(collection(of.kind), namespace, name).map_err(|_| refuse(&token.start))?;
+    if is_path { Err(refuse(&token.start)) } else { Ok((at, key)) }
 }
 
 /// Go's words for bytes that are no JSON.
 fn not_json(bytes: &[u8]) -> String {
     match bytes.first() {
-        None => "continue key is not valid: unexpected end of JSON input".to_owned(),
-        Some(b'{') => "continue key is not valid: malformed JSON".to_owned(),
+        None => "unexpected end of JSON input".to_owned(),
+        Some(b'{') => "malformed JSON".to_owned(),
         Some(byte) => {
             let character = match byte {
                 0x20..=0x7e => format!("'{}'", char::from(*byte)),
                 other => format!("'\\x{other:02x}'"),
             };
-            format!("continue key is not valid: invalid character {character} looking for beginning of value")
+            format!("invalid character {character} looking for beginning of value")
         }
     }
 }
@@ -205,7 +250,7 @@ mod tests {
         ];
         for (of, key) in rows {
             let token = write_continue(of, Revision::new(7), &key);
-            assert_eq!(parse_continue(of, &token).unwrap(), (Revision::new(7), key));
+            assert_eq!(parse_continue(of, &token).unwrap(), (Some(Revision::new(7)), key));
         }
     }
 

@@ -2,20 +2,19 @@
 
 use http::StatusCode;
 use serde_json::Value;
-use tokenward_kube_rules::rbac;
 use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{Entry, Revision, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
 use crate::admission::{self, node_restriction};
 use crate::authentication::User;
-use crate::authorization::escalation::{self, Grant};
 use crate::content::Shown;
 use crate::index::Index;
 use crate::object::{Metadata, Object, child_mut};
 use crate::query::{FieldValidation, WriteOptions};
 use crate::status::ApiError;
 use crate::strategy::{self, Rules};
+use crate::webhook::{Operation, Proposal};
 
 /// How often the server itself tries again when somebody else was faster.
 const CONFLICT_ATTEMPTS: usize = 5;
@@ -29,6 +28,17 @@ pub(crate) enum Part {
     Status,
     /// A namespace's `spec.finalizers`.
     Finalize,
+}
+
+impl Part {
+    /// The last part of the path; empty for the object itself.
+    fn subresource(self) -> &'static str {
+        match self {
+            Self::Object => "",
+            Self::Status => "status",
+            Self::Finalize => "finalize",
+        }
+    }
 }
 
 /// A change to be made to a stored object.
@@ -144,21 +154,19 @@ impl Registry {
                 node_restriction::admit_change(node, &collection(target.kind), &entry)?;
             }
             let old = self.tree(target.kind, &entry.value)?;
-            let mut object = succeed(&old, &entry, warnings)?;
-            if target.kind.group == rbac::GROUP {
-                // What a binding binds to is complete only then.
-                strategy::of(target.kind).set_defaults(&mut object);
-            }
-            let grant = Grant {
-                kind: target.kind,
-                namespace: target.namespace.unwrap_or(""),
-                path_name: target.name,
-                new: &object,
-                old: Some(&old),
-            };
-            escalation::check(user, grant, &self.view)?;
+            let object = succeed(&old, &entry, warnings)?;
             let new = self.finish(target, part, object, &old, warnings)?;
             let new = print(target.kind, &self.gates, &new)?;
+            let proposal = || Proposal {
+                subject: target.proposed(Operation::Update, part.subresource()),
+                kind: target.kind,
+                user,
+                object: Some(&new),
+                old: Some(&old),
+                dry_run: options.dry_run,
+                options: options.to_object("UpdateOptions"),
+            };
+            self.webhooks.ask(&self.view, warnings, proposal).await?;
             if options.dry_run {
                 let mut shown = new;
                 shown.set_metadata_text("resourceVersion", &entry.revision.to_string());

@@ -92,7 +92,7 @@ impl Registry {
         };
         let now = Instant::now();
         let lifetime = match options.timeout_seconds {
-            Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
+            Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
             // Spread, so that the watchers of a restarted server do not all come back together for ever.
             _ => {
                 DEFAULT_TIMEOUT

@@ -13,6 +13,10 @@ use crate::object::{Object, child_mut, set_default, text_at};
 pub(super) struct ClaimStrategy;
 
 impl Strategy for ClaimStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         set_default(child_mut(object, "spec"), "volumeMode", "Filesystem");
     }

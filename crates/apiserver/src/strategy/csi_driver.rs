@@ -19,6 +19,10 @@ fn set_spec(object: &mut Object, spec: &CsiDriverSpec) {
 }
 
 impl Strategy for CsiDriverStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -14,6 +14,10 @@ pub(super) struct CsiNodeStrategy;
 const LONGEST_NODE_ID: usize = 256;
 
 impl Strategy for CsiNodeStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -12,6 +12,10 @@ const LONGEST_WORD: usize = 128;
 const LONGEST_MESSAGE: usize = 1024;
 
 impl Strategy for EventStrategy {
+    fn owns_others(&self) -> bool {
+        false
+    }
+
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         let own = object.namespace();
         let involved = Field::of(object, "involvedObject").child("namespace");

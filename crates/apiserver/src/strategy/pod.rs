@@ -12,6 +12,10 @@ use crate::object::{Metadata, Object, at, child_mut, set_default, text_at};
 pub(super) struct PodStrategy;
 
 impl Strategy for PodStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         pod_spec::default_pod(object);
     }

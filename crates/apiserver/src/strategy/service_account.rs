@@ -12,6 +12,10 @@ pub(super) struct ServiceAccountStrategy;
 const MOUNTABLE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
 
 impl Strategy for ServiceAccountStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -13,6 +13,10 @@ const MOST_PARAMETERS: usize = 512;
 const MOST_PARAMETER_BYTES: usize = 256 << 10;
 
 impl Strategy for StorageClassStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         set_default(object, "reclaimPolicy", "Delete");
         set_default(object, "volumeBindingMode", "Immediate");

@@ -25,6 +25,10 @@ const NO_SOURCE: [&str; 9] = [
 ];
 
 impl Strategy for VolumeStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         let spec = child_mut(object, "spec");
         set_default(spec, "persistentVolumeReclaimPolicy", "Retain");

@@ -10,6 +10,10 @@ use crate::object::{Object, at};
 pub(super) struct VolumeAttachmentStrategy;
 
 impl Strategy for VolumeAttachmentStrategy {
+    fn is_shown_when_deleted(&self) -> bool {
+        true
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -1,15 +1,19 @@
 //! What the server does, told as stories over its in-process face: no port, no TLS, the same answers.
 #![expect(clippy::unwrap_used, reason = "functions of a test outside #[test]")]
 
+mod creations;
+mod deletions;
 mod faces;
 mod forms;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod lists;
+mod node_proxies;
 mod protobuf;
 mod releases;
-mod roles;
 mod silence;
 mod testbed;
+mod tls_server;
 mod watches;
-mod yaml;
+mod webhooks;

@@ -6,7 +6,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokenward_apiserver::{ApiServer, Client, Config, Index, PeerIdentity, StaticTokens, User, new_store};
+use tokenward_apiserver::{
+    ApiServer, Client, Config, Index, NodeAccess, PeerIdentity, StaticTokens, User, new_store,
+};
 use tokenward_issuer::{Algorithm, Issuer, IssuerConfig, SigningKey};
 use tokenward_kube_rules::{FeatureGates, Release};
 use tokenward_store::Store;
@@ -66,10 +68,17 @@ impl Testbed {
         ApiServer::new(config)
     }
 
+    /// A 1.35 server that passes requests on to nodes.
+    pub(crate) fn server_for_nodes(&self, access: NodeAccess) -> ApiServer {
+        let gates = FeatureGates::for_release(Release::V1_35);
+        let mut config = Config::new(gates, self.store.clone(), self.issuer.clone(), self.clock.clock());
+        config.node_access = Some(access);
+        ApiServer::new(config)
+    }
+
     /// An administrator of a 1.35 server in which the namespace `apps`, its account `web` and the node `n1` exist.
     pub(crate) async fn furnished(&self) -> (ApiServer, Client) {
         let server = self.server(Release::V1_35);
-        server.establish_default_roles().await.unwrap();
         let admin = server.client(admin());
         let objects = [
             ("/api/v1/namespaces", json!({"metadata": {"name": "apps"}})),

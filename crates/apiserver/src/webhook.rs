@@ -1,0 +1,157 @@
+//! Validating webhooks: programs elsewhere that are asked before something is written, and may refuse it.
+//!
+//! Which ones are asked is a function of their configuration and of the request ([`configuration`]); what they are sent and
+//! what their answer means are functions too ([`review`]); [`call`] goes over the wire. All that fit are asked at the same
+//! time. The one invariant: a request that no webhook is configured for costs nothing more.
+
+mod call;
+mod configuration;
+mod review;
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokenward_kube_schema::Kind;
+use tokenward_store::{Entry, Scope, Store, Watch};
+
+use self::call::Caller;
+use self::configuration::{FailurePolicy, Hook};
+pub(crate) use self::configuration::{Operation, Subject};
+use crate::authentication::User;
+use crate::cluster_view::ClusterView;
+use crate::index::Index;
+use crate::object::Object;
+use crate::status::ApiError;
+
+const COLLECTION: &str = "admissionregistration.k8s.io/validatingwebhookconfigurations";
+
+/// The configured webhooks.
+pub(crate) struct Webhooks {
+    configured: Mutex<Configured>,
+    caller: Caller,
+}
+
+/// What is configured. Brought up to date whenever it is asked, so that it never lags behind the store.
+struct Configured {
+    store: Store<Index>,
+    watch: Watch<Index>,
+    hooks: Arc<[Arc<Hook>]>,
+}
+
+/// Something that is about to be written.
+pub(crate) struct Proposal<'a> {
+    pub(crate) subject: Subject<'a>,
+    /// The kind of the objects; not that of the resource where a subresource has its own.
+    pub(crate) kind: &'static Kind,
+    pub(crate) user: &'a User,
+    /// What would be stored; none when something is deleted.
+    pub(crate) object: Option<&'a Object>,
+    /// What is stored; none when something is created.
+    pub(crate) old: Option<&'a Object>,
+    pub(crate) dry_run: bool,
+    /// The request's own options, `CreateOptions` for instance.
+    pub(crate) options: Value,
+}
+
+impl Webhooks {
+    pub(crate) fn new(store: &Store<Index>) -> Self {
+        Self { configured: Mutex::new(Configured::new(store)), caller: Caller::default() }
+    }
+
+    /// Whether nobody would be asked about anything.
+    pub(crate) fn are_none(&self) -> bool {
+        self.configured.lock().hooks().is_empty()
+    }
+
+    /// Asks every webhook that the proposal concerns. The first refusal counts, in the order of the configurations.
+    pub(crate) async fn ask<'p>(
+        &self,
+        cluster: &ClusterView,
+        warnings: &mut Vec<String>,
+        proposal: impl FnOnce() -> Proposal<'p>,
+    ) -> Result<(), ApiError> {
+        let hooks = self.configured.lock().hooks();
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let proposal = &proposal();
+        let namespace = configuration::namespace_labels(&proposal.subject, proposal.object, cluster);
+        let concerned = hooks.iter().filter(|hook| {
+            hook.concerns(&proposal.subject, proposal.object, proposal.old, namespace.as_ref())
+        });
+        let answers = join_all(concerned.map(|hook| self.ask_one(hook, proposal, cluster))).await;
+        let mut first = Ok(());
+        for answer in answers {
+            match answer {
+                Ok(told) => warnings.extend(told),
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        first
+    }
+
+    async fn ask_one(
+        &self,
+        hook: &Hook,
+        proposal: &Proposal<'_>,
+        cluster: &ClusterView,
+    ) -> Result<Vec<String>, ApiError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let body = review::request(&id, proposal).to_string();
+        let answer = match self.caller.post(hook, body.into(), cluster).await {
+            Ok(bytes) => review::read_answer(&id, &bytes).map_err(|error| error.to_string()),
+            Err(error) => Err(format!("failed to call webhook: {error}")),
+        };
+        match answer {
+            Ok(answer) => answer.into_result(&hook.name),
+            Err(why) if hook.failure_policy == FailurePolicy::Ignore => {
+                tracing::warn!(webhook = hook.name, why, "a webhook could not be asked, and need not be");
+                Ok(Vec::new())
+            }
+            Err(why) => Err(ApiError::internal(&format!(
+                "failed calling webhook {}: {why}",
+                crate::status::go_quote(&hook.name)
+            ))),
+        }
+    }
+}
+
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhooks").finish_non_exhaustive()
+    }
+}
+
+impl Configured {
+    fn new(store: &Store<Index>) -> Self {
+        let (listing, watch) = store.list_and_watch(&Scope::collection(COLLECTION));
+        Self { store: store.clone(), watch, hooks: read(&listing.entries) }
+    }
+
+    fn hooks(&mut self) -> Arc<[Arc<Hook>]> {
+        let mut has_changed = false;
+        loop {
+            match self.watch.ready() {
+                Ok(Some(batch)) => has_changed |= !batch.events.is_empty(),
+                Ok(None) => break,
+                // More was written since the last question than history keeps.
+                Err(_) => {
+                    has_changed = true;
+                    break;
+                }
+            }
+        }
+        if has_changed {
+            *self = Self::new(&self.store.clone());
+        }
+        self.hooks.clone()
+    }
+}
+
+/// Configurations in the order of their names, webhooks in the order of each.
+fn read(entries: &[Arc<Entry<Index>>]) -> Arc<[Arc<Hook>]> {
+    let objects = entries.iter().filter_map(|entry| tokenward_kube_schema::parse(&entry.value).ok());
+    objects.flat_map(|object| configuration::read(&object)).map(Arc::new).collect()
+}
