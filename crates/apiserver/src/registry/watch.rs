@@ -3,6 +3,7 @@
 //! A watcher is a cursor in the store's history: it holds no events, and one that does not read costs nothing but its
 //! connection. When history has gone past it, it is told so with `Expired` and has to list anew.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokenward_kube_schema::Kind;
 use tokenward_store::{Batch, Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::events::EventWriter;
 use super::read::{check_selection, selects, too_old};
@@ -39,8 +40,10 @@ pub(crate) struct WatchStream {
     selection: Selection,
     watch: Watch<Index>,
     bookmarks: bool,
-    next_bookmark: Instant,
     end: Instant,
+    /// Rings at the next bookmark, or at the end. It lives as long as the watch: one made for each event would cost more
+    /// than the event.
+    timer: Pin<Box<Sleep>>,
     /// What is to be sent before anything else.
     first: BytesMut,
     is_over: bool,
@@ -99,6 +102,7 @@ impl Registry {
                     + DEFAULT_TIMEOUT.mul_f64(f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 510.0)
             }
         };
+        let end = now + lifetime;
         Ok(WatchStream {
             registry: self.clone(),
             kind: of.kind,
@@ -106,8 +110,8 @@ impl Registry {
             selection: options.selection,
             watch,
             bookmarks: options.bookmarks,
-            next_bookmark: next_bookmark(now, now + lifetime),
-            end: now + lifetime,
+            end,
+            timer: Box::pin(sleep_until(next_ring(options.bookmarks, now, end))),
             first,
             is_over,
         })
@@ -129,15 +133,20 @@ impl WatchStream {
         }
         while !self.is_over {
             let batch = tokio::select! {
-                batch = self.watch.next() => batch,
-                () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.next_bookmark = next_bookmark(self.next_bookmark, self.end);
+                // First, or events that never pause would keep it from being heard.
+                biased;
+                () = &mut self.timer => {
+                    let rang = self.timer.deadline();
+                    if rang >= self.end {
+                        return None;
+                    }
+                    self.timer.as_mut().reset(next_ring(self.bookmarks, rang, self.end));
                     let bookmark = bookmark(self.kind, self.watch.bookmark(), false);
                     let mut written = BytesMut::new();
                     self.write(&mut written, "BOOKMARK", bookmark);
                     return Some(written.freeze());
                 }
-                () = tokio::time::sleep_until(self.end) => return None,
+                batch = self.watch.next() => batch,
             };
             let mut written = BytesMut::new();
             match batch {
@@ -200,13 +209,11 @@ impl WatchStream {
     }
 }
 
-/// A period later, or shortly before the end where that comes first. After that one there is none.
-fn next_bookmark(now: Instant, end: Instant) -> Instant {
-    let regular = now + BOOKMARK_PERIOD;
-    match end.checked_sub(LAST_BOOKMARK_BEFORE_END) {
-        Some(last) if last > now => regular.min(last),
-        _ => regular,
-    }
+/// When the timer rings after `now`: for a bookmark a period later, or shortly before the end where that comes first;
+/// without bookmarks, and after the last one, at the end.
+fn next_ring(bookmarks: bool, now: Instant, end: Instant) -> Instant {
+    let last_bookmark = end.checked_sub(LAST_BOOKMARK_BEFORE_END).filter(|last| bookmarks && *last > now);
+    last_bookmark.map_or(end, |last| last.min(now + BOOKMARK_PERIOD))
 }
 
 fn bookmark(kind: &'static Kind, revision: Revision, ends_initial_events: bool) -> Content {
@@ -222,4 +229,30 @@ fn expired(compacted: Compacted) -> Content {
     let error = too_old(compacted.wanted, compacted.oldest);
     debug_assert_eq!(error.code(), StatusCode::GONE);
     Content::Status(error.to_status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bookmarks_come_each_minute_and_shortly_before_the_end() {
+        let start = Instant::now();
+        let rings = |bookmarks, lifetime: u64| {
+            let end = start + Duration::from_secs(lifetime);
+            let mut rings = Vec::new();
+            let mut now = start;
+            while now < end {
+                now = next_ring(bookmarks, now, end);
+                rings.push((now - start).as_secs());
+            }
+            rings
+        };
+        assert_eq!(rings(true, 150), [60, 120, 148, 150]);
+        assert_eq!(rings(true, 62), [60, 62]);
+        assert_eq!(rings(true, 30), [28, 30]);
+        assert_eq!(rings(true, 2), [2]);
+        assert_eq!(rings(true, 1), [1]);
+        assert_eq!(rings(false, 150), [150]);
+    }
 }
