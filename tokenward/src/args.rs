@@ -10,6 +10,7 @@ pub(crate) mod kubernetes;
 pub(crate) mod node;
 pub(crate) mod release;
 pub(crate) mod server;
+pub(crate) mod storage;
 pub(crate) mod up;
 
 /// Service account tokens for CSI drivers, end to end.

@@ -11,6 +11,7 @@ mod node_root;
 mod records;
 mod server;
 mod signals;
+mod storage;
 mod terminal;
 mod up;
 

@@ -137,6 +137,7 @@ mod tests {
     use tokenward_kube_rules::Release;
 
     use super::*;
+    use crate::args::storage::Storage;
     use crate::terminal::Style;
 
     struct Files(tempfile::TempDir);
@@ -155,6 +156,7 @@ mod tests {
 
     fn nothing() -> ServerConfig {
         ServerConfig {
+            storage: Storage::Memory,
             external_hostname: None,
             serving: None,
             client_ca_file: None,

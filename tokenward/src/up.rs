@@ -13,7 +13,7 @@ use crate::args::up::{Until, UpConfig};
 use crate::failure::Failure;
 use crate::signals::Stop;
 use crate::terminal::{self, Region, Style};
-use crate::{records, server};
+use crate::{records, server, storage};
 
 /// How long drivers may take to register before pods are applied all the same, to say themselves what they wait for.
 const REGISTRATION_LIMIT: Duration = Duration::from_secs(5);
@@ -28,7 +28,9 @@ pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure>
     let manifests =
         manifest::load(&config.manifests).and_then(manifest::in_apply_order).map_err(bad_manifest)?;
     let csi_drivers = manifests.iter().filter(|manifest| manifest.kind.kind == "CSIDriver");
-    let control_plane = server::control_plane(&config.gates, config.listen, config.server.clone())?;
+    let mut control_plane = server::control_plane(&config.gates, config.listen, config.server.clone())?;
+    let storage = storage::open(&config.server.storage).await?;
+    storage.put_into(&mut control_plane);
     let started = Cluster::start(ClusterConfig {
         control_plane,
         nodes: config.nodes,
@@ -43,6 +45,7 @@ pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure>
     let cleaned_up = cluster.stop(&stop.immediate).await.map_err(|error| {
         Failure::because(error).hint("Not everything of this run could be removed; see the path above.")
     });
+    storage.close().await;
     worked.and(cleaned_up)
 }
 
@@ -136,6 +139,7 @@ impl<'a> Run<'a> {
             let outcome = match applied.outcome {
                 Outcome::Created => "created",
                 Outcome::Configured => "configured",
+                Outcome::Unchanged => "unchanged",
             };
             self.screen.say(&format!("{} {outcome}", manifest.label()));
         }

@@ -7,25 +7,53 @@ use tokenward_kube_rules::Release;
 use crate::body::Body;
 use crate::query::Query;
 
-/// The checks behind `/healthz`, `/livez` and `/readyz`.
-const CHECKS: [&str; 2] = ["ping", "store"];
+/// One of the checks behind `/healthz`, `/livez` and `/readyz`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    name: &'static str,
+    is_good: bool,
+}
 
-/// Answers a health path. Every check is good while the server answers at all: the store is in this process.
-pub(crate) fn health(endpoint: &str, check: Option<&str>, query: &Query) -> Response<Body> {
-    if check.is_some_and(|check| !CHECKS.contains(&check)) {
-        return text(StatusCode::NOT_FOUND, "404 page not found\n");
+/// The checks of a server: `etcd_answers` says how it is with etcd, if the objects are kept there.
+pub(crate) fn checks(endpoint: &str, etcd_answers: Option<bool>) -> Vec<Check> {
+    let good = |name| Check { name, is_good: true };
+    let Some(is_good) = etcd_answers else { return vec![good("ping"), good("store")] };
+    let mut checks = vec![good("ping"), Check { name: "etcd", is_good }];
+    if endpoint == "readyz" {
+        checks.push(Check { name: "etcd-readiness", is_good });
     }
-    if check.is_some() || !query.has("verbose") {
-        return text(StatusCode::OK, "ok");
+    checks
+}
+
+/// Answers a health path.
+pub(crate) fn health(endpoint: &str, check: Option<&str>, query: &Query, checks: &[Check]) -> Response<Body> {
+    if let Some(name) = check {
+        return match checks.iter().find(|check| check.name == name) {
+            None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            Some(check) if check.is_good => text(StatusCode::OK, "ok"),
+            Some(_) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: etcd does not answer\n")
+            }
+        };
     }
     let excluded = |name: &str| query.all_of("exclude").any(|excluded| excluded == name);
+    let fails = checks.iter().any(|check| !check.is_good && !excluded(check.name));
+    if !fails && !query.has("verbose") {
+        return text(StatusCode::OK, "ok");
+    }
     let mut lines = String::new();
-    for name in CHECKS {
-        let line =
-            if excluded(name) { format!("[+]{name} excluded: ok\n") } else { format!("[+]{name} ok\n") };
-        lines.push_str(&line);
+    for Check { name, is_good } in checks {
+        lines.push_str(&match (excluded(name), is_good) {
+            (true, _) => format!("[+]{name} excluded: ok\n"),
+            (false, true) => format!("[+]{name} ok\n"),
+            (false, false) => format!("[-]{name} failed: reason withheld\n"),
+        });
     }
     lines.push_str(endpoint);
+    if fails {
+        lines.push_str(" check failed\n");
+        return text(StatusCode::INTERNAL_SERVER_ERROR, &lines);
+    }
     lines.push_str(" check passed\n");
     text(StatusCode::OK, &lines)
 }
@@ -67,4 +95,45 @@ fn platform() -> String {
         other => other,
     };
     format!("{}/{architecture}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn ask(endpoint: &str, check: Option<&str>, query: &str, etcd: Option<bool>) -> (u16, String) {
+        let checks = checks(endpoint, etcd);
+        let response = health(endpoint, check, &Query::parse(query), &checks);
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_etcd_is_away_is_not_ready_and_says_why() {
+        for (endpoint, check, query, etcd, status, body) in [
+            ("readyz", None, "", None, 200, "ok"),
+            ("readyz", None, "verbose", None, 200, "[+]ping ok\n[+]store ok\nreadyz check passed\n"),
+            ("readyz", None, "", Some(true), 200, "ok"),
+            (
+                "readyz",
+                None,
+                "",
+                Some(false),
+                500,
+                "[+]ping ok\n[-]etcd failed: reason withheld\n[-]etcd-readiness failed: reason withheld\nreadyz check failed\n",
+            ),
+            ("readyz", None, "exclude=etcd&exclude=etcd-readiness", Some(false), 200, "ok"),
+            ("livez", None, "verbose", Some(true), 200, "[+]ping ok\n[+]etcd ok\nlivez check passed\n"),
+            ("livez", Some("ping"), "", Some(false), 200, "ok"),
+            ("livez", Some("etcd"), "", Some(false), 500, "internal server error: etcd does not answer\n"),
+            ("livez", Some("etcd"), "", None, 404, "404 page not found\n"),
+            ("livez", Some("etcd-readiness"), "", Some(true), 404, "404 page not found\n"),
+        ] {
+            let found = ask(endpoint, check, query, etcd).await;
+            assert_eq!(found, (status, body.to_owned()), "{endpoint} {check:?} {query} {etcd:?}");
+        }
+    }
 }

@@ -60,6 +60,7 @@ pub mod selector;
 mod serve;
 mod server;
 mod status;
+mod storage;
 mod strategy;
 mod table;
 mod token_request;
@@ -76,10 +77,4 @@ pub use object::Object;
 pub use serve::{ServeError, TlsConfig, serve};
 pub use server::{ApiServer, Config};
 pub use status::{ApiError, Subject};
-
-/// An empty store in memory, with the index that an API server keeps.
-///
-/// The handle outlives any server: several servers, of different releases too, may stand over the same data.
-pub fn new_store() -> tokenward_store::Store<Index> {
-    tokenward_store::Store::memory(Index::of)
-}
+pub use storage::{etcd_store, new_store, open_store};

@@ -105,6 +105,11 @@ impl Registry {
         Self { view, store, gates, clock, webhooks }
     }
 
+    /// Whether etcd answers, if the objects are kept there.
+    pub(crate) fn etcd_answers(&self) -> Option<bool> {
+        self.store.etcd_answers()
+    }
+
     pub(crate) fn view(&self) -> &ClusterView {
         &self.view
     }

@@ -22,6 +22,8 @@ pub enum Outcome {
     Created,
     /// It was there and has been changed.
     Configured,
+    /// It was there and is what the manifest says.
+    Unchanged,
 }
 
 /// A manifest that the server refused.
@@ -45,7 +47,13 @@ pub async fn apply(client: &Client, manifest: &Manifest) -> Result<Applied, Appl
     let result = match client.create(&collection, &object).await {
         Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
             let path = format!("{collection}/{}", manifest.name);
-            client.merge_patch(&path, &object).await.map(done(Outcome::Configured))
+            match client.get(&path).await {
+                // A patch would take from its lists what defaults and admission have put there, as a pod's token volume.
+                Ok(there) if holds(&there, &object) => {
+                    Ok(Applied { outcome: Outcome::Unchanged, warnings: Vec::new() })
+                }
+                _ => client.merge_patch(&path, &object).await.map(done(Outcome::Configured)),
+            }
         }
         other => other.map(done(Outcome::Created)),
     };
@@ -54,6 +62,24 @@ pub async fn apply(client: &Client, manifest: &Manifest) -> Result<Applied, Appl
         label: manifest.label(),
         source,
     })
+}
+
+/// Whether everything that `wanted` says is so in `found`, which may say more.
+fn holds(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted.iter().all(|(member, wanted)| {
+            // What is not there is null, and an empty list or object.
+            holds(found.get(member).unwrap_or(&Value::Null), wanted)
+        }),
+        (Value::Null, Value::Object(wanted)) => wanted.values().all(|wanted| holds(&Value::Null, wanted)),
+        (Value::Array(found), Value::Array(wanted)) => {
+            // In their order: an environment is read from top to bottom.
+            let mut rest = found.iter();
+            wanted.iter().all(|wanted| rest.any(|found| holds(found, wanted)))
+        }
+        (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
+        (found, wanted) => found == wanted,
+    }
 }
 
 fn collection_path(manifest: &Manifest) -> String {
@@ -70,8 +96,31 @@ fn collection_path(manifest: &Manifest) -> String {
 mod tests {
     use std::path::Path;
 
+    use serde_json::json;
+
     use super::*;
     use crate::manifest::parse;
+
+    #[test]
+    fn an_object_may_say_more_than_its_manifest_and_not_less_or_other() {
+        let found = json!({
+            "metadata": {"name": "a", "uid": "u", "labels": {"x": "1"}},
+            "spec": {"volumes": [{"name": "v", "csi": {"driver": "d"}}, {"name": "token"}], "nodeName": "n"},
+        });
+        for (wanted, is_held) in [
+            (json!({"metadata": {"name": "a"}, "spec": {"volumes": [{"name": "v"}]}}), true),
+            (json!({"spec": {"volumes": [{"name": "token"}], "hostAliases": [], "affinity": null}}), true),
+            (json!({"metadata": {"annotations": {}}}), true),
+            (json!({"metadata": {"labels": {"x": "2"}}}), false),
+            (json!({"metadata": {"annotations": {"a": "b"}}}), false),
+            (json!({"spec": {"volumes": [{"name": "v", "csi": {"driver": "other"}}]}}), false),
+            (json!({"spec": {"volumes": [{"name": "token"}, {"name": "v"}]}}), false),
+            (json!({"spec": {"volumes": [{"name": "v"}, {"name": "v"}]}}), false),
+            (json!({"spec": {"hostAliases": [{"ip": "192.0.2.1"}]}}), false),
+        ] {
+            assert_eq!(holds(&found, &wanted), is_held, "{wanted}");
+        }
+    }
 
     #[test]
     fn collections_by_scope() {

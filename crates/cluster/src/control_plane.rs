@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::controllers_api::InProcessApi;
+use crate::kept_keys::{KeptKeys, KeptKeysError};
 use crate::kubeconfig::{Kubeconfig, Server};
 use crate::pki::{Authority, Identity, PkiError};
 use crate::serving::ServingCertificate;
@@ -58,6 +59,8 @@ pub struct ControlPlaneConfig {
     pub static_tokens: StaticTokens,
     /// The objects; a store that another control plane had is taken over as it is.
     pub store: Store<Index>,
+    /// Where the keys and certificates that are made here are kept for later runs; none makes them for this one.
+    pub kept_keys: Option<KeptKeys>,
 }
 
 impl ControlPlaneConfig {
@@ -79,6 +82,7 @@ impl ControlPlaneConfig {
             verifying_keys: Vec::new(),
             static_tokens: StaticTokens::default(),
             store: new_store(),
+            kept_keys: None,
         })
     }
 }
@@ -113,6 +117,9 @@ pub enum ControlPlaneError {
     /// A certificate could not be made.
     #[error("cannot make the certificates of the run")]
     Certificates(#[from] PkiError),
+    /// The keys of earlier runs cannot be used, or those of this one not be kept.
+    #[error(transparent)]
+    KeptKeys(#[from] KeptKeysError),
     /// The server failed while it was serving.
     #[error("the API server failed")]
     Serve(#[from] ServeError),
@@ -129,7 +136,11 @@ impl ControlPlane {
     pub async fn start(config: ControlPlaneConfig) -> Result<Self, ControlPlaneError> {
         let (listener, address) = listen(config.listen).await?;
         let now = config.clock.now();
-        let authority = Authority::generate(now)?;
+        let kept = config.kept_keys;
+        let authority = match &kept {
+            Some(kept) => kept.authority(now)?,
+            None => Authority::generate(now)?,
+        };
         let reachable = reachable(address);
         let external_address = external_address(config.external_hostname.as_deref(), reachable);
 
@@ -159,14 +170,21 @@ impl ControlPlane {
                 if config.external_hostname.is_some() {
                     names.push(host(&external_address).to_owned());
                 }
-                let own = authority.server(&names, now)?;
+                let own = match &kept {
+                    Some(kept) => kept.server(&authority, &names, now)?,
+                    None => authority.server(&names, now)?,
+                };
                 let authorities_pem = authority.certificate_pem();
                 (Server { url, authorities_pem, tls_server_name: None }, own_tls(&own, client_authorities))
             }
         };
-        match config.signing_key {
+        let signing_key = match (config.signing_key, &kept) {
+            (None, Some(kept)) => kept.signing_key()?,
+            (given, _) => given,
+        };
+        match signing_key {
             Some(key) => server.set_signing_key(key),
-            None => make_signing_key(server.clone()),
+            None => make_signing_key(server.clone(), kept),
         }
 
         let stop = CancellationToken::new();
@@ -331,9 +349,16 @@ fn own_tls(identity: &Identity, client_authorities: Vec<CertificateDer<'static>>
 }
 
 /// Making an RSA key takes a hundred milliseconds or more: the server answers meanwhile, and token requests wait.
-fn make_signing_key(server: ApiServer) {
+fn make_signing_key(server: ApiServer, kept: Option<KeptKeys>) {
     tokio::task::spawn_blocking(move || match SigningKey::generate(Algorithm::Rs256) {
-        Ok(key) => server.set_signing_key(key),
+        Ok(key) => {
+            // Before it signs anything: a token must not be worth less after a restart than its issuer said.
+            if let Some(Err(error)) = kept.map(|kept| kept.keep_signing_key(&key)) {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, source, "the key that signs tokens is good for this run only");
+            }
+            server.set_signing_key(key);
+        }
         Err(error) => tracing::error!(%error, "no key to sign service account tokens with"),
     });
 }

@@ -11,13 +11,17 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
 /// How long an authority is valid, as kubeadm has it: ten years.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// How long a signed certificate is valid, as kubeadm has it: one year.
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// A serving certificate that was kept is replaced at a start that is nearer to its end than this.
+pub const RENEW_BEFORE_END: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How far validity reaches back, so that a client whose clock is a little slow accepts the certificate.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
@@ -55,6 +59,55 @@ impl Authority {
         let key = key_pair()?;
         let certificate = params.self_signed(&key).map_err(PkiError::Sign)?.der().clone();
         Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// The authority that has this certificate and this key, both in PEM.
+    ///
+    /// # Errors
+    /// When either cannot be read, or the key is another's.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, PkiError> {
+        let (certificate, key) = pair_from_pem(certificate, key)?;
+        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|_| PkiError::Unreadable)?;
+        Ok(Self { issuer, certificate })
+    }
+
+    /// The authority's own private key, PKCS#8 in PEM, for a file that only its owner reads.
+    #[must_use]
+    pub fn expose_key_pem(&self) -> Zeroizing<String> {
+        pem("PRIVATE KEY", &Zeroizing::new(self.issuer.key().serialize_der()))
+    }
+
+    /// Whether a server certificate of these names would be no better than this one: signed by this authority, for all
+    /// of the names, and good for [`RENEW_BEFORE_END`] or more.
+    #[must_use]
+    pub fn would_sign_again(&self, identity: &Identity, names: &[String], now: Timestamp) -> bool {
+        let (Ok((_, own)), Ok((_, leaf))) =
+            (X509Certificate::from_der(&self.certificate), X509Certificate::from_der(&identity.certificate))
+        else {
+            return false;
+        };
+        let signer = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+            _ => None,
+        });
+        let signs_as = own.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+            _ => None,
+        });
+        let renew = leaf.validity().not_after.timestamp()
+            - i64::try_from(RENEW_BEFORE_END.as_secs()).unwrap_or(i64::MAX);
+        let is_fresh = leaf.validity().not_before.timestamp() <= now.as_second() && now.as_second() < renew;
+        let Ok(Some(bears)) = leaf.subject_alternative_name() else { return false };
+        let has = |name: &String| match name.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => {
+                bears.value.general_names.contains(&GeneralName::IPAddress(&address.octets()))
+            }
+            Ok(IpAddr::V6(address)) => {
+                bears.value.general_names.contains(&GeneralName::IPAddress(&address.octets()))
+            }
+            Err(_) => bears.value.general_names.contains(&GeneralName::DNSName(name)),
+        };
+        signer.is_some() && signer == signs_as && is_fresh && names.iter().all(has)
     }
 
     /// The authority's own certificate: what servers and clients trust.
@@ -136,6 +189,15 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The certificate and the key that these PEM texts hold.
+    ///
+    /// # Errors
+    /// When either cannot be read, or the key is another's.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, PkiError> {
+        let (certificate, key) = pair_from_pem(certificate, key)?;
+        Ok(Self { certificate, key: Zeroizing::new(key.serialize_der()) })
+    }
+
     /// The certificate; the authority that signed it is not part of the chain.
     #[must_use]
     pub fn certificate_der(&self) -> &CertificateDer<'static> {
@@ -177,9 +239,27 @@ pub enum PkiError {
     /// A name for the server certificate cannot stand in one.
     #[error("`{0}` is neither an address nor a DNS name, so it cannot stand in the server certificate")]
     Name(String, #[source] rcgen::Error),
+    /// A certificate and a key that were kept, and do not belong together.
+    #[error("the private key is not that of the certificate")]
+    Mismatch,
+    /// What was kept is no certificate, or no key.
+    #[error("wanted a certificate and its private key in PEM, found something else")]
+    Unreadable,
     /// The certificate could not be encoded or signed.
     #[error("could not sign a certificate")]
     Sign(#[source] rcgen::Error),
+}
+
+fn pair_from_pem(certificate: &[u8], key: &[u8]) -> Result<(CertificateDer<'static>, KeyPair), PkiError> {
+    // No source: the libraries' errors may quote a line of a key.
+    let certificate = CertificateDer::from_pem_slice(certificate).map_err(|_| PkiError::Unreadable)?;
+    let key = std::str::from_utf8(key).ok().and_then(|text| KeyPair::from_pem(text).ok());
+    let key = key.ok_or(PkiError::Unreadable)?;
+    let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| PkiError::Unreadable)?;
+    if parsed.public_key().subject_public_key.data != key.public_key_raw() {
+        return Err(PkiError::Mismatch);
+    }
+    Ok((certificate, key))
 }
 
 fn params(
@@ -238,8 +318,6 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
-
     use super::*;
 
     fn now() -> Timestamp {
@@ -343,7 +421,6 @@ mod tests {
 
     #[test]
     fn pem_is_what_rustls_reads_and_debug_shows_no_key() {
-        use rustls_pki_types::pem::PemObject as _;
         let identity = Authority::generate(now()).unwrap().admin(now()).unwrap();
         let certificate = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
         assert_eq!(&certificate, identity.certificate_der());

@@ -29,6 +29,11 @@ impl Unstamped {
         &self.bytes
     }
 
+    /// Where in them the revision goes.
+    pub fn stamp_at(&self) -> usize {
+        self.stamp_at
+    }
+
     fn stamp(self, revision: Revision) -> Stamped {
         splice(&self.bytes, self.stamp_at..self.stamp_at, revision)
     }

@@ -15,6 +15,9 @@ Examples:
   A server for kubectl in another terminal:
       tokenward apiserver --kubeconfig-out ./kubeconfig
 
+  With objects and keys that outlive it:
+      tokenward apiserver --data-dir ./data --kubeconfig-out ./kubeconfig
+
   With a user who has a token, on a free port:
       echo 'hunter2,admin,1,\"system:masters\"' > tokens.csv
       tokenward apiserver --listen 127.0.0.1:0 --token-auth-file tokens.csv --kubeconfig-out ./kubeconfig
@@ -26,7 +29,7 @@ Examples:
 
 /// Serve the part of the Kubernetes API that CSI service account tokens need.
 ///
-/// Objects are kept in memory. No controllers run, as in kube-apiserver: nobody makes default service accounts, schedules pods or binds
+/// Objects are kept in memory unless --data-dir or --etcd says otherwise. No controllers run, as in kube-apiserver: nobody makes default service accounts, schedules pods or binds
 /// claims. `tokenward up` has all of it.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "See --help for examples.")]

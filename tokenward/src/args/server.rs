@@ -7,6 +7,7 @@ use clap::{ArgAction, Args};
 use tokenward_cluster::control_plane::DEFAULT_ISSUER;
 use tokenward_issuer::IssuerConfig;
 
+use crate::args::storage::{Storage, StorageArgs};
 use crate::duration;
 use crate::failure::Failure;
 
@@ -17,10 +18,12 @@ const SERVICE_ACCOUNTS: &str = "Service account tokens";
 /// The flags.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
+    #[command(flatten)]
+    storage: StorageArgs,
     /// The host, with or without a port, by which clients elsewhere call the server.
     #[arg(long, value_name = "HOST[:PORT]", help_heading = TLS)]
     external_hostname: Option<String>,
-    /// The serving certificate, followed by those that lead to its authority [default: made for the run].
+    /// The serving certificate, followed by those that lead to its authority [default: made here].
     #[arg(long, value_name = "PEM", help_heading = TLS)]
     tls_cert_file: Option<PathBuf>,
     /// The key of the serving certificate.
@@ -41,7 +44,7 @@ pub(crate) struct ServerArgs {
     /// The audiences of the API server itself [default: the issuers].
     #[arg(long, value_name = "AUDIENCE,...", value_delimiter = ',', help_heading = SERVICE_ACCOUNTS)]
     api_audiences: Vec<String>,
-    /// The private key that signs: RSA, or EC on P-256, P-384 or P-521 [default: an RSA key made for the run].
+    /// The private key that signs: RSA, or EC on P-256, P-384 or P-521 [default: an RSA key made here].
     #[arg(long, value_name = "PEM", help_heading = SERVICE_ACCOUNTS)]
     service_account_signing_key_file: Option<PathBuf>,
     /// Accept tokens of these keys too, public or private, any number in a file; may be repeated.
@@ -67,6 +70,7 @@ pub(crate) struct ServerArgs {
 /// What is meant; the files are still to be read.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerConfig {
+    pub(crate) storage: Storage,
     pub(crate) external_hostname: Option<String>,
     pub(crate) serving: Option<ServingFiles>,
     pub(crate) client_ca_file: Option<PathBuf>,
@@ -125,6 +129,7 @@ impl ServerArgs {
                 })?;
         }
         Ok(ServerConfig {
+            storage: self.storage.resolve(),
             external_hostname: self.external_hostname,
             serving,
             client_ca_file: self.client_ca_file,

@@ -103,7 +103,7 @@ impl Registry {
         match self.store.create(key, encode(&object)).await {
             Ok(entry) => Ok(Written { code: StatusCode::CREATED, content: self.show(kind, &entry).into() }),
             Err(WriteError::Exists(existing)) => Err(taken(existing.index.deletion)),
-            Err(error) => Err(ApiError::internal(&error.to_string()).into()),
+            Err(error) => Err(ApiError::not_kept(&error).into()),
         }
     }
 

@@ -91,7 +91,7 @@ impl Registry {
                 Ok(entry) => return Ok(Written::ok(self.show(target.kind, &entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
-                Err(error) => return Err(ApiError::internal(&error.to_string())),
+                Err(error) => return Err(ApiError::not_kept(&error)),
             }
         }
     }

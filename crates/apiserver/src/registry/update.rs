@@ -194,7 +194,7 @@ impl Registry {
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(WriteError::Conflict { .. }) if attempts_left > 0 => {}
                 Err(WriteError::Conflict { .. }) => return Err(ApiError::modified(target.subject())),
-                Err(error) => return Err(ApiError::internal(&error.to_string())),
+                Err(error) => return Err(ApiError::not_kept(&error)),
             }
         }
     }
@@ -310,7 +310,7 @@ impl Registry {
                 Ok(_) => return Ok(()),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
-                Err(error) => return Err(ApiError::internal(&error.to_string())),
+                Err(error) => return Err(ApiError::not_kept(&error)),
             }
         }
     }

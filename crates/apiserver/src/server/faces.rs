@@ -36,7 +36,10 @@ impl ApiServer {
         let address = &self.shared.external_address;
         let document = match route {
             Route::Root => Some(discovery::paths()),
-            Route::Health(endpoint, check) => return Ok(face::health(endpoint, check.as_deref(), query)),
+            Route::Health(endpoint, check) => {
+                let checks = face::checks(endpoint, self.shared.registry.etcd_answers());
+                return Ok(face::health(endpoint, check.as_deref(), query, &checks));
+            }
             Route::Version => Some(face::version(self.shared.registry.gates().release())),
             Route::CoreVersions if asks_for_aggregated(headers) => {
                 return Ok(public_document(headers, aggregated::core()));
