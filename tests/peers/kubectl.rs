@@ -1,6 +1,10 @@
 //! What people type. Each story runs with both releases of kubectl, each against a server of its own; what kubectl writes is
 //! held against what it writes beside a kube-apiserver.
 
+mod access;
+mod applying;
+mod clusters;
+mod explaining;
 mod reading;
 mod tokens;
 mod writing;
@@ -18,6 +22,11 @@ pub(crate) struct Kubectl {
 /// Runs a story with each kubectl and an API server.
 fn each_with_server(story: impl Fn(&Kubectl)) {
     each(|peer| World::server(peer, &[]), story);
+}
+
+/// Runs a story with each kubectl and a cluster: controllers, a node and drivers.
+fn each_with_cluster(manifests: &str, story: impl Fn(&Kubectl)) {
+    each(|peer| World::cluster(peer, manifests), story);
 }
 
 fn each(world: impl Fn(Peer) -> Option<World>, story: impl Fn(&Kubectl)) {
@@ -80,6 +89,16 @@ impl Kubectl {
     fn json(&self, typed: &str) -> serde_json::Value {
         let text = self.ok(typed);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("kubectl {typed}: {error}\n{text}"))
+    }
+
+    /// What it says when it has deleted an object: the newer release names the namespace too.
+    fn deleted(&self, kind: &str, name: &str, namespace: Option<&str>) -> String {
+        match namespace {
+            Some(namespace) if self.peer == Peer::KubectlLatest => {
+                format!("{kind} \"{name}\" deleted from {namespace} namespace")
+            }
+            _ => format!("{kind} \"{name}\" deleted"),
+        }
     }
 
     /// A file of the test; its path.

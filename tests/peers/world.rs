@@ -24,6 +24,16 @@ impl World {
         Self::start(peer, |_| ["apiserver"].iter().chain(flags).map(|&word| word.to_owned()).collect())
     }
 
+    /// `tokenward up` with manifests, when all that they ask for is mounted. None, if the client is not there.
+    pub(crate) fn cluster(peer: Peer, manifests: &str) -> Option<Self> {
+        let world = Self::start(peer, |place| {
+            let file = place.write("manifests.yaml", manifests);
+            vec!["up".to_owned(), "--wait".to_owned(), format!("--apply={}", file.display())]
+        })?;
+        world.server.as_ref().unwrap().ready();
+        Some(world)
+    }
+
     fn start(peer: Peer, arguments: impl FnOnce(&Place) -> Vec<String>) -> Option<Self> {
         let program = peer.find()?;
         let place = Place::new();
@@ -38,7 +48,7 @@ impl World {
     pub(crate) fn resume(&mut self) {
         let listen = format!("--listen={}", self.address);
         let server = self.place.tokenward(self.arguments.iter().chain([&listen])).start();
-        let line = server.stderr_line(|line| line.contains("serving the Kubernetes API"));
+        let line = server.stderr_line(|line| line.contains("https://"));
         let address = line.split("https://").nth(1).and_then(|rest| rest.split('"').next());
         self.address = address.unwrap().to_owned();
         self.server = Some(server);

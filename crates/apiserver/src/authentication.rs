@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 /// An authenticated (or anonymous) client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -44,9 +46,25 @@ impl User {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// The node's name, of a node: `system:node:NAME` in the group `system:nodes`.
+    /// As reviews show the user.
+    pub(crate) fn to_info(&self) -> Value {
+        let mut info = json!({"username": self.username});
+        if !self.uid.is_empty() {
+            info["uid"] = self.uid.as_str().into();
+        }
+        if !self.groups.is_empty() {
+            info["groups"] = self.groups.clone().into();
+        }
+        if !self.extra.is_empty() {
+            info["extra"] = json!(self.extra);
+        }
+        info
+    }
+
+    /// The node's name, of a node: `system:node:NAME` in the group `system:nodes`. Empty for a node without a name,
+    /// which is to be refused: it must not be taken for somebody who is no node.
     pub fn node(&self) -> Option<&str> {
-        let name = self.username.strip_prefix("system:node:").filter(|name| !name.is_empty())?;
+        let name = self.username.strip_prefix("system:node:")?;
         self.is_in("system:nodes").then_some(name)
     }
 }
@@ -139,8 +157,8 @@ impl StaticTokens {
             if username.is_empty() {
                 return Err(refused("an empty user name"));
             }
-            let groups = rest.first().map_or("", String::as_str).split(',').map(str::trim);
-            let groups = groups.filter(|group| !group.is_empty()).map(str::to_owned);
+            // As upstream splits them: a field that is there and empty is one empty group.
+            let groups = rest.first().into_iter().flat_map(|groups| groups.split(',')).map(str::to_owned);
             let mut user = User::authenticated(username.as_str(), groups);
             user.uid.clone_from(uid);
             if users.insert(token.clone(), Arc::new(user)).is_some() {
@@ -182,12 +200,13 @@ mod tests {
 
     #[test]
     fn static_tokens_are_read_with_their_groups() {
-        let text = "# a comment\n\nt1,admin,1,\"system:masters, ops\"\nt2,alice,4,\"\"\nt3,bob,5\n";
+        let text = "# a comment\n\nt1,admin,1,\"system:masters,ops\"\nt2,alice,4,\"\"\nt3,bob,5\n";
         let tokens = StaticTokens::parse(text).unwrap();
         let admin = tokens.user("t1").unwrap();
         assert_eq!(admin.groups, ["system:masters", "ops", "system:authenticated"]);
         assert_eq!(admin.uid, "1");
-        assert_eq!(tokens.user("t2").unwrap().groups, ["system:authenticated"]);
+        assert_eq!(tokens.user("t2").unwrap().groups, ["", "system:authenticated"]);
+        assert_eq!(tokens.user("t3").unwrap().groups, ["system:authenticated"]);
         assert_eq!(tokens.user("t3").unwrap().username, "bob");
         assert!(tokens.user("").is_none());
     }
@@ -228,6 +247,6 @@ mod tests {
     #[test]
     fn only_members_of_the_group_are_nodes() {
         assert_eq!(User::authenticated("system:node:n", []).node(), None);
-        assert_eq!(User::authenticated("system:node:", ["system:nodes".to_owned()]).node(), None);
+        assert_eq!(User::authenticated("system:node:", ["system:nodes".to_owned()]).node(), Some(""));
     }
 }

@@ -11,13 +11,17 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio_util::sync::CancellationToken;
 
+use self::gzip::Gzip;
 use crate::status::ApiError;
+
+mod gzip;
 
 /// What a response carries.
 pub struct Body(Content);
 
 enum Content {
     Whole(Option<Bytes>),
+    Gzip(Box<Gzip>),
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
@@ -26,6 +30,7 @@ impl std::fmt::Debug for Body {
         // A response to a token request is a token: never its bytes.
         let content = match &self.0 {
             Content::Whole(bytes) => format!("{} bytes", bytes.as_ref().map_or(0, Bytes::len)),
+            Content::Gzip(_) => "compressed bytes".to_owned(),
             Content::Events(_) => "events".to_owned(),
         };
         f.debug_tuple("Body").field(&content).finish()
@@ -44,11 +49,22 @@ impl Body {
         Self(Content::Events(Box::pin(stream)))
     }
 
+    /// Lets the body be compressed, if it is there at once and has more than `threshold` bytes. Says whether it is.
+    pub(crate) fn compress_beyond(&mut self, threshold: usize) -> bool {
+        match &mut self.0 {
+            Content::Whole(Some(bytes)) if bytes.len() > threshold => {
+                self.0 = Content::Gzip(Box::new(Gzip::new(std::mem::take(bytes))));
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The same body, whose events end when `stop` is cancelled.
     pub(crate) fn until(self, stop: &CancellationToken) -> Self {
         match self.0 {
             Content::Events(stream) => Self::events(stream.take_until(stop.clone().cancelled_owned())),
-            whole @ Content::Whole(_) => Self(whole),
+            whole @ (Content::Whole(_) | Content::Gzip(_)) => Self(whole),
         }
     }
 }
@@ -63,6 +79,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Gzip(gzip) => Poll::Ready(gzip.next().map(|piece| Ok(Frame::data(piece)))),
             Content::Events(stream) => {
                 stream.as_mut().poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
@@ -78,7 +95,7 @@ impl http_body::Body for Body {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Events(_) => SizeHint::default(),
+            Content::Gzip(_) | Content::Events(_) => SizeHint::default(),
         }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokenward_kube_rules::rbac::Policy;
 use tokenward_store::{Entry, EventKind, Key, Page, Scope, Store, Watch};
 
+use crate::authorization::LivePolicy;
 use crate::index::{Facts, Index, PodFacts};
 
 /// A store together with the questions that are asked of it on hot paths.
@@ -13,6 +15,7 @@ use crate::index::{Facts, Index, PodFacts};
 pub(crate) struct ClusterView {
     store: Store<Index>,
     pods: Arc<Mutex<PodsByNode>>,
+    policy: Arc<Mutex<LivePolicy>>,
 }
 
 /// The scheduled pods of each node. Brought up to date whenever it is asked, so that it never lags behind the store.
@@ -24,7 +27,13 @@ struct PodsByNode {
 impl ClusterView {
     pub(crate) fn new(store: Store<Index>) -> Self {
         let pods = Arc::new(Mutex::new(PodsByNode::new(&store)));
-        Self { store, pods }
+        let policy = Arc::new(Mutex::new(LivePolicy::new(&store)));
+        Self { store, pods, policy }
+    }
+
+    /// Asks the roles and bindings of this moment.
+    pub(crate) fn with_policy<R>(&self, ask: impl FnOnce(&Policy) -> R) -> R {
+        ask(self.policy.lock().current(&self.store))
     }
 
     /// One object's entry; none too when the name cannot be a key.

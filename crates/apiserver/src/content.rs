@@ -16,6 +16,7 @@ use crate::media::{Encoding, MetaVersion, Representation};
 use crate::object::Object;
 use crate::status::ApiError;
 use crate::token_request::Issued;
+use crate::yaml;
 
 /// What is answered; no `Debug`, since it may be a token.
 pub(crate) enum Content {
@@ -76,7 +77,7 @@ impl Content {
     pub(crate) fn write(&self, representation: Representation) -> Result<Bytes, ApiError> {
         match representation.encoding {
             Encoding::Json => self.to_json(),
-            Encoding::Yaml => to_yaml(&self.to_json()?),
+            Encoding::Yaml => yaml::of_json(&self.to_json()?),
             Encoding::Protobuf => self.to_protobuf(),
         }
     }
@@ -122,14 +123,6 @@ impl Content {
 
 fn not_encoded(error: &protobuf::EncodeError) -> ApiError {
     ApiError::internal(&error.to_string())
-}
-
-fn to_yaml(json: &[u8]) -> Result<Bytes, ApiError> {
-    let value: Value =
-        serde_json::from_slice(json).map_err(|_| ApiError::internal("a response that is not JSON"))?;
-    let yaml = serde_saphyr::to_string(&value)
-        .map_err(|_| ApiError::internal("a response that YAML cannot write"))?;
-    Ok(yaml.into())
 }
 
 impl Shown {

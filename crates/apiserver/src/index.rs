@@ -2,9 +2,12 @@
 //! authorizer ask for on hot paths, so that nobody parses an object to read one field of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokenward_kube_rules::rbac::{Binding, PolicyRule};
 use tokenward_store::Key;
 
 use crate::encodings::Encodings;
@@ -76,6 +79,10 @@ pub enum Facts {
         /// `spec.unschedulable`.
         unschedulable: bool,
     },
+    /// A Role or ClusterRole: its rules.
+    Role(Arc<[PolicyRule]>),
+    /// A RoleBinding or ClusterRoleBinding.
+    RoleBinding(Arc<Binding>),
 }
 
 /// What is indexed of a pod.
@@ -93,6 +100,8 @@ pub struct PodFacts {
     pub phase: String,
     /// `spec.hostNetwork`.
     pub host_network: bool,
+    /// Whether a node made it, to show a pod that no API server told it of.
+    pub is_mirror: bool,
     /// `status.podIP`.
     pub ip: String,
     /// `status.podIPs[].ip`, joined by commas as field selectors see them.
@@ -137,7 +146,11 @@ impl Index {
         let facts = match key.collection() {
             "events" => event(&source),
             "namespaces" => Facts::Namespace { phase: source.status.phase },
-            "pods" => Facts::Pod(Box::new(pod(key.name(), source.spec, source.status))),
+            "pods" => {
+                let is_mirror =
+                    source.metadata.annotations.is_some_and(|annotations| annotations.mirror.is_some());
+                Facts::Pod(Box::new(PodFacts { is_mirror, ..pod(key.name(), source.spec, source.status) }))
+            }
             "persistentvolumes" => volume(source.spec),
             "persistentvolumeclaims" => Facts::PersistentVolumeClaim { volume: source.spec.volume_name },
             "storage.k8s.io/csidrivers" => {
@@ -147,6 +160,11 @@ impl Index {
             "storage.k8s.io/volumeattachments" => Facts::VolumeAttachment { node: source.spec.node_name },
             "secrets" => Facts::Secret { kind: source.kind_of_secret },
             "nodes" => Facts::Node { unschedulable: source.spec.unschedulable },
+            "rbac.authorization.k8s.io/clusterroles" | "rbac.authorization.k8s.io/roles" => role(bytes),
+            "rbac.authorization.k8s.io/clusterrolebindings" | "rbac.authorization.k8s.io/rolebindings" => {
+                serde_json::from_slice(bytes)
+                    .map_or(Facts::None, |binding| Facts::RoleBinding(Arc::new(binding)))
+            }
             _ => Facts::None,
         };
         Self {
@@ -251,7 +269,15 @@ struct Source {
 struct MetadataSource {
     uid: String,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Option<Annotations>,
     deletion_timestamp: Option<Timestamp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    mirror: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -423,6 +449,17 @@ fn event(source: &Source) -> Facts {
     Facts::Event { fields: values.map(|(name, value)| (name, value.clone())).to_vec() }
 }
 
+fn role(bytes: &[u8]) -> Facts {
+    #[derive(Deserialize)]
+    struct Role {
+        rules: Option<Vec<PolicyRule>>,
+    }
+    match serde_json::from_slice::<Role>(bytes) {
+        Ok(role) => Facts::Role(role.rules.unwrap_or_default().into()),
+        Err(_) => Facts::None,
+    }
+}
+
 fn volume(spec: Spec) -> Facts {
     let csi = spec.csi.unwrap_or_default();
     let references = [
@@ -464,6 +501,7 @@ fn pod(name: &str, spec: Spec, status: Status) -> PodFacts {
         scheduler: spec.scheduler_name,
         phase: status.phase,
         host_network: spec.host_network,
+        is_mirror: false,
         ip: status.pod_ip,
         ips: status.pod_ips.into_iter().map(|address| address.ip).collect::<Vec<_>>().join(","),
         nominated_node: status.nominated_node_name,

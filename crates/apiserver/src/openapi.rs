@@ -3,6 +3,8 @@
 //! They are made at the first request and kept. The list names each with its hash, so that a client may keep what it
 //! has for ever; an address with another hash leads to the present one.
 
+pub(crate) mod swagger;
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

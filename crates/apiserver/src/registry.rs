@@ -132,16 +132,19 @@ impl Registry {
         &self.clock
     }
 
-    /// Reads a body into a pruned tree; unknown and repeated fields become warnings, an error, or nothing.
+    /// Reads a body into a pruned tree; unknown and repeated fields become warnings, an error, or nothing, as does a fault
+    /// that the body's own language had.
     pub(crate) fn decode(
         &self,
         kind: &'static Kind,
         body: &[u8],
+        fault: Option<&str>,
         validation: FieldValidation,
         warnings: &mut Vec<String>,
     ) -> Result<Object, ApiError> {
-        let decoded = schema::decode(kind, self.gates.release(), body)
+        let mut decoded = schema::decode(kind, self.gates.release(), body)
             .map_err(|error| not_decoded(kind, &error, body))?;
+        decoded.strict.splice(..0, fault.map(str::to_owned));
         strict(kind, decoded, validation, warnings)
     }
 

@@ -15,6 +15,8 @@ pub enum Route {
     Health(String, Option<String>),
     /// `/version`.
     Version,
+    /// `/openapi/v2`: the older document.
+    Swagger,
     /// `/openapi/v3`: the list of OpenAPI documents.
     OpenApiIndex,
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`: one of them, by the path after `/openapi/v3/`.
@@ -110,6 +112,7 @@ impl Route {
             }
             ["version"] => Self::Version,
             [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
+            ["openapi", "v2"] => Self::Swagger,
             ["openapi", "v3"] => Self::OpenApiIndex,
             ["openapi", "v3", document @ ..] => Self::OpenApiDocument(document.join("/")),
             ["openid", "v1", "jwks"] => Self::JsonWebKeySet,
@@ -194,7 +197,7 @@ mod tests {
             ("/openid/v1/jwks", Route::JsonWebKeySet),
             ("/openapi/v3", Route::OpenApiIndex),
             ("/openapi/v3/apis/apps/v1", Route::OpenApiDocument("apis/apps/v1".into())),
-            ("/openapi/v2", Route::Unknown),
+            ("/openapi/v2", Route::Swagger),
             ("/.well-known", Route::Unknown),
             ("/api", Route::CoreVersions),
             ("/api/", Route::CoreVersions),

@@ -19,10 +19,10 @@ use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use self::answers::{refuse, respond, stream, warning_headers, without_body};
+use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options, parse_patch};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
-use crate::authorization::{Attributes, ResourceAttributes, authorize};
+use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::form::Columns;
@@ -38,7 +38,7 @@ use crate::status::ApiError;
 use crate::table::Include;
 use crate::token_request::Asked;
 use crate::token_review::TokenAuthenticators;
-use crate::{binding, discovery, face, token_request, token_review};
+use crate::{binding, default_roles, discovery, face, review, token_request, token_review};
 
 /// At most this many reading requests at once; more are told to come back (upstream's `--max-requests-inflight`).
 const MAX_READING: usize = 400;
@@ -127,6 +127,16 @@ impl ApiServer {
         self.shared.signing_key_ready.send_replace(true);
     }
 
+    /// Makes the roles and bindings that every cluster has, or puts back what they lack. Until then only
+    /// `system:masters` and nodes may do anything.
+    ///
+    /// # Errors
+    /// When the store does not take them.
+    pub async fn establish_default_roles(&self) -> Result<(), ApiError> {
+        // Done once, and as large as all writes that it makes.
+        Box::pin(default_roles::establish(&self.shared.registry)).await
+    }
+
     /// A client in this process, acting as `user`: no port, no TLS, the same answers.
     pub fn client(&self, user: User) -> Client {
         Client::new(self.clone(), user)
@@ -143,6 +153,7 @@ impl ApiServer {
         let mut warnings = Vec::new();
         let outcome = self.answer(&parts, body, &mut warnings).await;
         let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
+        compress(&parts.headers, &mut response);
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
             headers.append(header::WARNING, value);
@@ -198,27 +209,28 @@ impl ApiServer {
                 };
                 let _permit = self.admit(verb)?;
                 let attributes = ResourceAttributes {
-                    verb,
+                    verb: verb.as_str(),
                     group: "",
                     resource: "nodes",
                     subresource: "proxy",
                     namespace: "",
                     name: &node,
-                    selected_node: None,
                 };
-                authorize(&user, &Attributes::Resource(attributes), self.shared.registry.view())?;
+                let access = Attributes::Resource(attributes).into();
+                authorize(&user, &access, self.shared.registry.view())?;
                 let body = body::read(body).await?;
                 let mut request = Request::new(body);
                 *request.method_mut() = parts.method.clone();
                 *request.uri_mut() = parts.uri.clone();
                 *request.headers_mut() = parts.headers.clone();
-                let access = self.shared.node_access.as_ref();
-                node_proxy::pass_on(access, self.shared.registry.view(), &node, &path, request).await
+                let node_access = self.shared.node_access.as_ref();
+                node_proxy::pass_on(node_access, self.shared.registry.view(), &node, &path, request).await
             }
             other => {
                 let path = parts.uri.path();
                 let verb = parts.method.as_str().to_ascii_lowercase();
-                authorize(&user, &Attributes::Path { path, verb }, self.shared.registry.view())?;
+                let access = Attributes::NonResource { path, verb: &verb }.into();
+                authorize(&user, &access, self.shared.registry.view())?;
                 self.face(&parts.method, &parts.headers, &query, &other)
             }
         }
@@ -281,15 +293,16 @@ impl ApiServer {
             _ => FieldSelector::default(),
         };
         let attributes = ResourceAttributes {
-            verb,
+            verb: verb.as_str(),
             group: &path.group,
             resource: &path.resource,
             subresource: path.subresource.as_deref().unwrap_or(""),
             namespace,
             name: if name.is_empty() { selector.exact("metadata.name").unwrap_or("") } else { name },
-            selected_node: selector.exact("spec.nodeName"),
         };
-        authorize(user, &Attributes::Resource(attributes), self.shared.registry.view())
+        let attributes = Attributes::Resource(attributes);
+        let access = Access { attributes, selected_node: selector.exact("spec.nodeName") };
+        authorize(user, &access, self.shared.registry.view())
     }
 
     async fn resource<B>(
@@ -429,6 +442,10 @@ impl ApiServer {
             }
             (None, _) if kind.kind == "TokenReview" => {
                 token_review::create(kind, &self.token_authenticators(), object)
+            }
+            (None, _) if review::is_review(kind) => {
+                let (cluster, now) = (registry.view(), registry.clock().now());
+                review::Asking { user, namespace, cluster, now }.create(kind, object)
             }
             (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
             (Some("binding"), Some(target)) => {

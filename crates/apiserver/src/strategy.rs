@@ -16,6 +16,7 @@ mod namespace;
 mod node;
 mod pod;
 mod pod_spec;
+mod role;
 mod secret;
 mod service_account;
 mod storage_class;
@@ -26,7 +27,7 @@ mod volume_attachment;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokenward_kube_rules::metadata::{self, NameRule};
-use tokenward_kube_rules::{FeatureGates, FieldError};
+use tokenward_kube_rules::{FeatureGates, FieldError, rbac};
 use tokenward_kube_schema::Kind;
 
 use crate::object::{Metadata, Object, child_mut, set_default};
@@ -126,6 +127,10 @@ pub(crate) fn of(kind: &Kind) -> &'static dyn Strategy {
         ("apps", "DaemonSet") => &daemon_set::DaemonSetStrategy,
         ("coordination.k8s.io", "Lease") => &lease::LeaseStrategy,
         ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSliceStrategy,
+        (rbac::GROUP, "Role") => &role::RoleStrategy { namespaced: true },
+        (rbac::GROUP, "ClusterRole") => &role::RoleStrategy { namespaced: false },
+        (rbac::GROUP, "RoleBinding") => &role::BindingStrategy { namespaced: true },
+        (rbac::GROUP, "ClusterRoleBinding") => &role::BindingStrategy { namespaced: false },
         ("storage.k8s.io", "CSIDriver") => &csi_driver::CsiDriverStrategy,
         ("storage.k8s.io", "CSINode") => &csi_node::CsiNodeStrategy,
         ("storage.k8s.io", "StorageClass") => &storage_class::StorageClassStrategy,

@@ -125,7 +125,7 @@ pub(crate) fn create(
     let status = match authenticators.authenticate(&spec.token, &spec.audiences) {
         Ok(bearer) => json!({
             "authenticated": true,
-            "user": user_info(&bearer.user),
+            "user": bearer.user.to_info(),
             "audiences": bearer.audiences,
         }),
         Err(rejected) => json!({"user": {}, "error": rejected.to_string()}),
@@ -135,17 +135,4 @@ pub(crate) fn create(
         review.insert("metadata".to_owned(), json!({}));
     }
     Ok(Written { code: StatusCode::CREATED, content: Shown::of_tree(kind, &review).into() })
-}
-
-fn user_info(user: &User) -> Value {
-    let mut info = Object::new();
-    info.insert("username".to_owned(), user.username.as_str().into());
-    if !user.uid.is_empty() {
-        info.insert("uid".to_owned(), user.uid.as_str().into());
-    }
-    info.insert("groups".to_owned(), user.groups.clone().into());
-    if !user.extra.is_empty() {
-        info.insert("extra".to_owned(), json!(user.extra));
-    }
-    Value::Object(info)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use tokenward_apiserver::{
-    ApiServer, Client, Config, Index, ServeError, StaticTokens, TlsConfig, User, new_store, serve,
+    ApiError, ApiServer, Client, Config, Index, ServeError, StaticTokens, TlsConfig, User, new_store, serve,
 };
 use tokenward_controllers::Controllers;
 use tokenward_issuer::{ConfigError, Issuer, IssuerConfig, KeyError, SigningKey, VerifyingKey};
@@ -114,6 +114,9 @@ pub enum ControlPlaneError {
         #[source]
         source: io::Error,
     },
+    /// The store did not take the roles that every cluster has.
+    #[error("cannot make the default roles")]
+    DefaultRoles(#[source] ApiError),
     /// A certificate could not be made.
     #[error("cannot make the certificates of the run")]
     Certificates(#[from] PkiError),
@@ -150,6 +153,7 @@ impl ControlPlane {
         server_config.static_tokens = config.static_tokens;
         server_config.external_address = external_address.clone();
         let server = ApiServer::new(server_config);
+        server.establish_default_roles().await.map_err(ControlPlaneError::DefaultRoles)?;
 
         let url = format!("https://{reachable}");
         let mut client_authorities = vec![authority.certificate_der().clone()];

@@ -185,7 +185,7 @@ fn json(value: &Value) -> String {
 }
 
 /// Go's `%q`.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

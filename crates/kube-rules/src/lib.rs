@@ -28,6 +28,7 @@ pub mod label_selector;
 pub mod metadata;
 pub mod names;
 pub mod quantity;
+pub mod rbac;
 mod release;
 
 pub use field_error::{FieldError, Reason, aggregate};

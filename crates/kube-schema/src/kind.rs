@@ -395,6 +395,16 @@ static KINDS: &[Kind] = &[
     },
     Kind {
         group: "authorization.k8s.io",
+        kind: "LocalSubjectAccessReview",
+        list_kind: "LocalSubjectAccessReviewList",
+        plural: "localsubjectaccessreviews",
+        singular: "localsubjectaccessreview",
+        verbs: CREATE_ONLY,
+        message: "authorization/v1.LocalSubjectAccessReview",
+        ..USUAL
+    },
+    Kind {
+        group: "authorization.k8s.io",
         kind: "SelfSubjectAccessReview",
         list_kind: "SelfSubjectAccessReviewList",
         plural: "selfsubjectaccessreviews",
@@ -402,6 +412,17 @@ static KINDS: &[Kind] = &[
         namespaced: false,
         verbs: CREATE_ONLY,
         message: "authorization/v1.SelfSubjectAccessReview",
+        ..USUAL
+    },
+    Kind {
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectRulesReview",
+        list_kind: "SelfSubjectRulesReviewList",
+        plural: "selfsubjectrulesreviews",
+        singular: "selfsubjectrulesreview",
+        namespaced: false,
+        verbs: CREATE_ONLY,
+        message: "authorization/v1.SelfSubjectRulesReview",
         ..USUAL
     },
     Kind {

@@ -32,7 +32,10 @@ func inform(ctx context.Context, config *rest.Config, arguments []string) error 
 		return err
 	}
 	config = witnessed(config)
-	if !*isJSON {
+	if *isJSON {
+		config.ContentType = "application/json"
+		config.AcceptContentTypes = config.ContentType
+	} else {
 		config = protobuf(config)
 	}
 	client, err := kubernetes.NewForConfig(config)

@@ -16,7 +16,7 @@ fn furnish(kubectl: &Kubectl) {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
+#[ignore = "the server prints no tables yet"]
 fn tables() {
     each_with_server(|kubectl| {
         furnish(kubectl);
@@ -63,7 +63,6 @@ fn tables() {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
 fn other_forms() {
     each_with_server(|kubectl| {
         furnish(kubectl);
@@ -105,7 +104,7 @@ fn other_forms() {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
+#[ignore = "the server prints no tables yet"]
 fn what_is_not_there() {
     each_with_server(|kubectl| {
         kubectl.fails(
@@ -120,7 +119,6 @@ fn what_is_not_there() {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
 fn long_lists_come_in_pieces() {
     each_with_server(|kubectl| {
         let objects: Vec<String> = (0..12)
@@ -143,7 +141,7 @@ fn long_lists_come_in_pieces() {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
+#[ignore = "the server prints no tables yet"]
 fn watching() {
     each_with_server(|kubectl| {
         kubectl.ok("create configmap first --from-literal=a=b");

@@ -17,7 +17,6 @@ fn reviewed(kubectl: &Kubectl, token: &str, audience: &str) -> Value {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
 fn a_token_is_made_for_an_audience_and_a_pod() {
     each_with_server(|kubectl| {
         kubectl.ok("create serviceaccount web");
@@ -41,7 +40,6 @@ fn a_token_is_made_for_an_audience_and_a_pod() {
 }
 
 #[test]
-#[ignore = "the server speaks no protobuf and has no OpenAPI document yet"]
 fn what_is_asked_wrong_is_told() {
     each_with_server(|kubectl| {
         kubectl.ok("create serviceaccount web");

@@ -7,6 +7,7 @@ use tokenward_store::{Key, WriteError};
 use super::{Registry, Target, Written, collection, encode, print, unstored};
 use crate::admission::{self, namespace_lifecycle, node_restriction};
 use crate::authentication::User;
+use crate::authorization::escalation::{self, Grant};
 use crate::object::{Metadata, Object, format_time};
 use crate::query::WriteOptions;
 use crate::random::random_suffix;
@@ -134,7 +135,7 @@ impl Registry {
 
     fn admit(
         &self,
-        kind: &Kind,
+        kind: &'static Kind,
         namespace: Option<&str>,
         user: &User,
         object: &mut Object,
@@ -142,6 +143,9 @@ impl Registry {
         if let Some(node) = user.node() {
             node_restriction::admit_create(node, &collection(kind), object)?;
         }
+        let grant =
+            Grant { kind, namespace: namespace.unwrap_or(""), path_name: "", new: &*object, old: None };
+        escalation::check(user, grant, &self.view)?;
         admission::fill_in(kind, namespace, object, &self.view)
     }
 }

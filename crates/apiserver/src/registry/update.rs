@@ -2,12 +2,14 @@
 
 use http::StatusCode;
 use serde_json::Value;
+use tokenward_kube_rules::rbac;
 use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{Entry, Revision, WriteError};
 
 use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
 use crate::admission::{self, node_restriction};
 use crate::authentication::User;
+use crate::authorization::escalation::{self, Grant};
 use crate::content::Shown;
 use crate::index::Index;
 use crate::object::{Metadata, Object, child_mut};
@@ -154,7 +156,19 @@ impl Registry {
                 node_restriction::admit_change(node, &collection(target.kind), &entry)?;
             }
             let old = self.tree(target.kind, &entry.value)?;
-            let object = succeed(&old, &entry, warnings)?;
+            let mut object = succeed(&old, &entry, warnings)?;
+            if target.kind.group == rbac::GROUP {
+                // What a binding binds to is complete only then.
+                strategy::of(target.kind).set_defaults(&mut object);
+            }
+            let grant = Grant {
+                kind: target.kind,
+                namespace: target.namespace.unwrap_or(""),
+                path_name: target.name,
+                new: &object,
+                old: Some(&old),
+            };
+            escalation::check(user, grant, &self.view)?;
             let new = self.finish(target, part, object, &old, warnings)?;
             let new = print(target.kind, &self.gates, &new)?;
             let proposal = || Proposal {

@@ -60,6 +60,31 @@ pub(super) fn stream(representation: Representation, body: Body) -> Response<Bod
     response
 }
 
+/// Compresses a large body for a client that asks for it.
+pub(super) fn compress(request: &HeaderMap, response: &mut Response<Body>) {
+    /// Below, compressing costs more than it saves.
+    const THRESHOLD: usize = 128 * 1024;
+    if response.headers().contains_key(header::CONTENT_ENCODING) || !takes_gzip(request) {
+        return;
+    }
+    if response.body_mut().compress_beyond(THRESHOLD) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+}
+
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT_ENCODING).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        // Quality zero is a refusal.
+        is_gzip
+            && !parts.any(|quality| quality.strip_prefix("q=").is_some_and(|text| text.parse() == Ok(0.0)))
+    })
+}
+
 pub(super) fn public(content_type: &'static str, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     let headers = response.headers_mut();
@@ -94,6 +119,25 @@ mod tests {
     fn texts(warnings: &[String]) -> Vec<String> {
         let headers = warning_headers(warnings);
         headers.iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_ask() {
+        let table = [
+            ("gzip", true),
+            ("deflate, gzip, br", true),
+            ("GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("identity", false),
+            ("*", false),
+            ("x-gzip", false),
+        ];
+        for (value, wanted) in table {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+            assert_eq!(takes_gzip(&headers), wanted, "{value}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::query::{FieldValidation, Query};
 use crate::registry::{DeleteOptions, Patch, Registry};
 use crate::status::ApiError;
 use crate::token_request::Asked;
+use crate::yaml::{self, FromYaml};
 
 /// Reads a patch; whether it fits an object shows later.
 pub(super) fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, ApiError> {
@@ -72,7 +73,7 @@ where
     } else {
         match BodyFormat::of(headers)? {
             BodyFormat::Json => DeleteOptions::parse(&bytes)?,
-            BodyFormat::Yaml => DeleteOptions::parse(&yaml_to_json(&bytes)?)?,
+            BodyFormat::Yaml => DeleteOptions::parse(&yaml::to_json(&bytes)?.json)?,
             BodyFormat::Protobuf => DeleteOptions::parse_protobuf(&bytes)?,
         }
     };
@@ -108,6 +109,7 @@ where
 /// The body of a request that carries an object.
 pub(super) enum ObjectBody {
     Json(Bytes),
+    Yaml(FromYaml),
     Protobuf(Bytes),
 }
 
@@ -121,7 +123,7 @@ impl ObjectBody {
         let bytes = body::read(body).await?;
         match format {
             BodyFormat::Json => Ok(Self::Json(bytes)),
-            BodyFormat::Yaml => yaml_to_json(&bytes).map(Self::Json),
+            BodyFormat::Yaml => yaml::to_json(&bytes).map(Self::Yaml),
             BodyFormat::Protobuf => Ok(Self::Protobuf(bytes)),
         }
     }
@@ -135,7 +137,10 @@ impl ObjectBody {
         warnings: &mut Vec<String>,
     ) -> Result<Object, ApiError> {
         match self {
-            Self::Json(json) => registry.decode(kind, json, validation, warnings),
+            Self::Json(json) => registry.decode(kind, json, None, validation, warnings),
+            Self::Yaml(FromYaml { json, repeated }) => {
+                registry.decode(kind, json, repeated.as_deref(), validation, warnings)
+            }
             Self::Protobuf(bytes) => registry.decode_protobuf(kind, bytes),
         }
     }
@@ -144,20 +149,9 @@ impl ObjectBody {
     pub(super) fn asked(&self) -> Option<Asked> {
         match self {
             Self::Json(json) => Asked::read_plain(json),
+            // Rare, and it may have faults to be told of.
+            Self::Yaml(_) => None,
             Self::Protobuf(bytes) => Asked::read_protobuf(bytes),
         }
     }
-}
-
-/// The same document as JSON.
-fn yaml_to_json(bytes: &[u8]) -> Result<Bytes, ApiError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| ApiError::bad_request("error converting YAML to JSON: the body is not UTF-8"))?;
-    // The reader's own message quotes the line at fault, which may hold a token.
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location().map(|place| format!("line {}, column {}", place.line(), place.column()));
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        ApiError::bad_request(format!("error converting YAML to JSON: yaml: a fault at {place}"))
-    })?;
-    Ok(value.to_string().into())
 }

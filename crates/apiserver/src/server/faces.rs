@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::discovery::aggregated;
 use crate::document::Document;
 use crate::media::{Endpoint, Representation, accepted, require_accept};
-use crate::openapi::Documents;
+use crate::openapi::{Documents, swagger};
 use crate::query::Query;
 use crate::registry::Written;
 use crate::request::Route;
@@ -51,6 +51,7 @@ impl ApiServer {
             Route::Groups => Some(discovery::groups()),
             Route::Group(group) => discovery::group(group),
             Route::Resources(group_version) => discovery::resources(group_version),
+            Route::Swagger => return swagger::answer(self.shared.registry.gates().release(), headers),
             Route::OpenApiIndex => {
                 require_accept(headers, "application/json")?;
                 return Ok(self.openapi().answer_index(headers));

@@ -29,7 +29,6 @@ const STRATEGIC: &str = "strategic merge patch";
 const METRICS: &str = "metrics";
 /// Discovery lists what is served, in this form as in the older one.
 const SUBRESOURCES: &str = "subresources of pods and nodes that are not served (exec, eviction and so on)";
-const REVIEWS: &str = "reviews of oneself and of access";
 /// Not the server's lack: the recorded one prints its own release, not the one that it emulates.
 const OWN_RELEASE: &str = "the recorded server's own release";
 
@@ -62,10 +61,4 @@ static LISTS: &[NotYet] = &[];
 
 static KINDS: &[NotYet] = &[step("status patch", STRATEGIC), step("spec of a pod is fixed", STRATEGIC)];
 
-static FACES: &[NotYet] = &[
-    step("version", OWN_RELEASE),
-    step("aggregated, core", SUBRESOURCES),
-    step("who am I", REVIEWS),
-    step("may alice", REVIEWS),
-    step("may the node", REVIEWS),
-];
+static FACES: &[NotYet] = &[step("version", OWN_RELEASE), step("aggregated, core", SUBRESOURCES)];

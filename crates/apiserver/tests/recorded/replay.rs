@@ -86,6 +86,7 @@ impl Replay {
         let gates = FeatureGates::for_release(Release::V1_35);
         let server = server(gates, store.clone(), issuer.clone(), &clock);
         // The real one makes these for itself.
+        server.establish_default_roles().await.unwrap();
         let admin = server.client(User::authenticated("admin", ["system:masters".to_owned()]));
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             admin.create("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.unwrap();

@@ -100,7 +100,6 @@ async fn openapi_documents_are_found_by_the_list_and_kept_by_their_hash() {
     let protobuf = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
     let table = [
         ("/openapi/v3/apis/nothing.example/v1", "*/*", StatusCode::NOT_FOUND),
-        ("/openapi/v2", "*/*", StatusCode::NOT_FOUND),
         ("/openapi/v3/api/v1", protobuf, StatusCode::NOT_ACCEPTABLE),
         ("/openapi/v3", protobuf, StatusCode::NOT_ACCEPTABLE),
         ("/openapi/v3/api/v1", &format!("{protobuf},application/json"), StatusCode::OK),

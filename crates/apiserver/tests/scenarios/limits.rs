@@ -74,3 +74,37 @@ async fn every_answer_has_an_audit_id_and_is_not_to_be_cached() {
         assert_eq!(answer.response.headers()["audit-id"].len(), 36);
     }
 }
+
+/// Large answers are compressed for those who ask, whatever they are written in; watches and small answers never are.
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_ask() {
+    let server = Testbed::new().server(Release::V1_35);
+    for number in 0..10 {
+        let mut large = driver(&format!("d{number}"));
+        large["metadata"]["annotations"] = serde_json::json!({"text": "a text ".repeat(2_500)});
+        send(&server, Method::POST, DRIVERS, &[], large.to_string()).await;
+    }
+    for accept in ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] {
+        let asking = [("accept", accept), ("accept-encoding", "gzip")];
+        let plain = send(&server, Method::GET, DRIVERS, &asking[..1], "").await;
+        assert!(!plain.response.headers().contains_key("content-encoding"));
+        let compressed = send(&server, Method::GET, DRIVERS, &asking, "").await;
+        let headers = compressed.response.headers();
+        assert_eq!(headers["content-encoding"], "gzip");
+        assert_eq!(headers["vary"], "Accept-Encoding");
+        assert_eq!(headers["content-type"], accept);
+        assert!(compressed.body.len() < plain.body.len() / 10);
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*compressed.body), &mut read).unwrap();
+        assert!(read == plain.body);
+        let small = send(&server, Method::GET, &format!("{DRIVERS}/d0"), &asking, "").await;
+        assert!(!small.response.headers().contains_key("content-encoding"));
+        let head = send(&server, Method::HEAD, DRIVERS, &asking, "").await;
+        assert_eq!(head.response.headers()["content-encoding"], "gzip");
+        assert!(head.body.is_empty());
+    }
+    let watch = format!("{DRIVERS}?watch=1&timeoutSeconds=1");
+    let watched = send(&server, Method::GET, &watch, &[("accept-encoding", "gzip")], "").await;
+    assert!(!watched.response.headers().contains_key("content-encoding"));
+    assert!(watched.body.len() > 128 * 1024);
+}

@@ -79,6 +79,7 @@ impl Testbed {
     /// An administrator of a 1.35 server in which the namespace `apps`, its account `web` and the node `n1` exist.
     pub(crate) async fn furnished(&self) -> (ApiServer, Client) {
         let server = self.server(Release::V1_35);
+        server.establish_default_roles().await.unwrap();
         let admin = server.client(admin());
         let objects = [
             ("/api/v1/namespaces", json!({"metadata": {"name": "apps"}})),

@@ -1,0 +1,54 @@
+//! ClusterRoles whose rules are gathered from others by label.
+
+use std::collections::BTreeMap;
+
+use super::PolicyRule;
+use crate::label_selector::{LabelSelector, Labels};
+
+/// The rules that a role gathers: for each selector those of the matching roles, by name, each rule once.
+///
+/// `roles` are all ClusterRoles by name, with labels and rules; the role itself is left out.
+#[must_use]
+pub fn aggregated_rules(
+    own_name: &str,
+    selectors: &[LabelSelector],
+    roles: &BTreeMap<String, (Labels, Vec<PolicyRule>)>,
+) -> Vec<PolicyRule> {
+    let mut gathered: Vec<PolicyRule> = Vec::new();
+    for selector in selectors {
+        for (name, (labels, rules)) in roles {
+            if name == own_name || !selector.matches(labels) {
+                continue;
+            }
+            for rule in rules {
+                if !gathered.contains(rule) {
+                    gathered.push(rule.clone());
+                }
+            }
+        }
+    }
+    gathered
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rules_are_gathered_by_name_and_once() {
+        let rule = |verb: &str| PolicyRule { verbs: vec![verb.to_owned()], ..PolicyRule::default() };
+        let labelled = |rules: Vec<PolicyRule>| (BTreeMap::from([("x".to_owned(), "y".to_owned())]), rules);
+        let roles = BTreeMap::from([
+            ("own".to_owned(), labelled(vec![rule("never")])),
+            ("b".to_owned(), labelled(vec![rule("get"), rule("list")])),
+            ("a".to_owned(), labelled(vec![rule("list")])),
+            ("c".to_owned(), (BTreeMap::new(), vec![rule("delete")])),
+        ]);
+        let selector: LabelSelector =
+            serde_json::from_value(json!({"matchLabels": {"x": "y"}})).expect("one");
+        let found = aggregated_rules("own", &[selector.clone(), selector], &roles);
+        assert_eq!(found, [rule("list"), rule("get")]);
+    }
+}

@@ -1,0 +1,175 @@
+//! A whole cluster under kubectl: pods run, DaemonSets roll out, events say what happened. Without these, what controllers and
+//! nodes write is not what `describe`, `wait` and `rollout` read.
+
+use serde_json::json;
+
+use super::writing::{DRIVER, POD};
+use super::{Kubectl, each_with_cluster};
+
+const AGENT: &str = "\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: agent
+  namespace: default
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec:
+      containers:
+      - name: main
+        image: image.example/agent:1
+";
+
+/// A driver that has opted in, an account, and a pod with a volume of that driver.
+fn manifests() -> String {
+    let driver = DRIVER.replace("  requires", "  serviceAccountTokenInSecrets: true\n  requires");
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web, namespace: default}\n";
+    let pod = format!(
+        "{POD}  serviceAccountName: web\n  volumes:\n  - name: tokens\n    csi: {{driver: tokens.csi.example}}\n"
+    );
+    [driver.as_str(), account, &pod].join("---\n")
+}
+
+#[test]
+#[ignore = "the controllers are not complete yet"]
+fn a_pod_runs_and_ends() {
+    each_with_cluster(&manifests(), |kubectl| {
+        kubectl.says("wait --for=condition=Ready pod/web --timeout=30s", "pod/web condition met");
+        kubectl.says(
+            "wait --for=jsonpath={.status.phase}=Running pod/web --timeout=30s",
+            "pod/web condition met",
+        );
+        kubectl.shows(
+            "get pods",
+            &["NAME | READY | STATUS | RESTARTS | AGE", "web | 1/1 | Running | 0 | <age>"],
+        );
+        kubectl.shows(
+            "get pods -o wide --no-headers=false -l app=web",
+            &[
+                "NAME | READY | STATUS | RESTARTS | AGE | IP | NODE | NOMINATED NODE | READINESS GATES",
+                "web | 1/1 | Running | 0 | <age> | <none> | node-1 | <none> | <none>",
+            ],
+        );
+        let described = kubectl.ok("describe pod web");
+        for line in [
+            "Name:             web",
+            "Namespace:        default",
+            "Service Account:  web",
+            "Labels:           app=web",
+            "Status:           Running",
+            "    Type:              CSI (a Container Storage Interface (CSI) volume source)",
+            "    Driver:            tokens.csi.example",
+            "QoS Class:         BestEffort",
+        ] {
+            assert!(described.lines().any(|found| found == line), "{line:?} in\n{described}");
+        }
+        assert!(described.contains("Successfully assigned default/web to node-1"), "{described}");
+        let events =
+            kubectl.ok("get events --field-selector=involvedObject.name=web -o jsonpath={.items[*].reason}");
+        assert!(events.split(' ').any(|reason| reason == "Scheduled"), "{events}");
+        assert!(kubectl.ok("events --for pod/web").contains("Scheduled"));
+
+        kubectl.says("delete pod web", &kubectl.deleted("pod", "web", Some("default")));
+        kubectl.says("wait --for=delete pod/web --timeout=30s", "");
+    });
+}
+
+#[test]
+#[ignore = "the controllers are not complete yet"]
+fn a_daemon_set_rolls_out() {
+    each_with_cluster(&manifests(), |kubectl| {
+        let file = kubectl.file("agent.yaml", AGENT);
+        kubectl.says(&format!("apply -f {file}"), "daemonset.apps/agent created");
+        rolled_out(kubectl);
+        kubectl.shows(
+            "get daemonsets",
+            &[
+                "NAME | DESIRED | CURRENT | READY | UP-TO-DATE | AVAILABLE | NODE SELECTOR | AGE",
+                "agent | 1 | 1 | 1 | 1 | 1 | <none> | <age>",
+            ],
+        );
+        kubectl.says(
+            "set image daemonset/agent main=image.example/agent:2",
+            "daemonset.apps/agent image updated",
+        );
+        rolled_out(kubectl);
+        let images = "get pods -l app=agent -o jsonpath={.items[*].spec.containers[*].image}";
+        kubectl.says(images, "image.example/agent:2");
+        kubectl.says(
+            "rollout history daemonset/agent",
+            "daemonset.apps/agent \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>\n",
+        );
+        kubectl.says("rollout undo daemonset/agent", "daemonset.apps/agent rolled back");
+        rolled_out(kubectl);
+        kubectl.says(images, "image.example/agent:1");
+        kubectl.says("rollout restart daemonset/agent", "daemonset.apps/agent restarted");
+        rolled_out(kubectl);
+        kubectl.says(
+            "rollout history daemonset/agent",
+            "daemonset.apps/agent \nREVISION  CHANGE-CAUSE\n2         <none>\n3         <none>\n4         <none>\n",
+        );
+        let described = kubectl.ok("describe daemonset agent");
+        for line in [
+            "Name:           agent",
+            "Desired Number of Nodes Scheduled: 1",
+            "Number of Nodes Scheduled with Available Pods: 1",
+            "Pods Status:  1 Running / 0 Waiting / 0 Succeeded / 0 Failed",
+        ] {
+            assert!(described.lines().any(|found| found.trim_end() == line), "{line:?} in\n{described}");
+        }
+        assert!(described.contains("SuccessfulCreate"), "{described}");
+        kubectl.says("delete daemonset agent", &kubectl.deleted("daemonset.apps", "agent", Some("default")));
+        kubectl.says("wait --for=delete pod -l app=agent --timeout=30s", "");
+        assert_eq!(kubectl.json("get controllerrevisions -o json")["items"], json!([]));
+    });
+}
+
+fn rolled_out(kubectl: &Kubectl) {
+    let text = kubectl.ok("rollout status daemonset/agent --timeout=60s");
+    assert!(text.ends_with("daemon set \"agent\" successfully rolled out\n"), "{text}");
+}
+
+#[test]
+#[ignore = "the controllers are not complete yet"]
+fn a_namespace_takes_everything_with_it() {
+    each_with_cluster(&manifests(), |kubectl| {
+        kubectl.ok("create namespace apps");
+        kubectl.says(
+            "wait --for=create serviceaccount/default -n apps --timeout=30s",
+            "serviceaccount/default condition met",
+        );
+        kubectl.says(
+            "wait --for=create configmap/kube-root-ca.crt -n apps --timeout=30s",
+            "configmap/kube-root-ca.crt condition met",
+        );
+        kubectl.ok("create configmap settings -n apps");
+        kubectl.ok(&format!(
+            "apply -n apps -f {}",
+            kubectl.file("agent.yaml", &AGENT.replace("  namespace: default\n", ""))
+        ));
+        kubectl.says("delete namespace apps", &kubectl.deleted("namespace", "apps", None));
+        kubectl.fails("get namespace apps", "Error from server (NotFound): namespaces \"apps\" not found");
+        assert_eq!(kubectl.json("get pods,configmaps,daemonsets -n apps -o json")["items"], json!([]));
+    });
+}
+
+#[test]
+#[ignore = "the controllers are not complete yet"]
+fn nodes() {
+    each_with_cluster(&manifests(), |kubectl| {
+        let table = kubectl.ok("get nodes");
+        assert!(table.starts_with("NAME     STATUS   ROLES    AGE"), "{table}");
+        assert!(table.contains("\nnode-1   Ready    <none>"), "{table}");
+        kubectl.says("wait --for=condition=Ready node/node-1 --timeout=30s", "node/node-1 condition met");
+        kubectl.says("cordon node-1", "node/node-1 cordoned");
+        assert_eq!(kubectl.json("get node node-1 -o json")["spec"]["unschedulable"], json!(true));
+        kubectl.says("uncordon node-1", "node/node-1 uncordoned");
+        kubectl.says("taint node node-1 example.com/key=a:NoSchedule", "node/node-1 tainted");
+        kubectl.says("taint node node-1 example.com/key-", "node/node-1 untainted");
+        let described = kubectl.ok("describe node node-1");
+        assert!(described.contains("Non-terminated Pods:"), "{described}");
+        kubectl.shows("get csinodes", &["NAME | DRIVERS | AGE", "node-1 | 1 | <age>"]);
+    });
+}
