@@ -76,6 +76,7 @@ const OTHER_PATHS: &[&str] = &[
     "/livez",
     "/livez/ping",
     "/openapi/v2",
+    "/metrics",
     "/openapi/v3",
     "/openid/v1/jwks",
     "/readyz",

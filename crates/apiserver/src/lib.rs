@@ -50,6 +50,7 @@ mod https;
 mod identity;
 mod index;
 mod media;
+mod metrics;
 mod node_proxy;
 mod object;
 mod openapi;

@@ -17,6 +17,8 @@ pub enum Route {
     Version,
     /// `/openapi/v2`: the older document.
     Swagger,
+    /// `/metrics`.
+    Metrics,
     /// `/openapi/v3`: the list of OpenAPI documents.
     OpenApiIndex,
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`: one of them, by the path after `/openapi/v3/`.
@@ -113,6 +115,7 @@ impl Route {
             ["version"] => Self::Version,
             [".well-known", "openid-configuration"] => Self::OpenIdConfiguration,
             ["openapi", "v2"] => Self::Swagger,
+            ["metrics"] => Self::Metrics,
             ["openapi", "v3"] => Self::OpenApiIndex,
             ["openapi", "v3", document @ ..] => Self::OpenApiDocument(document.join("/")),
             ["openid", "v1", "jwks"] => Self::JsonWebKeySet,
@@ -195,6 +198,7 @@ mod tests {
             ("/version", Route::Version),
             ("/.well-known/openid-configuration", Route::OpenIdConfiguration),
             ("/openid/v1/jwks", Route::JsonWebKeySet),
+            ("/metrics", Route::Metrics),
             ("/openapi/v3", Route::OpenApiIndex),
             ("/openapi/v3/apis/apps/v1", Route::OpenApiDocument("apis/apps/v1".into())),
             ("/openapi/v2", Route::Swagger),

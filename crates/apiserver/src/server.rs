@@ -28,6 +28,7 @@ use crate::client::Client;
 use crate::form::Columns;
 use crate::index::Index;
 use crate::media::{Endpoint, Form, PatchFormat, Representation};
+use crate::metrics::{Metrics, Observed};
 use crate::node_proxy::{self, NodeAccess};
 use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
@@ -94,6 +95,7 @@ struct Shared {
     reading: Semaphore,
     changing: Semaphore,
     signing_key_ready: watch::Sender<bool>,
+    metrics: Metrics,
 }
 
 impl std::fmt::Debug for ApiServer {
@@ -108,7 +110,9 @@ impl ApiServer {
     /// A server over what `config` holds. Nothing is started; the handle answers when it is called.
     pub fn new(config: Config) -> Self {
         let is_ready = config.issuer.signing_key().is_some();
+        let metrics = Metrics::new(&config.gates, &face::version(config.gates.release()));
         let shared = Shared {
+            metrics,
             registry: Registry::new(config.store, config.gates, config.clock),
             issuer: config.issuer,
             static_tokens: config.static_tokens,
@@ -151,7 +155,8 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         // They belong to the request, not to its success: a write that fails late has warned already.
         let mut warnings = Vec::new();
-        let outcome = self.answer(&parts, body, &mut warnings).await;
+        let mut observed = self.shared.metrics.arrived(&parts);
+        let outcome = self.answer(&parts, body, &mut warnings, &mut observed).await;
         let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
         compress(&parts.headers, &mut response);
         let headers = response.headers_mut();
@@ -168,6 +173,7 @@ impl ApiServer {
         if parts.method == Method::HEAD {
             response = without_body(response);
         }
+        observed.answered(&response);
         // The path names objects, which a client may have called anything; bodies, queries and headers stay out.
         tracing::debug!(
             method = %parts.method,
@@ -184,12 +190,14 @@ impl ApiServer {
         parts: &Parts,
         body: B,
         warnings: &mut Vec<String>,
+        observed: &mut Observed<'_>,
     ) -> Result<Response<Body>, ApiError>
     where
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let user = self.authenticate(parts)?;
+        observed.is_authenticated();
         let query = Query::parse(parts.uri.query().unwrap_or(""));
         let route = Route::parse(parts.uri.path());
         match route {
@@ -198,8 +206,10 @@ impl ApiServer {
                 let Some(verb) = verb_of(&parts.method, &path, watch) else {
                     return Err(ApiError::method_not_allowed());
                 };
+                observed.is_about(&path, verb, &query);
                 let _permit = self.admit(verb)?;
                 self.authorize(&user, verb, &path, &query)?;
+                observed.is_authorized();
                 let request = ResourceRequest { parts, user: &user, query: &query, path: &path, verb };
                 self.resource(request, body, warnings).await
             }
@@ -207,6 +217,7 @@ impl ApiServer {
                 let Some(verb) = proxy_verb(&parts.method) else {
                     return Err(ApiError::method_not_allowed());
                 };
+                observed.is_passed_on();
                 let _permit = self.admit(verb)?;
                 let attributes = ResourceAttributes {
                     verb: verb.as_str(),
@@ -218,6 +229,7 @@ impl ApiServer {
                 };
                 let access = Attributes::Resource(attributes).into();
                 authorize(&user, &access, self.shared.registry.view())?;
+                observed.is_authorized();
                 let body = body::read(body).await?;
                 let mut request = Request::new(body);
                 *request.method_mut() = parts.method.clone();
@@ -229,8 +241,10 @@ impl ApiServer {
             other => {
                 let path = parts.uri.path();
                 let verb = parts.method.as_str().to_ascii_lowercase();
+                observed.is_for(&other);
                 let access = Attributes::NonResource { path, verb: &verb }.into();
                 authorize(&user, &access, self.shared.registry.view())?;
+                observed.is_authorized();
                 self.face(&parts.method, &parts.headers, &query, &other)
             }
         }
@@ -265,6 +279,7 @@ impl ApiServer {
             issuer: &self.shared.issuer,
             cluster: self.shared.registry.view(),
             now: self.shared.registry.clock().now(),
+            counters: &self.shared.metrics.tokens,
         }
     }
 
@@ -343,8 +358,11 @@ impl ApiServer {
                 if let Some(name) = name {
                     options.selection.fields = options.selection.fields.and("metadata.name", name);
                 }
-                let events =
-                    registry.watch(collection, options, EventWriter::new(representation, include))?;
+                let events = registry.watch(
+                    collection,
+                    options,
+                    EventWriter::new(representation, include, self.shared.metrics.watch(kind, path)),
+                )?;
                 return Ok(stream(representation, Body::events(events.into_stream())));
             }
             (Verb::Get, Some(target)) => registry.read(target, query.not_older_than()?)?,

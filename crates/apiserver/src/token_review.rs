@@ -10,6 +10,7 @@ use tokenward_kube_schema::Kind;
 use crate::authentication::{StaticTokens, User};
 use crate::cluster_view::ClusterView;
 use crate::content::Shown;
+use crate::metrics::TokenCounters;
 use crate::object::Object;
 use crate::registry::Written;
 use crate::status::ApiError;
@@ -20,6 +21,8 @@ pub(crate) struct TokenAuthenticators<'a> {
     pub(crate) issuer: &'a Issuer,
     pub(crate) cluster: &'a ClusterView,
     pub(crate) now: Timestamp,
+    /// Good tokens of service accounts are counted.
+    pub(crate) counters: &'a TokenCounters,
 }
 
 /// Whose a token is, and for which of the wanted audiences.
@@ -65,6 +68,14 @@ impl TokenAuthenticators<'_> {
         }
         match self.issuer.verify(token, wanted, self.cluster, self.now) {
             Ok(verified) => {
+                if verified.legacy {
+                    self.counters.legacy.inc();
+                }
+                if verified.stale_seconds.is_some() {
+                    self.counters.stale.inc();
+                } else {
+                    self.counters.valid.inc();
+                }
                 let identity = verified.identity;
                 let mut user = User::authenticated(identity.username, identity.groups);
                 user.uid = identity.uid;

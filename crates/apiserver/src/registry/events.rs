@@ -6,6 +6,7 @@ use super::Registry;
 use crate::content::{Content, write_event};
 use crate::form::Columns;
 use crate::media::{Form, Representation};
+use crate::metrics::WatchCounters;
 use crate::status::ApiError;
 use crate::table::Include;
 
@@ -14,11 +15,12 @@ pub(crate) struct EventWriter {
     representation: Representation,
     include: Include,
     columns: Columns,
+    counters: WatchCounters,
 }
 
 impl EventWriter {
-    pub(crate) fn new(representation: Representation, include: Include) -> Self {
-        Self { representation, include, columns: Columns::Told }
+    pub(crate) fn new(representation: Representation, include: Include, counters: WatchCounters) -> Self {
+        Self { representation, include, columns: Columns::Told, counters }
     }
 
     /// Writes an event. Of tables only the first tells its columns.
@@ -29,6 +31,7 @@ impl EventWriter {
         kind: &str,
         content: Content,
     ) -> Result<(), ApiError> {
+        self.counters.event();
         let form = self.representation.form;
         if form == Form::Object {
             return write_event(into, kind, &content, self.representation);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use tokenward_kube_schema::Kind;
+use tokenward_kube_schema::{Kind, Verb, kinds};
 use tokenward_store::{Entry, Key, Page, ReadError, Revision, Scope};
 
 use super::{Registry, Target, Written, collection};
@@ -144,6 +144,16 @@ impl Registry {
         // Nobody has counted with a selector.
         let remaining = (selects_all && next.is_some()).then_some(listing.remaining);
         Ok(Chosen { entries, revision: listing.revision, next, remaining })
+    }
+
+    /// How many objects of each kind there are.
+    pub(crate) fn object_counts(&self) -> impl Iterator<Item = (String, usize)> + '_ {
+        let stored = kinds().iter().filter(|kind| kind.allows(Verb::List));
+        stored.filter_map(|kind| {
+            let page = Page { limit: NonZeroUsize::new(1), ..Page::default() };
+            let listing = self.store.list(&Scope::collection(collection(kind)), &page).ok()?;
+            Some((kind.qualified_resource(), listing.entries.len() + listing.remaining))
+        })
     }
 
     pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: &Chosen) -> List {

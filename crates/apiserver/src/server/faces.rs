@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::registry::Written;
 use crate::request::Route;
 use crate::status::ApiError;
-use crate::{discovery, face};
+use crate::{discovery, face, metrics};
 
 impl ApiServer {
     /// Answers whatever is not about objects.
@@ -52,6 +52,7 @@ impl ApiServer {
             Route::Group(group) => discovery::group(group),
             Route::Resources(group_version) => discovery::resources(group_version),
             Route::Swagger => return swagger::answer(self.shared.registry.gates().release(), headers),
+            Route::Metrics => return Ok(self.metrics()),
             Route::OpenApiIndex => {
                 require_accept(headers, "application/json")?;
                 return Ok(self.openapi().answer_index(headers));
@@ -85,6 +86,14 @@ impl ApiServer {
             }
             None => Ok(not_found()),
         }
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let text = self.shared.metrics.render(self.shared.registry.object_counts());
+        let mut response = Response::new(Body::whole(text));
+        let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
     }
 
     fn openapi(&self) -> &'static Documents {

@@ -9,6 +9,7 @@ mod hostile;
 mod lifecycle;
 mod limits;
 mod lists;
+mod metrics;
 mod node_proxies;
 mod protobuf;
 mod releases;

@@ -1,0 +1,309 @@
+//! Requests: how many, how long, how large the answers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{Method, Response, StatusCode, header};
+use parking_lot::RwLock;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokenward_kube_schema::{Kind, Verb, find_resource};
+
+use super::Metrics;
+use super::labels::{AnswerLabels, LaneLabels, ReadingLabels, RequestLabels, ResultLabels};
+use crate::body::Body;
+use crate::query::Query;
+use crate::request::{ResourcePath, Route};
+
+/// Upstream's buckets of request durations.
+const SECONDS: [f64; 23] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0, 30.0, 45.0, 60.0,
+];
+/// Upstream's buckets of answers' sizes.
+const BYTES: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+/// The codes that a server answers with.
+const CODES: [u16; 18] =
+    [200, 201, 301, 304, 400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 500, 504];
+
+type Durations = Family<RequestLabels, Histogram, fn() -> Histogram>;
+type Sizes = Family<ReadingLabels, Histogram, fn() -> Histogram>;
+
+/// All series of requests.
+pub(super) struct Requests {
+    totals: Family<AnswerLabels, Counter>,
+    durations: Durations,
+    sizes: Sizes,
+    reading: Gauge,
+    changing: Gauge,
+    known: RwLock<HashMap<RequestLabels, Arc<Series>>>,
+}
+
+/// The series of requests of one sort.
+struct Series {
+    labels: RequestLabels,
+    /// By the place of the code in [`CODES`].
+    totals: [OnceLock<Counter>; CODES.len()],
+    /// Of all but watches.
+    duration: Option<Histogram>,
+    /// Of answers to reading requests.
+    size: Option<Histogram>,
+}
+
+impl Requests {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let totals = Family::default();
+        registry.register("apiserver_request", "Requests that were answered", totals.clone());
+        let durations: Durations = Family::new_with_constructor(|| Histogram::new(SECONDS));
+        let help = "Seconds from the arrival of a request to its answer; watches are left out";
+        registry.register("apiserver_request_duration_seconds", help, durations.clone());
+        let sizes: Sizes = Family::new_with_constructor(|| Histogram::new(BYTES));
+        registry.register("apiserver_response_sizes", "Bytes of answers to reading requests", sizes.clone());
+        let in_flight = Family::<LaneLabels, Gauge>::default();
+        let help = "Requests that are under way; watches are left out";
+        registry.register("apiserver_current_inflight_requests", help, in_flight.clone());
+        Self {
+            totals,
+            durations,
+            sizes,
+            reading: in_flight.get_or_create_owned(&LaneLabels { request_kind: "readOnly" }),
+            changing: in_flight.get_or_create_owned(&LaneLabels { request_kind: "mutating" }),
+            known: RwLock::default(),
+        }
+    }
+
+    fn series(&self, labels: RequestLabels) -> Arc<Series> {
+        if let Some(series) = self.known.read().get(&labels) {
+            return series.clone();
+        }
+        let make = || {
+            let is_reading = matches!(labels.verb, "GET" | "LIST");
+            Arc::new(Series {
+                labels,
+                totals: [const { OnceLock::new() }; CODES.len()],
+                duration: (labels.verb != "WATCH").then(|| self.durations.get_or_create_owned(&labels)),
+                size: is_reading.then(|| self.sizes.get_or_create_owned(&labels.into())),
+            })
+        };
+        self.known.write().entry(labels).or_insert_with(make).clone()
+    }
+
+    fn count(&self, series: &Series, code: u16) {
+        let make = || self.totals.get_or_create_owned(&AnswerLabels { request: series.labels, code });
+        match CODES.iter().position(|known| *known == code) {
+            Some(place) => series.totals[place].get_or_init(make).inc(),
+            None => make().inc(),
+        };
+    }
+
+    fn lane(&self, labels: &RequestLabels) -> Option<&Gauge> {
+        match labels.verb {
+            "WATCH" => None,
+            "GET" | "LIST" => Some(&self.reading),
+            _ => Some(&self.changing),
+        }
+    }
+}
+
+/// One request, from its arrival to its answer. Dropped before that, as when a client goes away, it is not counted.
+pub(crate) struct Observed<'m> {
+    metrics: &'m Metrics,
+    arrived: Instant,
+    labels: RequestLabels,
+    stage: Stage,
+    has_token: bool,
+    in_flight: Option<&'m Gauge>,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody knows yet who asks.
+    Arrived,
+    /// The user is known.
+    Authenticated,
+    /// The user may do it.
+    Authorized,
+}
+
+impl Metrics {
+    /// A request has arrived.
+    pub(crate) fn arrived(&self, parts: &Parts) -> Observed<'_> {
+        Observed {
+            metrics: self,
+            arrived: Instant::now(),
+            labels: RequestLabels { verb: method(&parts.method), ..NOTHING },
+            stage: Stage::Arrived,
+            has_token: parts.headers.contains_key(header::AUTHORIZATION),
+            in_flight: None,
+        }
+    }
+}
+
+impl Observed<'_> {
+    /// Its user is known.
+    pub(crate) fn is_authenticated(&mut self) {
+        self.stage = Stage::Authenticated;
+    }
+
+    /// It is about objects.
+    pub(crate) fn is_about(&mut self, path: &ResourcePath, verb: Verb, query: &Query) {
+        let kind = find_resource(&path.group, &path.version, &path.resource);
+        self.labels = labels(kind, path, verb, query);
+        self.started();
+    }
+
+    /// It is passed on to a node.
+    pub(crate) fn is_passed_on(&mut self) {
+        let (verb, version) = ("CONNECT", "v1");
+        let (resource, subresource, scope) = ("nodes", "proxy", "resource");
+        self.labels = RequestLabels { verb, version, resource, subresource, scope, ..NOTHING };
+        self.started();
+    }
+
+    /// It is about something else.
+    pub(crate) fn is_for(&mut self, route: &Route) {
+        self.labels.subresource = place(route);
+        self.started();
+    }
+
+    fn started(&mut self) {
+        let lane = self.metrics.requests.lane(&self.labels);
+        if let Some(lane) = lane {
+            lane.inc();
+        }
+        self.in_flight = lane;
+    }
+
+    /// Its user may do it.
+    pub(crate) fn is_authorized(&mut self) {
+        self.stage = Stage::Authorized;
+    }
+
+    /// It has its answer.
+    pub(crate) fn answered(self, response: &Response<Body>) {
+        let metrics = self.metrics;
+        let code = response.status();
+        let identity = match self.stage {
+            Stage::Arrived if self.has_token => "error",
+            Stage::Arrived => "failure",
+            Stage::Authenticated | Stage::Authorized => "success",
+        };
+        metrics.authentication.get_or_create(&ResultLabels { result: identity }).0.inc();
+        let permission = match self.stage {
+            Stage::Authorized => Some("allowed"),
+            Stage::Authenticated if code == StatusCode::FORBIDDEN => Some("denied"),
+            // Sent away before anybody asked.
+            Stage::Authenticated | Stage::Arrived => None,
+        };
+        if let Some(result) = permission {
+            metrics.authorization.get_or_create(&ResultLabels { result }).inc();
+        }
+        let series = metrics.requests.series(self.labels);
+        metrics.requests.count(&series, code.as_u16());
+        if let Some(duration) = &series.duration {
+            duration.observe(self.arrived.elapsed().as_secs_f64());
+        }
+        if let (Some(size), Some(bytes)) = (&series.size, http_body::Body::size_hint(response.body()).exact())
+        {
+            size.observe(bytes as f64);
+        }
+    }
+}
+
+impl Drop for Observed<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.in_flight {
+            lane.dec();
+        }
+    }
+}
+
+/// What a request is about that nothing is known of.
+const NOTHING: RequestLabels = RequestLabels {
+    verb: "",
+    dry_run: "",
+    group: "",
+    version: "",
+    resource: "",
+    subresource: "",
+    scope: "",
+    component: "apiserver",
+};
+
+/// The labels of a request for objects. A resource that is not served is one word, whatever it is called.
+pub(super) fn labels(
+    kind: Option<&'static Kind>,
+    path: &ResourcePath,
+    verb: Verb,
+    query: &Query,
+) -> RequestLabels {
+    const OTHER: &str = "other";
+    let below = path.subresource.as_deref();
+    let subresource =
+        below.map(|name| kind.and_then(|kind| kind.subresource(name)).map_or(OTHER, |s| s.name));
+    RequestLabels {
+        verb: reported(verb),
+        dry_run: if query.text("dryRun") == Some("All") { "All" } else { "" },
+        group: kind.map_or("", |kind| kind.group),
+        version: kind.map_or("", |kind| kind.version),
+        resource: kind.map_or(OTHER, |kind| kind.plural),
+        subresource: subresource.unwrap_or(""),
+        scope: match (path.name.is_some() || verb == Verb::Create, path.namespace.is_some()) {
+            (true, _) => "resource",
+            (false, true) => "namespace",
+            (false, false) => "cluster",
+        },
+        component: "apiserver",
+    }
+}
+
+fn reported(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "POST",
+        Verb::Delete => "DELETE",
+        Verb::DeleteCollection => "DELETECOLLECTION",
+        Verb::Get => "GET",
+        Verb::List => "LIST",
+        Verb::Patch => "PATCH",
+        Verb::Update => "PUT",
+        Verb::Watch => "WATCH",
+    }
+}
+
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" | "HEAD" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+/// Paths that are no objects stand where a subresource's name does.
+fn place(route: &Route) -> &'static str {
+    match route {
+        Route::Root => "/",
+        Route::Health(endpoint, _) => match endpoint.as_str() {
+            "healthz" => "/healthz",
+            "livez" => "/livez",
+            _ => "/readyz",
+        },
+        Route::Version => "/version",
+        Route::Metrics => "/metrics",
+        Route::Swagger => "/openapi/v2",
+        Route::OpenApiIndex | Route::OpenApiDocument(_) => "/openapi/v3",
+        Route::OpenIdConfiguration => "/.well-known/openid-configuration",
+        Route::JsonWebKeySet => "/openid/v1/jwks",
+        Route::CoreVersions => "/api",
+        Route::Groups | Route::Group(_) | Route::Resources(_) => "/apis",
+        Route::Resource(_) | Route::NodeProxy { .. } | Route::Unknown => "",
+    }
+}
