@@ -9,8 +9,11 @@ use crate::support::repository;
 
 /// The types that hold the bytes of a token or key themselves: none may derive `Debug`, most have their own. What only
 /// contains such a type may derive it, since the inner one is silent.
-const BEARERS: [(&str, &str); 18] = [
+const BEARERS: [(&str, &str); 24] = [
     ("crates/apiserver/src/authentication.rs", "StaticTokens"),
+    ("crates/apiserver/src/body/gzip.rs", "Gzip"),
+    ("crates/apiserver/src/content.rs", "Content"),
+    ("crates/apiserver/src/content.rs", "Shown"),
     ("crates/cluster/src/kubeconfig.rs", "Kubeconfig"),
     ("crates/cluster/src/manifest.rs", "Manifest"),
     ("crates/cluster/src/pki.rs", "Authority"),
@@ -22,6 +25,9 @@ const BEARERS: [(&str, &str); 18] = [
     ("crates/apiserver/src/client.rs", "WatchEvent"),
     ("crates/apiserver/src/registry.rs", "Written"),
     ("crates/jose/src/compact.rs", "CompactJws"),
+    ("crates/kube-schema/src/protobuf/envelope.rs", "Enveloped"),
+    ("crates/kube-schema/src/protobuf/envelope.rs", "Unknown"),
+    ("crates/kube-schema/src/protobuf/wire.rs", "Wire"),
     ("crates/node-kube/src/token.rs", "Status"),
     ("crates/node/src/scrub.rs", "Scrubber"),
     ("crates/tokens/src/placement.rs", "Found"),

@@ -3,6 +3,8 @@
 use http::Method;
 use proptest::prelude::*;
 use tokenward_apiserver::ApiServer;
+use tokenward_kube_rules::Release;
+use tokenward_kube_schema::{kinds, normalize, protobuf};
 use tokio::runtime::Runtime;
 
 use crate::testbed::{Testbed, send};
@@ -227,9 +229,35 @@ fn a_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => tree.prop_map(|tree| tree.to_string().into_bytes()),
         1 => prop::collection::vec(any::<u8>(), 0..64),
+        2 => an_enveloped_body(),
         1 => Just(b"[".repeat(4_000)),
         1 => Just(b"{\"a\":".repeat(4_000)),
     ]
+}
+
+/// Protobuf of a kind, whole and then changed in a few places.
+fn an_enveloped_body() -> impl Strategy<Value = Vec<u8>> {
+    let object = prop::sample::select(vec![
+        ("", serde_json::json!({"metadata": {"name": "web", "labels": {"a": "b"}}})),
+        ("Pod", serde_json::json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}})),
+        (
+            "CSIDriver",
+            serde_json::json!({"metadata": {"name": "d"}, "spec": {"tokenRequests": [{"audience": "a"}]}}),
+        ),
+        ("TokenRequest", serde_json::json!({"spec": {"audiences": ["a"], "expirationSeconds": 600}})),
+        ("Secret", serde_json::json!({"metadata": {"name": "s"}, "data": {"a": "YQ=="}})),
+    ]);
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    (object, 0..kinds().len(), changes).prop_map(|((name, object), index, changes)| {
+        let kind = kinds().iter().find(|kind| kind.kind == name).unwrap_or(&kinds()[index]);
+        let printed = normalize(kind, Release::V1_35, object.as_object().unwrap()).unwrap().object;
+        let mut body = protobuf::encode(kind, &printed).unwrap().bytes().clone();
+        for (place, byte) in changes {
+            let place = place.index(body.len());
+            body[place] = byte;
+        }
+        body
+    })
 }
 
 fn a_content_type() -> impl Strategy<Value = &'static str> {
@@ -238,6 +266,9 @@ fn a_content_type() -> impl Strategy<Value = &'static str> {
         "application/yaml",
         "application/merge-patch+json",
         "application/json-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+        "application/vnd.kubernetes.protobuf",
         "text/plain",
         "",
     ])

@@ -10,6 +10,52 @@ use super::*;
 use crate::table::{Field, FieldType, Message, Shape};
 use crate::{Kind, find_resource, kinds, normalize};
 
+/// A tree in which every field of the kind stands once, with something in it.
+fn filled(message: &Message, release: Release) -> Map<String, Value> {
+    let mut object = Map::new();
+    for field in message.fields.iter().filter(|field| field.since <= release) {
+        let inner = || filled(field.message().expect("the field is one"), release);
+        if field.inline {
+            object.extend(inner());
+            continue;
+        }
+        let item = match field.field_type {
+            FieldType::Bool => json!(true),
+            FieldType::Bytes => json!("/+8="),
+            FieldType::Int32 | FieldType::Int64 => json!(field.number),
+            FieldType::IntOrString | FieldType::String => json!(format!("{}Value", field.name)),
+            FieldType::Message(_) => json!(inner()),
+            FieldType::MicroTime => json!("2026-01-02T03:04:05.000600Z"),
+            FieldType::Time => json!("2026-01-02T03:04:05Z"),
+            FieldType::Quantity => json!("100Mi"),
+            FieldType::FieldsV1 | FieldType::Raw => json!({"f:a": {}}),
+            FieldType::StringList => json!(["a", "b"]),
+        };
+        let value = match field.shape {
+            Shape::One => item,
+            Shape::List => json!([item, item]),
+            Shape::Map => json!({ "key": item }),
+        };
+        object.insert(field.name.to_owned(), value);
+    }
+    object
+}
+
+#[test]
+fn every_field_of_every_kind_comes_back() {
+    for kind in kinds() {
+        for release in Release::ALL {
+            let tree = filled(kind.message(), release);
+            let printed = normalize(kind, release, &tree).unwrap();
+            assert!(printed.strict.is_empty(), "{}: {:?}", kind.kind, printed.strict);
+            let encoded = encode(kind, &printed.object).unwrap();
+            let decoded = decode(kind, release, encoded.bytes()).unwrap();
+            // Everything is set, so that there is nothing to be filled in or left out.
+            assert_eq!(decoded, printed.object, "{} of {release:?}", kind.kind);
+        }
+    }
+}
+
 /// Makes a tree of a kind. Everything that a field may hold comes up: absent, zero, empty, and several.
 struct Maker {
     random: TestRng,
