@@ -10,7 +10,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use clap::Parser;
 use prost::Message as _;
-use tokenward_benches::statistics::Spread;
+use tokenward_benches::rows::{self, Row};
 use tokenward_benches::{Failure, machine};
 use tokenward_csi::v1::volume_capability::{AccessMode, AccessType, MountVolume, access_mode::Mode};
 use tokenward_csi::v1::{NodePublishVolumeRequest, VolumeCapability};
@@ -36,27 +36,6 @@ struct Arguments {
     watchers: usize,
 }
 
-/// A row: what is done, and how long a number of times takes.
-struct Row {
-    name: String,
-    /// Of how many units one time consists.
-    units: usize,
-    run: Box<dyn FnMut(usize) -> Duration>,
-}
-
-impl Row {
-    fn new<T>(name: impl Into<String>, mut work: impl FnMut() -> T + 'static) -> Self {
-        let run = move |times| {
-            let started = Instant::now();
-            for _ in 0..times {
-                black_box(work());
-            }
-            started.elapsed()
-        };
-        Self { name: name.into(), units: 1, run: Box::new(run) }
-    }
-}
-
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     println!("{}", machine::heading("micro"));
@@ -65,36 +44,8 @@ fn main() -> Result<(), Failure> {
     rows.extend(token_map());
     rows.extend(signing()?);
     rows.extend(storing(arguments.watchers)?);
-    let round = Duration::from_millis(arguments.round);
-    let times: Vec<usize> = rows.iter_mut().map(|row| times_in(round, row)).collect();
-    // Round by round, so that a change of the machine's speed meets all rows.
-    let mut figures = vec![Vec::new(); rows.len()];
-    for number in 0..=arguments.rounds.max(1) {
-        for ((row, times), figures) in rows.iter_mut().zip(&times).zip(&mut figures) {
-            let elapsed = (row.run)(*times);
-            if number > 0 {
-                figures.push(elapsed.as_secs_f64() * 1e6 / (*times * row.units) as f64);
-            }
-        }
-    }
-    let lines = rows.iter().zip(&figures).map(|(row, figures)| {
-        let spread = Spread::over(figures, |figure| *figure);
-        [row.name.clone(), format!("{spread:.3}")]
-    });
-    println!("{}", machine::table(["work", "us, median (least - most)"], lines));
+    println!("{}", rows::measured(rows, arguments.rounds, Duration::from_millis(arguments.round)));
     Ok(())
-}
-
-/// How often a row's work fits into a round.
-fn times_in(round: Duration, row: &mut Row) -> usize {
-    let mut times = 1;
-    loop {
-        let elapsed = (row.run)(times);
-        if elapsed * 2 >= round {
-            return times;
-        }
-        times *= 2;
-    }
 }
 
 /// As long as a token of kube-apiserver's, which is RS256 and bound to a pod.
@@ -249,7 +200,7 @@ fn creating(runtime: Runtime) -> Row {
             started.elapsed()
         })
     };
-    Row { name: "store: create 2 KiB, nobody watches".to_owned(), units: 1, run: Box::new(run) }
+    Row::timed("store: create 2 KiB, nobody watches", 1, run)
 }
 
 fn updating(runtime: Runtime) -> Result<Row, Failure> {
@@ -270,7 +221,7 @@ fn updating(runtime: Runtime) -> Result<Row, Failure> {
         });
         started.elapsed()
     };
-    Ok(Row { name: "store: update 2 KiB, nobody watches".to_owned(), units: 1, run: Box::new(run) })
+    Ok(Row::timed("store: update 2 KiB, nobody watches", 1, run))
 }
 
 /// Every watcher is a task of its own that is woken, takes the event and sleeps again.
@@ -308,5 +259,5 @@ fn watching(runtime: Runtime, watchers: usize) -> Result<Row, Failure> {
         started.elapsed()
     };
     let name = format!("store: one delivery of an update to {watchers} watchers");
-    Ok(Row { name, units: watchers.max(1), run: Box::new(run) })
+    Ok(Row::timed(name, watchers, run))
 }
