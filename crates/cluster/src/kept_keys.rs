@@ -59,6 +59,9 @@ pub enum KeptKeysError {
     Made(#[from] PkiError),
 }
 
+/// A certificate and its key, as their files hold them.
+type Pair = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
+
 impl KeptKeys {
     /// The keys in `pki` below a data directory, which this process has for itself.
     ///
@@ -137,7 +140,7 @@ impl KeptKeys {
         self.path.join(format!("{name}.key"))
     }
 
-    fn pair(&self, name: &str) -> Result<Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)>, KeptKeysError> {
+    fn pair(&self, name: &str) -> Result<Option<Pair>, KeptKeysError> {
         // The certificate is written last: without it nobody has seen the key.
         match read(&self.certificate(name))? {
             Some(certificate) => Ok(Some((certificate, read(&self.key(name))?.unwrap_or_default()))),
