@@ -90,6 +90,29 @@ fn an_informer_lists_then_watches() {
 }
 
 #[test]
+fn an_informer_outlives_the_server() {
+    for how in ["--list-then-watch=false", "--list-then-watch"] {
+        let Some(mut world) = World::durable_server(Peer::ClientGo) else { return };
+        world.admin().create(MAPS, &map("before"));
+        let informer = world.client(["inform", "--namespace=default", how]).start();
+        wait_for(&informer, "synchronized", "");
+        wait_for(&informer, "added", "before");
+        world.kill_and_resume();
+        let admin = world.admin();
+        admin.create(MAPS, &map("after"));
+        wait_for(&informer, "added", "after");
+        admin.request(http::Request::delete(format!("{MAPS}/before")));
+        wait_for(&informer, "deleted", "before");
+        informer.signal(Signal::TERM);
+        let told = lines(&informer.wait());
+        // What it had seen before, it was not told again.
+        let seen: Vec<(&str, &str)> =
+            told.iter().filter_map(|line| Some((line["event"].as_str()?, line["name"].as_str()?))).collect();
+        assert_eq!(seen, [("added", "before"), ("added", "after"), ("deleted", "before")]);
+    }
+}
+
+#[test]
 #[ignore = "the server merges and applies nothing yet"]
 fn objects_live_over_protobuf() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::peer::Peer;
 use crate::support::admin::Admin;
 use crate::support::place::Place;
-use crate::support::run::{Command, Ended, Run};
+use crate::support::run::{Command, Ended, Run, Signal};
 
 /// A running server, and a program that finds it by its KUBECONFIG.
 pub(crate) struct World {
@@ -22,6 +22,13 @@ impl World {
     /// `tokenward apiserver`: no controllers, as in kube-apiserver. None, if the client is not there.
     pub(crate) fn server(peer: Peer, flags: &[&str]) -> Option<Self> {
         Self::start(peer, |_| ["apiserver"].iter().chain(flags).map(|&word| word.to_owned()).collect())
+    }
+
+    /// The same with a directory that keeps its objects and keys when it is started again.
+    pub(crate) fn durable_server(peer: Peer) -> Option<Self> {
+        Self::start(peer, |place| {
+            vec!["apiserver".to_owned(), format!("--data-dir={}", place.file("data").display())]
+        })
     }
 
     /// `tokenward up` with manifests, when all that they ask for is mounted. None, if the client is not there.
@@ -45,13 +52,21 @@ impl World {
     }
 
     /// Starts the server, or starts it again: at the same address, with the same flags.
-    pub(crate) fn resume(&mut self) {
+    fn resume(&mut self) {
         let listen = format!("--listen={}", self.address);
         let server = self.place.tokenward(self.arguments.iter().chain([&listen])).start();
         let line = server.stderr_line(|line| line.contains("https://"));
         let address = line.split("https://").nth(1).and_then(|rest| rest.split('"').next());
         self.address = address.unwrap().to_owned();
         self.server = Some(server);
+    }
+
+    /// Kills the server, and starts it again as it was.
+    pub(crate) fn kill_and_resume(&mut self) {
+        let server = self.server.take().unwrap();
+        server.signal(Signal::KILL);
+        assert_eq!(server.wait().code, None);
+        self.resume();
     }
 
     /// The client with these arguments.

@@ -16,7 +16,6 @@ fn furnish(kubectl: &Kubectl) {
 }
 
 #[test]
-#[ignore = "the server prints no tables yet"]
 fn tables() {
     each_with_server(|kubectl| {
         furnish(kubectl);
@@ -104,7 +103,6 @@ fn other_forms() {
 }
 
 #[test]
-#[ignore = "the server prints no tables yet"]
 fn what_is_not_there() {
     each_with_server(|kubectl| {
         kubectl.fails(
@@ -141,7 +139,6 @@ fn long_lists_come_in_pieces() {
 }
 
 #[test]
-#[ignore = "the server prints no tables yet"]
 fn watching() {
     each_with_server(|kubectl| {
         kubectl.ok("create configmap first --from-literal=a=b");
