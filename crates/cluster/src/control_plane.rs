@@ -197,7 +197,8 @@ impl ControlPlane {
         let client = server.client(controller_user());
         make_system_namespaces(&client).await;
         let controllers = config.runs_controllers.then(|| {
-            let (controllers, stop) = (Controllers::new(config.clock.clone()), stop.clone());
+            let controllers = Controllers::new(config.clock.clone()).publishing(&*face.authorities_pem);
+            let stop = stop.clone();
             tokio::spawn(async move { controllers.run(InProcessApi::new(client), stop).await })
         });
         let clock = config.clock;

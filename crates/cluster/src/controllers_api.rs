@@ -45,7 +45,7 @@ impl Api for InProcessApi {
     async fn send(&self, request: &Request) -> Result<Document, ApiError> {
         let (method, content_type) = match request.verb {
             Verb::Create => (Method::POST, JSON),
-            Verb::Delete => (Method::DELETE, JSON),
+            Verb::Delete | Verb::DeleteCollection => (Method::DELETE, JSON),
             Verb::Get | Verb::List => (Method::GET, ""),
             Verb::MergePatch => (Method::PATCH, "application/merge-patch+json"),
             Verb::Update => (Method::PUT, JSON),

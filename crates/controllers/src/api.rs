@@ -22,8 +22,12 @@ pub struct Resource {
 }
 
 impl Resource {
+    pub(crate) const CONFIG_MAPS: Self = Self::core("configmaps");
     pub(crate) const CONTROLLER_REVISIONS: Self = Self::of("apps", "controllerrevisions");
+    pub(crate) const CSI_DRIVERS: Self = Self::of("storage.k8s.io", "csidrivers");
+    pub(crate) const CSI_NODES: Self = Self::of("storage.k8s.io", "csinodes");
     pub(crate) const DAEMON_SETS: Self = Self::of("apps", "daemonsets");
+    pub(crate) const EVENTS: Self = Self::core("events");
     pub(crate) const LEASES: Self = Self::of("coordination.k8s.io", "leases");
     pub(crate) const NAMESPACES: Self = Self::core("namespaces");
     pub(crate) const NODES: Self = Self::core("nodes");
@@ -31,6 +35,9 @@ impl Resource {
     pub(crate) const PERSISTENT_VOLUMES: Self = Self::core("persistentvolumes");
     pub(crate) const PODS: Self = Self::core("pods");
     pub(crate) const SERVICE_ACCOUNTS: Self = Self::core("serviceaccounts");
+
+    pub(crate) const STORAGE_CLASSES: Self = Self::of("storage.k8s.io", "storageclasses");
+    pub(crate) const VOLUME_ATTACHMENTS: Self = Self::of("storage.k8s.io", "volumeattachments");
 
     const fn core(plural: &'static str) -> Self {
         Self::of("", plural)
@@ -105,6 +112,8 @@ pub enum Verb {
     Create,
     /// DELETE with DeleteOptions.
     Delete,
+    /// DELETE of the whole collection, as [`Verb::List`] has it.
+    DeleteCollection,
     /// GET of the object.
     Get,
     /// GET of the whole collection, of the namespace if the target names one. The target has no name.
@@ -158,13 +167,15 @@ impl Request {
     }
 
     pub(crate) fn list(resource: Resource, namespace: Option<&str>) -> Self {
-        let target = Target {
-            resource,
-            namespace: namespace.map(str::to_owned),
-            name: String::new(),
-            subresource: None,
-        };
+        let namespace = namespace.map(str::to_owned);
+        let target = Target { resource, namespace, name: String::new(), subresource: None };
         Self { verb: Verb::List, target, body: Value::Null }
+    }
+
+    /// A deletion of all objects of a namespace.
+    pub(crate) fn delete_collection(resource: Resource, namespace: &str) -> Self {
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        Self { verb: Verb::DeleteCollection, body, ..Self::list(resource, Some(namespace)) }
     }
 
     /// The path that the request goes to. A whole object is created by posting to its collection.
@@ -172,7 +183,7 @@ impl Request {
         let Target { resource, namespace, name, subresource } = &self.target;
         let collection = resource.path(namespace.as_deref());
         match (self.verb, subresource) {
-            (Verb::Create, None) | (Verb::List, _) => collection,
+            (Verb::Create, None) | (Verb::DeleteCollection | Verb::List, _) => collection,
             (_, None) => [&collection, "/", name].concat(),
             (_, Some(subresource)) => [&collection, "/", name, "/", subresource].concat(),
         }

@@ -12,17 +12,26 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::{BIND_COMPLETED, BOUND_BY_CONTROLLER, Claim, ClaimReference, Volume};
+use crate::objects::{BIND_COMPLETED, BOUND_BY_CONTROLLER, Claim, ClaimReference, StorageClass, Volume};
 use crate::runner::{Controller, Plan};
 
 mod matching;
 
+pub(crate) use matching::Offers;
+
 /// Upstream's mark of a volume that a provisioner made, and that only this may take back.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+
+/// On which node the pod is to run for which the claim's volume is made: the scheduler's decision.
+pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+/// Who is to make a volume for the claim, under today's and yesterday's name.
+const PROVISIONER: [&str; 2] =
+    ["volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"];
 
 pub(crate) struct Binder {
     volumes: Mirror<Volume>,
     claims: Mirror<Claim>,
+    classes: Mirror<StorageClass>,
 }
 
 impl Binder {
@@ -30,24 +39,28 @@ impl Binder {
         Self {
             volumes: Mirror::new(Resource::PERSISTENT_VOLUMES),
             claims: Mirror::new(Resource::PERSISTENT_VOLUME_CLAIMS),
+            classes: Mirror::new(Resource::STORAGE_CLASSES),
         }
     }
 }
 
 impl Controller for Binder {
     const NAME: &'static str = "volume-binder";
-    const WATCHES: &'static [Resource] = &[Resource::PERSISTENT_VOLUMES, Resource::PERSISTENT_VOLUME_CLAIMS];
+    const WATCHES: &'static [Resource] =
+        &[Resource::PERSISTENT_VOLUMES, Resource::PERSISTENT_VOLUME_CLAIMS, Resource::STORAGE_CLASSES];
 
     fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::PERSISTENT_VOLUMES {
             self.volumes.observe(event)
+        } else if resource == Resource::STORAGE_CLASSES {
+            self.classes.observe(event)
         } else {
             self.claims.observe(event)
         }
     }
 
     fn is_ready(&self) -> bool {
-        self.volumes.is_listed() && self.claims.is_listed()
+        self.volumes.is_listed() && self.claims.is_listed() && self.classes.is_listed()
     }
 
     fn plan(&self, _now: Timestamp) -> Plan {
@@ -58,17 +71,22 @@ impl Controller for Binder {
         });
 
         let mut requests = Vec::new();
-        // Volumes that this plan has given away.
+        // What this plan has not given away, and what it has; the first is made when it is needed.
+        let mut offers = None;
         let mut taken = BTreeSet::new();
         for claim in claims {
-            match self.decide(claim, &taken) {
+            match self.decide(claim, &mut offers, &taken) {
                 Decision::Bind(volume) => {
                     taken.insert(&*volume.metadata.name);
+                    if let Some(offers) = &mut offers {
+                        offers.take(volume);
+                    }
                     bind(claim, volume, &mut requests);
                 }
                 Decision::Phase(phase) if claim.status.phase != phase => {
                     requests.push(claim_status(claim, &json!({"phase": phase})));
                 }
+                Decision::Phase("Pending") => requests.extend(self.provisioned(claim)),
                 Decision::Leave | Decision::Phase(_) => {}
             }
         }
@@ -94,6 +112,12 @@ enum Decision<'a> {
     Phase(&'static str),
     /// Nothing: it is going away.
     Leave,
+}
+
+/// Whether the volume is this very claim's.
+pub(crate) fn is_reserved_for(volume: &Volume, claim: &Claim) -> bool {
+    let reference = volume.spec.claim_ref.as_ref();
+    reference.is_some_and(|reference| !reference.uid.is_empty() && is_to(reference, claim))
 }
 
 /// Whether a volume's reference means this claim, and not an earlier one of the same name. A reference made by a person
@@ -138,7 +162,7 @@ fn bind(claim: &Claim, volume: &Volume, requests: &mut Vec<Request>) {
 }
 
 /// The volume's side: it is this claim's now.
-fn reserve(claim: &Claim, volume: &Volume) -> Request {
+pub(crate) fn reserve(claim: &Claim, volume: &Volume) -> Request {
     let mut metadata = json!({"resourceVersion": volume.metadata.resource_version});
     if volume.spec.claim_ref.is_none() {
         metadata["annotations"] = json!({BOUND_BY_CONTROLLER: "yes"});
@@ -169,7 +193,12 @@ fn complete(claim: &Claim, volume: &Volume) -> Request {
 }
 
 impl Binder {
-    fn decide(&self, claim: &Claim, taken: &BTreeSet<&str>) -> Decision<'_> {
+    fn decide<'a>(
+        &'a self,
+        claim: &Claim,
+        offers: &mut Option<Offers<'a>>,
+        taken: &BTreeSet<&str>,
+    ) -> Decision<'a> {
         let named = |name: &str| self.volumes.get("", name);
         if claim.metadata.annotations.contains_key(BIND_COMPLETED) {
             // It was bound once: from here it is bound or it has lost its volume.
@@ -186,10 +215,11 @@ impl Binder {
             return Decision::Leave;
         }
         let volume = if claim.spec.volume_name.is_empty() {
-            matching::best(
-                claim,
-                self.volumes.iter().filter(|volume| !taken.contains(&*volume.metadata.name)),
-            )
+            let offers = offers.get_or_insert_with(|| Offers::of(self.volumes.iter()));
+            offers.reserved(claim).or_else(|| {
+                // The scheduler chooses for a claim that waits for its first consumer.
+                (!self.is_delayed(claim)).then(|| offers.free(claim, |_| true)).flatten()
+            })
         } else {
             named(&claim.spec.volume_name).filter(|volume| match &volume.spec.claim_ref {
                 Some(reference) => is_to(reference, claim),
@@ -197,6 +227,33 @@ impl Binder {
             })
         };
         volume.map_or(Decision::Phase("Pending"), Decision::Bind)
+    }
+
+    fn class(&self, claim: &Claim) -> Option<&StorageClass> {
+        self.classes.get("", claim.spec.storage_class_name.as_deref()?)
+    }
+
+    /// Whether the claim is bound only once the scheduler has placed a pod that uses it.
+    fn is_delayed(&self, claim: &Claim) -> bool {
+        !claim.metadata.annotations.contains_key(SELECTED_NODE)
+            && self.class(claim).is_some_and(StorageClass::waits_for_consumer)
+    }
+
+    /// Tells the class's provisioner that the claim is for it.
+    fn provisioned(&self, claim: &Claim) -> Option<Request> {
+        let class = self.class(claim).filter(|class| class.has_provisioner())?;
+        let is_told = |annotation: &&str| {
+            claim.metadata.annotations.get(*annotation).is_some_and(|who| *who == class.provisioner)
+        };
+        if self.is_delayed(claim) || !claim.spec.volume_name.is_empty() || PROVISIONER.iter().all(is_told) {
+            return None;
+        }
+        let told = PROVISIONER.map(|annotation| (annotation.to_owned(), Value::from(&*class.provisioner)));
+        let body = json!({"metadata": {
+            "resourceVersion": claim.metadata.resource_version,
+            "annotations": Map::from_iter(told),
+        }});
+        Some(Request::merge_patch(claim_target(claim), body))
     }
 
     /// What a volume that no claim is being bound to still needs.
@@ -207,11 +264,10 @@ impl Binder {
         };
         let claim = self.claims.get(&reference.namespace, &reference.name);
         let Some(claim) = claim.filter(|claim| claim.metadata.uid == reference.uid) else {
-            // A provisioner deletes, or somebody cleans up and takes the reference away: not ours to do.
-            return if volume.status.phase == "Failed" {
-                None
-            } else {
-                phase_unless_there(volume, "Released")
+            return match &*volume.status.phase {
+                "Failed" => None,
+                "Released" => not_reclaimed(volume),
+                _ => Some(volume_phase(volume, "Released")),
             };
         };
         let elsewhere = !claim.spec.volume_name.is_empty() && claim.spec.volume_name != volume.metadata.name;
@@ -235,6 +291,24 @@ impl Binder {
         };
         Some(Request::merge_patch(volume_target(volume), body))
     }
+}
+
+/// Says of a released volume that is to be deleted or emptied that nobody here can: a provisioner deletes what it has made, and
+/// for all others there is no plugin. What is retained waits for a person.
+fn not_reclaimed(volume: &Volume) -> Option<Request> {
+    let why = match &*volume.spec.persistent_volume_reclaim_policy {
+        "Delete" if !volume.metadata.annotations.contains_key(PROVISIONED_BY) => format!(
+            "error getting deleter volume plugin for volume \"{}\": no deletable volume plugin matched",
+            volume.metadata.name
+        ),
+        "Recycle" => "No recycler plugin found for the volume!".to_owned(),
+        _ => return None,
+    };
+    let body = json!({
+        "metadata": {"resourceVersion": volume.metadata.resource_version},
+        "status": {"phase": "Failed", "message": why},
+    });
+    Some(Request::merge_patch(volume_target(volume).subresource("status"), body))
 }
 
 fn phase_unless_there(volume: &Volume, phase: &str) -> Option<Request> {

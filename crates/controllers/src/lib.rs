@@ -46,16 +46,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod api;
+mod attachments;
 mod binder;
 mod conditions;
 mod daemon_sets;
+mod ephemeral_claims;
 mod feed;
+mod garbage;
 mod mirror;
 mod names;
+mod namespaces;
 mod node_affinity;
 mod node_lifecycle;
 mod objects;
 mod pace;
+mod root_certificates;
 mod runner;
 mod scheduler;
 mod service_accounts;
@@ -66,10 +71,15 @@ mod world;
 
 pub use api::{Api, ApiError, Document, Request, Resource, Target, Verb, WatchEvent};
 
+use attachments::Attachments;
 use binder::Binder;
 use daemon_sets::DaemonSets;
+use ephemeral_claims::EphemeralClaims;
 use feed::Feeds;
+use garbage::GarbageCollector;
+use namespaces::Namespaces;
 use node_lifecycle::NodeLifecycle;
+use root_certificates::RootCertificates;
 use runner::{Controller, drive};
 use scheduler::Scheduler;
 use service_accounts::ServiceAccounts;
@@ -80,12 +90,19 @@ use volume_protection::VolumeProtection;
 #[derive(Clone, Debug)]
 pub struct Controllers {
     clock: Clock,
+    root_certificates: Option<String>,
 }
 
 impl Controllers {
     /// The controllers, with a clock for the times that they write.
     pub fn new(clock: Clock) -> Self {
-        Self { clock }
+        Self { clock, root_certificates: None }
+    }
+
+    /// Publishes this bundle of certificates (PEM) in every namespace, so that pods can verify the API server.
+    #[must_use]
+    pub fn publishing(self, root_certificates: impl Into<String>) -> Self {
+        Self { root_certificates: Some(root_certificates.into()), ..self }
     }
 
     /// Runs the controllers until they are cancelled, each for itself: one that fails does not stop the others. A write
@@ -106,6 +123,13 @@ impl Controllers {
         start.controller(TaintEviction::new());
         start.controller(VolumeProtection::new());
         start.controller(DaemonSets::new());
+        start.controller(EphemeralClaims::new());
+        start.controller(Attachments::new());
+        start.controller(Namespaces::new());
+        start.controller(GarbageCollector::new());
+        if let Some(bundle) = &self.root_certificates {
+            start.controller(RootCertificates::new(bundle.clone()));
+        }
         let mut running = start.feeds();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {

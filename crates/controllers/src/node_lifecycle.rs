@@ -19,7 +19,7 @@ use crate::runner::{Controller, Plan};
 
 mod taints;
 
-pub(crate) use taints::{NOT_READY, UNSCHEDULABLE};
+pub(crate) use taints::UNSCHEDULABLE;
 
 /// A node that has lived is given up after this time without a sign of life.
 const GRACE: Duration = Duration::from_secs(50);

@@ -33,7 +33,7 @@ macro_rules! object {
     };
 }
 
-object!(Claim, Lease, Namespace, Node, Pod, ServiceAccount, Volume);
+object!(Claim, CsiNode, Lease, Namespace, Node, Pod, ServiceAccount, StorageClass, Volume);
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -109,7 +109,15 @@ pub(crate) struct LeaseSpec {
 pub(crate) struct Namespace {
     pub(crate) metadata: Metadata,
     #[serde(default)]
+    pub(crate) spec: NamespaceSpec,
+    #[serde(default)]
     status: NamespaceStatus,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct NamespaceSpec {
+    pub(crate) finalizers: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -177,6 +185,10 @@ pub(crate) struct Pod {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodSpec {
+    pub(crate) containers: Vec<Container>,
+    pub(crate) init_containers: Vec<Container>,
+    /// What running the pod takes besides its containers.
+    pub(crate) overhead: BTreeMap<String, Quantity>,
     pub(crate) host_network: bool,
     pub(crate) node_name: String,
     pub(crate) scheduler_name: String,
@@ -190,6 +202,20 @@ pub(crate) struct PodSpec {
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+pub(crate) struct Container {
+    pub(crate) resources: Resources,
+    /// `Always` for an init container that stays beside the others.
+    pub(crate) restart_policy: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resources {
+    pub(crate) requests: BTreeMap<String, Quantity>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Affinity {
     pub(crate) node_affinity: Option<NodeAffinity>,
 }
@@ -198,6 +224,14 @@ pub(crate) struct Affinity {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct NodeAffinity {
     pub(crate) required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+    pub(crate) preferred_during_scheduling_ignored_during_execution: Vec<PreferredTerm>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PreferredTerm {
+    pub(crate) weight: i64,
+    pub(crate) preference: NodeSelectorTerm,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -268,16 +302,23 @@ impl Node {
     }
 }
 
-impl Pod {
-    /// The claims that it uses, those of its ephemeral volumes too.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.spec.volumes.iter().filter_map(|volume| {
+impl PodSpec {
+    /// The claims that a pod of this name uses.
+    pub(crate) fn claims<'a>(&'a self, pod: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.volumes.iter().filter_map(move |volume| {
             match (&volume.persistent_volume_claim, &volume.ephemeral) {
                 (Some(claim), _) => Some(Cow::Borrowed(&*claim.claim_name)),
-                (None, Some(_)) => Some(Cow::Owned([&self.metadata.name, "-", &volume.name].concat())),
+                (None, Some(_)) => Some(Cow::Owned([pod, "-", &volume.name].concat())),
                 (None, None) => None,
             }
         })
+    }
+}
+
+impl Pod {
+    /// The claims that it uses, those of its ephemeral volumes too.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.spec.claims(&self.metadata.name)
     }
 
     /// Whether the pod has run its course and takes up no room any more.
@@ -302,8 +343,111 @@ pub(crate) struct VolumeSpec {
     /// As written, since it is copied to the claim.
     pub(crate) capacity: BTreeMap<String, Value>,
     pub(crate) claim_ref: Option<ClaimReference>,
+    pub(crate) csi: Option<CsiSource>,
+    pub(crate) node_affinity: Option<VolumeNodeAffinity>,
+    pub(crate) persistent_volume_reclaim_policy: String,
     pub(crate) storage_class_name: String,
     pub(crate) volume_mode: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CsiSource {
+    pub(crate) driver: String,
+    pub(crate) volume_handle: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct VolumeNodeAffinity {
+    required: Option<NodeSelector>,
+}
+
+impl Volume {
+    /// Whether pods on the node can use it.
+    pub(crate) fn is_reachable_from(&self, node: &Metadata) -> bool {
+        let affinity = self.spec.node_affinity.as_ref();
+        affinity.and_then(|affinity| affinity.required.as_ref()).is_none_or(|required| required.matches(node))
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct StorageClass {
+    pub(crate) metadata: Metadata,
+    pub(crate) provisioner: String,
+    volume_binding_mode: String,
+    allowed_topologies: Vec<Topology>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Topology {
+    match_label_expressions: Vec<OneOf>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct OneOf {
+    key: String,
+    values: Vec<String>,
+}
+
+impl StorageClass {
+    /// Whether claims are bound only once a pod that uses them has been placed.
+    pub(crate) fn waits_for_consumer(&self) -> bool {
+        self.volume_binding_mode == "WaitForFirstConsumer"
+    }
+
+    /// Whether somebody makes volumes of this class.
+    pub(crate) fn has_provisioner(&self) -> bool {
+        !matches!(&*self.provisioner, "" | "kubernetes.io/no-provisioner")
+    }
+
+    /// Whether a volume can be made that pods on the node can use.
+    pub(crate) fn can_provision_on(&self, node: &Metadata) -> bool {
+        let is_met = |one: &OneOf| node.labels.get(&one.key).is_some_and(|value| one.values.contains(value));
+        self.has_provisioner()
+            && (self.allowed_topologies.is_empty()
+                || self.allowed_topologies.iter().any(|term| term.match_label_expressions.iter().all(is_met)))
+    }
+}
+
+/// Which drivers are on a node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct CsiNode {
+    pub(crate) metadata: Metadata,
+    spec: CsiNodeSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct CsiNodeSpec {
+    drivers: Vec<CsiNodeDriver>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct CsiNodeDriver {
+    name: String,
+    allocatable: Option<CsiNodeLimit>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct CsiNodeLimit {
+    count: Option<usize>,
+}
+
+impl CsiNode {
+    /// The drivers that take a limited number of volumes, and that number.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.spec
+            .drivers
+            .iter()
+            .filter_map(|driver| Some((&*driver.name, driver.allocatable.as_ref()?.count?)))
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

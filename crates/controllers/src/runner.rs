@@ -55,8 +55,17 @@ pub(crate) trait Controller: Send + 'static {
     /// Takes in the answer to a request that was carried out, ahead of the watch.
     fn accepted(&mut self, request: &Request, answer: &Document);
 
-    /// Takes in that there is no object of the name that the request is about.
-    fn not_found(&mut self, _request: &Request) {}
+    /// Takes in that a request was refused for what is there, or is not.
+    fn refused(&mut self, _request: &Request, _refusal: Refusal) {}
+}
+
+/// What a refusal says about the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There is an object of the name already.
+    AlreadyExists,
+    /// There is no object of the name.
+    NotFound,
 }
 
 /// What a controller wants.
@@ -175,8 +184,10 @@ fn settle<C: Controller>(
             controller.accepted(request, &answer);
         }
         Err(error) if outcome == Outcome::Stale => {
-            if matches!(error, ApiError::NotFound) {
-                controller.not_found(request);
+            match error {
+                ApiError::AlreadyExists => controller.refused(request, Refusal::AlreadyExists),
+                ApiError::NotFound => controller.refused(request, Refusal::NotFound),
+                _ => {}
             }
             tracing::debug!(controller = name, %target, attempts, %error, "out of date, looking again");
         }

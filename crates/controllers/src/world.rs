@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Request, Resource, Target, Verb, WatchEvent};
-use crate::runner::Controller;
+use crate::runner::{Controller, Refusal};
 
 #[derive(Default)]
 pub(crate) struct World {
@@ -78,7 +78,11 @@ impl World {
                 true
             }
             Err(ApiError::NotFound) => {
-                controller.not_found(request);
+                controller.refused(request, Refusal::NotFound);
+                false
+            }
+            Err(ApiError::AlreadyExists) => {
+                controller.refused(request, Refusal::AlreadyExists);
                 false
             }
             Err(_) => false,
@@ -118,6 +122,17 @@ impl World {
             };
             let items: Vec<Value> = listed.filter(of).collect();
             return Ok(json!({"metadata": {"resourceVersion": self.revision.to_string()}, "items": items}));
+        }
+        if request.verb == Verb::DeleteCollection {
+            for object in self.all(resource) {
+                let metadata = &object["metadata"];
+                if target.namespace.as_deref().is_none_or(|own| metadata["namespace"] == own) {
+                    let name = metadata["name"].as_str().unwrap().to_owned();
+                    let target = Target { name, ..target.clone() };
+                    self.apply(&Request { verb: Verb::Delete, target, body: request.body.clone() })?;
+                }
+            }
+            return Ok(json!({}));
         }
         if request.verb == Verb::Create && request.target.subresource.is_none() {
             if self.objects.contains_key(&target) {

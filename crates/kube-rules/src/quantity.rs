@@ -60,6 +60,12 @@ impl Quantity {
         Ok(Self { nanos: if negative { -magnitude } else { magnitude } })
     }
 
+    /// Both together; what is beyond the largest amount is the largest.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_add(other.nanos) }
+    }
+
     /// The whole units, rounded down.
     #[must_use]
     pub fn units(self) -> i128 {

@@ -45,6 +45,16 @@ fn claim(name: &str, size: &str) -> Value {
     })
 }
 
+/// `slow` waits for a first consumer, `made` is made at once, `none` by nobody.
+fn classes() -> Vec<Value> {
+    let class = |name: &str, provisioner: &str, mode: &str| json!({"metadata": {"name": name}, "provisioner": provisioner, "volumeBindingMode": mode});
+    vec![
+        class("slow", "p.example", "WaitForFirstConsumer"),
+        class("made", "p.example", "Immediate"),
+        class("none", "kubernetes.io/no-provisioner", "WaitForFirstConsumer"),
+    ]
+}
+
 fn reference(claim: &str) -> Value {
     json!({"spec": {"claimRef": {"namespace": "ns", "name": claim, "uid": format!("uid-{claim}")}}})
 }
@@ -53,6 +63,7 @@ fn binder(volumes: Vec<Value>, claims: Vec<Value>) -> Binder {
     let mut binder = Binder::new();
     binder.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::listed(volumes));
     binder.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
+    binder.observe(Resource::STORAGE_CLASSES, WatchEvent::listed(classes()));
     assert!(binder.is_ready());
     binder
 }
@@ -456,4 +467,72 @@ fn a_bound_claim_shows_what_its_volume_has() {
         world.objects["persistentvolumeclaims/ns/data"]["status"]["capacity"],
         json!({"storage": "2Gi"})
     );
+}
+
+#[test]
+fn a_claim_that_waits_for_its_first_consumer_is_left_to_the_scheduler() {
+    let of = |class: &str| json!({"spec": {"storageClassName": class}});
+    let selected = json!({"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n"}}});
+    for (class, more, wanted) in [
+        ("slow", json!({}), None),
+        ("none", json!({}), None),
+        ("slow", selected.clone(), Some("pv")),
+        ("made", json!({}), Some("pv")),
+        ("unknown", json!({}), Some("pv")),
+    ] {
+        let claim = with(with(claim("c", "1Gi"), of(class)), more.clone());
+        assert_eq!(
+            chosen(vec![with(volume("pv", "1Gi"), of(class))], claim).as_deref(),
+            wanted,
+            "{class} {more}"
+        );
+    }
+    // One that the scheduler has reserved is bound.
+    let reserved = with(with(volume("pv", "1Gi"), of("slow")), reference("c"));
+    let mut world = World::new(vec![reserved], vec![with(claim("c", "1Gi"), of("slow"))]);
+    world.settle();
+    assert_eq!(world.of("persistentvolumeclaims")[0]["spec"]["volumeName"], "pv");
+}
+
+#[test]
+fn a_provisioner_is_told_of_the_claims_that_are_its() {
+    let told = |class: &str, selected: Option<&str>| {
+        let claim = with(
+            claim("c", "1Gi"),
+            json!({
+                "metadata": {"annotations": {"volume.kubernetes.io/selected-node": selected}},
+                "spec": {"storageClassName": class},
+            }),
+        );
+        let mut world = World::new(vec![], vec![claim]);
+        world.settle();
+        let annotations = &world.of("persistentvolumeclaims")[0]["metadata"]["annotations"];
+        annotations["volume.kubernetes.io/storage-provisioner"].as_str().map(str::to_owned)
+    };
+    assert_eq!(told("made", None).as_deref(), Some("p.example"));
+    assert_eq!(told("slow", None), None);
+    assert_eq!(told("slow", Some("n")).as_deref(), Some("p.example"));
+    assert_eq!(told("none", Some("n")), None);
+}
+
+#[test]
+fn a_volume_that_nobody_can_reclaim_says_so() {
+    for (policy, provisioned, phase) in [
+        ("Retain", false, "Released"),
+        ("Delete", false, "Failed"),
+        ("Delete", true, "Released"),
+        ("Recycle", false, "Failed"),
+    ] {
+        let mut released =
+            with(with(volume("pv", "1Gi"), reference("gone")), json!({"status": {"phase": "Bound"}}));
+        released["spec"]["persistentVolumeReclaimPolicy"] = json!(policy);
+        if provisioned {
+            released["metadata"]["annotations"] = json!({"pv.kubernetes.io/provisioned-by": "p.example"});
+        }
+        let mut world = World::new(vec![released], vec![]);
+        world.settle();
+        let status = &world.of("persistentvolumes")[0]["status"];
+        assert_eq!(status["phase"], phase, "{policy}");
+        assert_eq!(status["message"].is_string(), phase == "Failed");
+    }
 }

@@ -168,7 +168,7 @@ proptest! {
     fn once_carried_out_nothing_is_left_to_do(
         readiness in prop::sample::select(vec!["", "True", "False", "Unknown"]),
         taints in prop::collection::vec((
-            prop::sample::select(vec![NOT_READY, taints::UNREACHABLE, UNSCHEDULABLE, "mine"]),
+            prop::sample::select(vec![taints::NOT_READY, taints::UNREACHABLE, UNSCHEDULABLE, "mine"]),
             prop::sample::select(vec!["NoSchedule", "NoExecute", "PreferNoSchedule"]),
         ), 0..6),
         unschedulable: bool,

@@ -1,32 +1,73 @@
-//! Whether a pod fits a node, in upstream's order and words.
+//! Whether a pod fits a node, in upstream's order and words, and how much either likes the other.
 
+use super::pod::Waiting;
+use super::usage::Taken;
 use crate::node_affinity;
-use crate::node_lifecycle::{NOT_READY, UNSCHEDULABLE};
-use crate::objects::{Node, Pod, Taint};
+use crate::node_lifecycle::UNSCHEDULABLE;
+use crate::objects::{Node, PodSpec, Taint};
+use crate::quantity::Quantity;
 
-/// Whether `pod` may run on `node`, which has `pods` pods already; if not, what is wrong with nodes like this one.
-pub(super) fn check(pod: &Pod, node: &Node, pods: usize) -> Result<(), String> {
-    let tolerates = |taint: &Taint| pod.spec.tolerations.iter().any(|toleration| toleration.covers(taint));
-    if node.spec.unschedulable && !tolerates(&no_schedule(UNSCHEDULABLE)) {
-        return Err("node(s) were unschedulable".to_owned());
+/// Whether the pod may run on the node beside what is there already; if not, what is wrong with nodes like this one.
+pub(super) fn check(pod: &Waiting, node: &Node, taken: Option<&Taken<'_>>) -> Result<(), Vec<String>> {
+    let refused = |reason: &str| Err(vec![reason.to_owned()]);
+    let spec = &pod.spec;
+    let cordon = Taint { key: UNSCHEDULABLE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    if node.spec.unschedulable && !tolerates(spec, &cordon) {
+        return refused("node(s) were unschedulable");
     }
-    // Upstream's node lifecycle controller sets this taint; here the condition itself counts as it.
-    let not_ready = (node.readiness() != "True").then(|| no_schedule(NOT_READY));
-    let taints = node.spec.taints.iter().chain(&not_ready);
     let keeps_out = |taint: &&Taint| matches!(&*taint.effect, "NoSchedule" | "NoExecute");
-    if let Some(taint) = taints.filter(keeps_out).find(|taint| !tolerates(taint)) {
-        return Err(format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value));
+    if node.spec.taints.iter().filter(keeps_out).any(|taint| !tolerates(spec, taint)) {
+        return refused("node(s) had untolerated taint(s)");
     }
-    if !node_affinity::selects(&pod.spec, &node.metadata) {
-        return Err("node(s) didn't match Pod's node affinity/selector".to_owned());
+    if !node_affinity::selects(spec, &node.metadata) {
+        return refused("node(s) didn't match Pod's node affinity/selector");
     }
-    let room = node.status.allocatable.get("pods");
-    if room.is_some_and(|room| room.units() <= pods as i128) {
-        return Err("Too many pods".to_owned());
+    let mut reasons = Vec::new();
+    let allocatable = &node.status.allocatable;
+    let pods = taken.map_or(0, |taken| taken.pods);
+    if allocatable.get("pods").is_some_and(|room| room.units() <= pods as i128) {
+        reasons.push("Too many pods".to_owned());
     }
-    Ok(())
+    for (name, amount) in pod.requests.iter().filter(|(_, amount)| **amount > Quantity::default()) {
+        let used = taken.and_then(|taken| taken.requests.get(name)).copied().unwrap_or_default();
+        let there = allocatable.get(name).copied().unwrap_or_default();
+        if used.saturating_add(*amount) > there {
+            reasons.push(format!("Insufficient {name}"));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-fn no_schedule(key: &str) -> Taint {
-    Taint { key: key.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
+fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
+    spec.tolerations.iter().any(|toleration| toleration.covers(taint))
+}
+
+fn would_rather_not(taint: &&Taint) -> bool {
+    taint.effect == "PreferNoSchedule"
+}
+
+/// Whether the node would rather not have some pods.
+pub(super) fn is_reluctant(node: &Node) -> bool {
+    node.spec.taints.iter().any(|taint| would_rather_not(&taint))
+}
+
+/// How many of the node's taints say that the pod should rather not be there.
+pub(super) fn reluctance(spec: &PodSpec, node: &Node) -> usize {
+    node.spec.taints.iter().filter(would_rather_not).filter(|taint| !tolerates(spec, taint)).count()
+}
+
+/// Whether the pod likes some nodes more than others.
+pub(super) fn has_preferences(spec: &PodSpec) -> bool {
+    !preferred(spec).is_empty()
+}
+
+/// The weight of the preferences that the node meets.
+pub(super) fn preference(spec: &PodSpec, node: &Node) -> i64 {
+    let met = preferred(spec).iter().filter(|preferred| preferred.preference.matches(&node.metadata));
+    met.map(|preferred| preferred.weight).sum()
+}
+
+fn preferred(spec: &PodSpec) -> &[crate::objects::PreferredTerm] {
+    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    affinity.map_or(&[], |affinity| &affinity.preferred_during_scheduling_ignored_during_execution)
 }

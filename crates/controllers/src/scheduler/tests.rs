@@ -23,7 +23,21 @@ fn pod(name: &str, spec: Value) -> Value {
 }
 
 fn scheduler(nodes: Vec<Value>, pods: Vec<Value>, claims: Vec<Value>) -> Scheduler {
+    with_storage(nodes, pods, claims, vec![], vec![], vec![])
+}
+
+fn with_storage(
+    nodes: Vec<Value>,
+    pods: Vec<Value>,
+    claims: Vec<Value>,
+    volumes: Vec<Value>,
+    classes: Vec<Value>,
+    csi_nodes: Vec<Value>,
+) -> Scheduler {
     let mut scheduler = Scheduler::new();
+    scheduler.observe(Resource::PERSISTENT_VOLUMES, WatchEvent::listed(volumes));
+    scheduler.observe(Resource::STORAGE_CLASSES, WatchEvent::listed(classes));
+    scheduler.observe(Resource::CSI_NODES, WatchEvent::listed(csi_nodes));
     scheduler.observe(Resource::NODES, WatchEvent::listed(nodes));
     scheduler.observe(Resource::PODS, WatchEvent::listed(pods));
     scheduler.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
@@ -114,7 +128,7 @@ fn what_keeps_a_pod_off_a_node_is_said() {
     let taint = |effect: &str| json!({"taints": [{"key": "k", "value": "v", "effect": effect}]});
     let tolerates = |toleration: Value| json!({"tolerations": [toleration]});
     let affinity = |terms: Value| json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}});
-    let tainted = "0/1 nodes are available: 1 node(s) had untolerated taint {k: v}.";
+    let tainted = "0/1 nodes are available: 1 node(s) had untolerated taint(s).";
     let cordoned = "0/1 nodes are available: 1 node(s) were unschedulable.";
     let unselected = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
     for (node_spec, pod_spec, wanted) in [
@@ -160,8 +174,10 @@ fn what_keeps_a_pod_off_a_node_is_said() {
 
 #[test]
 fn refusals_are_counted_and_sorted() {
-    let mut sleepy = node("sleepy", json!({}));
-    sleepy["status"]["conditions"] = json!([{"type": "Ready", "status": "Unknown"}]);
+    let sleepy = node(
+        "sleepy",
+        json!({"taints": [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]}),
+    );
     let mut full = node("full", json!({}));
     full["status"]["allocatable"]["pods"] = json!("0");
     let cordoned = |name: &str| {
@@ -175,7 +191,7 @@ fn refusals_are_counted_and_sorted() {
     let nodes = vec![sleepy, full, cordoned("c1"), cordoned("c2")];
     assert_eq!(
         outcome(&scheduler(nodes, vec![pod("p", json!({}))], vec![]))[0].1,
-        "0/4 nodes are available: 1 Too many pods, 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }, \
+        "0/4 nodes are available: 1 Too many pods, 1 node(s) had untolerated taint(s), \
          2 node(s) were unschedulable."
     );
     assert_eq!(
@@ -222,7 +238,14 @@ fn claims_are_bound_first() {
             ("da", json!({"name": "ta", "ephemeral": {"volumeClaimTemplate": {}}})),
         ] {
             let volumes = json!({"volumes": [{"name": "inline", "csi": {"driver": "x"}}, volume]});
-            let scheduler = scheduler(vec![node("n", json!({}))], vec![pod(name, volumes)], claims.clone());
+            let scheduler = with_storage(
+                vec![node("n", json!({}))],
+                vec![pod(name, volumes)],
+                claims.clone(),
+                vec![json!({"metadata": {"name": "pv"}, "spec": {}})],
+                vec![],
+                vec![],
+            );
             let found = outcome(&scheduler).remove(0).1;
             if name == "p" {
                 assert_eq!(found, wanted);
@@ -266,4 +289,254 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
         plan[0].body,
         json!({"metadata": {"resourceVersion": "8"}, "status": {"conditions": [ready, condition]}})
     );
+}
+
+fn needs(requests: &Value) -> Value {
+    json!({"containers": [{"name": "c", "resources": {"requests": requests}}]})
+}
+
+#[test]
+fn a_pod_takes_what_its_containers_ask_for() {
+    let asks = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+    let stays = |cpu: &str| json!({"restartPolicy": "Always", "resources": {"requests": {"cpu": cpu}}});
+    for (spec, wanted) in [
+        (json!({"containers": [asks("1"), asks("500m")]}), "1500m"),
+        (json!({"containers": [asks("1")], "initContainers": [asks("3"), asks("2")]}), "3"),
+        (json!({"containers": [asks("1")], "initContainers": [stays("1"), asks("2")]}), "3"),
+        (json!({"containers": [asks("3")], "initContainers": [asks("2"), stays("1")]}), "4"),
+        (json!({"containers": [asks("1")], "overhead": {"cpu": "250m"}}), "1250m"),
+    ] {
+        let pod: SchedulerPod = serde_json::from_value(pod("p", spec.clone())).unwrap();
+        let Place::Waiting(waiting) = pod.place else { panic!("it waits") };
+        assert_eq!(waiting.requests["cpu"], crate::quantity::Quantity::parse(wanted).unwrap(), "{spec}");
+    }
+}
+
+#[test]
+fn a_node_takes_no_more_than_it_has() {
+    let mut roomy = node("n", json!({}));
+    roomy["status"]["allocatable"] = json!({"pods": "3", "cpu": "2", "memory": "1Gi"});
+    let mut there = pod("there", needs(&json!({"cpu": "1500m"})));
+    there["spec"]["nodeName"] = json!("n");
+    for (requests, wanted) in [
+        (json!({"cpu": "500m"}), "n"),
+        (json!({"cpu": "0"}), "n"),
+        (json!({"cpu": "501m"}), "0/1 nodes are available: 1 Insufficient cpu."),
+        (json!({"example.com/gpu": 1}), "0/1 nodes are available: 1 Insufficient example.com/gpu."),
+        (
+            json!({"cpu": "1", "memory": "2Gi"}),
+            "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.",
+        ),
+    ] {
+        let pods = vec![there.clone(), pod("p", needs(&requests))];
+        assert_eq!(outcome(&scheduler(vec![roomy.clone()], pods, vec![]))[0].1, wanted, "{requests}");
+    }
+    // What a plan gives away is gone for the next pod of the same plan.
+    let pods = vec![pod("a", needs(&json!({"cpu": "1500m"}))), pod("b", needs(&json!({"cpu": "1500m"})))];
+    let told = outcome(&scheduler(vec![roomy], pods, vec![]));
+    assert_eq!((&*told[0].1, &*told[1].1), ("n", "0/1 nodes are available: 1 Insufficient cpu."));
+}
+
+#[test]
+fn preferences_come_before_load() {
+    let mut liked = node("liked", json!({}));
+    liked["metadata"]["labels"]["disk"] = json!("ssd");
+    let reluctant = json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]});
+    let on_liked = pod("there", json!({"nodeName": "liked"}));
+    let prefers = |weight: i64| {
+        json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+            "weight": weight, "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]},
+        }]}}})
+    };
+    for (other, spec, wanted) in [
+        (json!({}), json!({}), "other"),
+        (json!({}), prefers(5), "liked"),
+        (reluctant.clone(), json!({}), "liked"),
+        (reluctant, json!({"tolerations": [{"operator": "Exists"}]}), "other"),
+    ] {
+        let nodes = vec![liked.clone(), node("other", other.clone())];
+        let found = outcome(&scheduler(nodes, vec![on_liked.clone(), pod("p", spec.clone())], vec![]));
+        assert_eq!(found[0].1, wanted, "{other} {spec}");
+    }
+}
+
+fn wants(claim: &str) -> Value {
+    json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]})
+}
+
+fn claim(name: &str, class: &str, volume: Option<&str>) -> Value {
+    let mut claim = json!({
+        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "8"},
+        "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Pending"},
+    });
+    if let Some(volume) = volume {
+        claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
+        claim["spec"]["volumeName"] = json!(volume);
+        claim["status"]["phase"] = json!("Bound");
+    }
+    claim
+}
+
+fn volume(name: &str, node: Option<&str>) -> Value {
+    let mut volume = json!({
+        "metadata": {"name": name, "resourceVersion": "9"},
+        "spec": {
+            "storageClassName": "slow", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+            "csi": {"driver": "d", "volumeHandle": name},
+        },
+        "status": {"phase": "Available"},
+    });
+    if let Some(node) = node {
+        volume["spec"]["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]},
+        ]}]}});
+    }
+    volume
+}
+
+fn class(name: &str, provisioner: &str) -> Value {
+    json!({"metadata": {"name": name}, "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"})
+}
+
+#[test]
+fn a_pod_goes_where_its_volume_is() {
+    for (volume, wanted) in [
+        (volume("pv", Some("b")), "b"),
+        (volume("pv", None), "a"),
+        (
+            volume("pv", Some("c")),
+            "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity.",
+        ),
+        (
+            volume("another", None),
+            "0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s).",
+        ),
+    ] {
+        let scheduler = with_storage(
+            vec![node("a", json!({})), node("b", json!({}))],
+            vec![pod("p", wants("data"))],
+            vec![claim("data", "slow", Some("pv"))],
+            vec![volume],
+            vec![],
+            vec![],
+        );
+        assert_eq!(outcome(&scheduler)[0].1, wanted);
+    }
+}
+
+#[test]
+fn a_claim_that_waits_for_its_first_consumer_is_bound_where_the_pod_fits() {
+    let plan = |volumes: Vec<Value>, provisioner: &str, claim: Value| {
+        let nodes =
+            vec![node("a", json!({"unschedulable": true})), node("b", json!({})), node("c", json!({}))];
+        let pods = vec![pod("p", wants("data"))];
+        let scheduler =
+            with_storage(nodes, pods, vec![claim], volumes, vec![class("slow", provisioner)], vec![]);
+        scheduler.plan(Timestamp::UNIX_EPOCH).requests
+    };
+    let waiting = claim("data", "slow", None);
+    // The volume that can be reached where the pod can be is reserved; the pod waits until it is bound.
+    let reserved = plan(vec![volume("pa", Some("a")), volume("pc", Some("c"))], "", waiting.clone());
+    assert_eq!((reserved.len(), &*reserved[0].target.to_string()), (1, "persistentvolumes/pc"));
+    assert_eq!(reserved[0].body["spec"]["claimRef"]["uid"], "uid-data");
+    let mut mine = volume("pc", Some("c"));
+    mine["spec"]["claimRef"] = json!({"namespace": "ns", "name": "data", "uid": "uid-data"});
+    assert_eq!(plan(vec![mine], "", waiting.clone()), [], "once is enough");
+    // Without one, a provisioner is told where.
+    let told = plan(vec![], "p.example", waiting.clone());
+    assert_eq!(told[0].target.to_string(), "persistentvolumeclaims/ns/data");
+    assert_eq!(told[0].body["metadata"]["annotations"], json!({"volume.kubernetes.io/selected-node": "b"}));
+    let mut selected = waiting.clone();
+    selected["metadata"]["annotations"] = json!({"volume.kubernetes.io/selected-node": "c"});
+    assert_eq!(plan(vec![], "p.example", selected), [], "it stays with what was told");
+    // Nobody makes one.
+    let refused = plan(vec![], "kubernetes.io/no-provisioner", waiting);
+    assert_eq!(
+        refused[0].body["status"]["conditions"][0]["message"],
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't find available persistent volumes to bind."
+    );
+}
+
+#[test]
+fn two_pods_do_not_get_one_volume() {
+    let pods = vec![pod("p", wants("one")), pod("q", wants("two"))];
+    let claims = vec![claim("one", "slow", None), claim("two", "slow", None)];
+    let volumes = vec![volume("pv", None), volume("pw", None)];
+    let classes = vec![class("slow", "")];
+    let scheduler = with_storage(vec![node("n", json!({}))], pods, claims, volumes, classes, vec![]);
+    let reserved: Vec<String> = scheduler
+        .plan(Timestamp::UNIX_EPOCH)
+        .requests
+        .iter()
+        .map(|request| request.target.to_string())
+        .collect();
+    assert_eq!(reserved, ["persistentvolumes/pv", "persistentvolumes/pw"]);
+}
+
+#[test]
+fn a_driver_takes_only_so_many_volumes_on_a_node() {
+    let mut there = pod("there", wants("one"));
+    there["spec"]["nodeName"] = json!("n");
+    for (count, claim_of_pod, wanted) in [
+        (Some(2), "two", "n"),
+        (Some(1), "two", "0/1 nodes are available: 1 node(s) exceed max volume count."),
+        // The volume is there already.
+        (Some(1), "one", "n"),
+        (None, "two", "n"),
+    ] {
+        let allocatable = count.map(|count| json!({"count": count}));
+        let csi_node = json!({
+            "metadata": {"name": "n"}, "spec": {"drivers": [{"name": "d", "nodeID": "n", "allocatable": allocatable}]},
+        });
+        let scheduler = with_storage(
+            vec![node("n", json!({}))],
+            vec![there.clone(), pod("p", wants(claim_of_pod))],
+            vec![claim("one", "slow", Some("pv")), claim("two", "slow", Some("pw"))],
+            vec![volume("pv", None), volume("pw", None)],
+            vec![],
+            vec![csi_node],
+        );
+        assert_eq!(outcome(&scheduler)[0].1, wanted, "{count:?} {claim_of_pod}");
+    }
+}
+
+proptest::proptest! {
+    /// However many pods of whatever size: no node gets more than it has, none that would fit is left, and once the
+    /// bindings are carried out nothing is left to do.
+    #[test]
+    fn nodes_are_filled_and_not_overfilled(
+        sizes in proptest::collection::vec(1_u32..40, 0..30),
+        room in proptest::collection::vec(1_u32..100, 1..6),
+    ) {
+        let nodes: Vec<Value> = room.iter().enumerate().map(|(number, cpu)| {
+            let mut node = node(&format!("n{number}"), json!({}));
+            node["status"]["allocatable"] = json!({"cpu": cpu.to_string()});
+            node
+        }).collect();
+        let pods: Vec<Value> = sizes.iter().enumerate()
+            .map(|(number, cpu)| pod(&format!("p{number}"), needs(&json!({"cpu": cpu.to_string()})))).collect();
+        let mut scheduler = scheduler(nodes, pods, vec![]);
+        let mut left = room.clone();
+        let mut refused = Vec::new();
+        let requests = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
+        proptest::prop_assert_eq!(requests.len(), sizes.len());
+        for request in &requests {
+            let number: usize = request.target.name[1..].parse().unwrap();
+            match request.body.pointer("/target/name").and_then(Value::as_str) {
+                Some(node) => {
+                    let node: usize = node[1..].parse().unwrap();
+                    proptest::prop_assert!(sizes[number] <= left[node]);
+                    left[node] -= sizes[number];
+                    scheduler.accepted(request, &json!({}).into());
+                }
+                None => refused.push(sizes[number]),
+            }
+        }
+        for size in refused {
+            proptest::prop_assert!(left.iter().all(|left| *left < size));
+        }
+        let again = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
+        proptest::prop_assert!(again.iter().all(|request| request.target.subresource == Some("status")));
+    }
 }
