@@ -1,6 +1,6 @@
-//! `tokenward up` as a process under measurement.
+//! `tokenward up`, or the API server alone, as a process under measurement.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_micros(200);
 /// How long it may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// A started `tokenward up`, in a directory of its own. It ends when this is dropped.
+/// A started `tokenward`, in a directory of its own. It ends when this is dropped.
 pub struct Up {
     process: Running,
     directory: TempDir,
@@ -38,11 +38,40 @@ impl Up {
         binary: &Path,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<Self, Failure> {
+        Self::spawn(binary, arguments, |directory| {
+            ["up".into(), "--root-dir".into(), directory.join("root").into_os_string()].into()
+        })
+    }
+
+    /// Starts `binary` with `apiserver`, what this benchmark needs, and `arguments`, on one processor.
+    ///
+    /// # Errors
+    /// When it cannot be started, or not there.
+    pub fn apiserver<S: AsRef<OsStr> + Sync>(
+        binary: &Path,
+        cpu: usize,
+        arguments: &[S],
+    ) -> Result<Self, Failure> {
+        // A process starts where the thread runs that starts it.
+        std::thread::scope(|scope| {
+            let started = scope.spawn(|| {
+                process::pin(cpu)?;
+                Self::spawn(binary, arguments, |_| ["apiserver".into()].into())
+            });
+            started.join().map_err(|_| "the thread that starts the server has panicked")?
+        })
+    }
+
+    fn spawn<S: AsRef<OsStr>>(
+        binary: &Path,
+        arguments: impl IntoIterator<Item = S>,
+        command_in: impl FnOnce(&Path) -> Vec<OsString>,
+    ) -> Result<Self, Failure> {
         let directory = tempfile::tempdir()?;
         let address = free_address()?;
         let log = File::create(directory.path().join("log"))?;
         let mut command = Command::new(binary);
-        command.arg("up").arg("--root-dir").arg(directory.path().join("root"));
+        command.args(command_in(directory.path()));
         command.arg("--kubeconfig-out").arg(directory.path().join("kubeconfig"));
         command.arg("--listen").arg(address.to_string()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -83,7 +112,22 @@ impl Up {
         self.process.id()
     }
 
-    /// The administrator's kubeconfig; there once the server is ready.
+    /// Waits until the administrator's kubeconfig is there: a moment after the server answers.
+    ///
+    /// # Errors
+    /// When it is not within `limit`.
+    pub fn wait_for_kubeconfig(&self, limit: Duration) -> Result<(), Failure> {
+        while self.started.elapsed() < limit {
+            // It appears whole.
+            if self.kubeconfig().exists() {
+                return Ok(());
+            }
+            process::pause(BETWEEN_ATTEMPTS);
+        }
+        Err(format!("no kubeconfig within {limit:?}:\n{}", self.log()).into())
+    }
+
+    /// Where the administrator's kubeconfig is.
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("kubeconfig")
     }

@@ -181,6 +181,8 @@ async fn everyone_has_run() {
 #[tokio::test]
 async fn idle_watchers_of_one_collection_sleep_through_writes_to_another() {
     const IDLE: usize = 10_000;
+    // A place in history, and nothing of what is there.
+    assert!(size_of::<Watch<()>>() <= 160, "a watch of {} bytes", size_of::<Watch<()>>());
     let store = Store::memory(|_, _| ());
     let polls = Arc::new(AtomicUsize::new(0));
     let mut idle = JoinSet::new();

@@ -75,7 +75,7 @@ impl Registry {
                         Ok(entry) => return Ok(self.answer_of_deletion(target, &entry)),
                         Err(WriteError::Conflict { .. }) => continue,
                         Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
-                        Err(error) => return Err(ApiError::internal(&error.to_string())),
+                        Err(error) => return Err(ApiError::not_kept(&error)),
                     }
                 }
                 return Ok(self.answer_of_deletion(target, &entry));

@@ -2,6 +2,7 @@
 //! of the control plane would break drivers: the field would come back as something that nobody knows.
 
 use serde_json::json;
+use tokenward_apiserver::{new_store, open_store};
 use tokenward_kube_rules::{FeatureGates, Release};
 
 use crate::testbed::{DRIVERS, Testbed, admin, driver};
@@ -14,7 +15,19 @@ fn path(name: &str) -> String {
 
 #[tokio::test]
 async fn an_older_server_never_shows_the_field_and_loses_it_at_its_next_write() {
-    let testbed = Testbed::new();
+    let directory = tempfile::tempdir().unwrap();
+    let (on_disk, _) = open_store(directory.path()).unwrap();
+    for store in [new_store(), on_disk.clone()] {
+        never_shown_and_lost_at_the_next_write(&Testbed::over(store)).await;
+    }
+    on_disk.close().await;
+    // Lost for good.
+    let (again, _) = open_store(directory.path()).unwrap();
+    let newer = Testbed::over(again).server(Release::V1_35).client(admin());
+    assert!(newer.get(&path("d")).await.unwrap()["spec"].get(FIELD).is_none());
+}
+
+async fn never_shown_and_lost_at_the_next_write(testbed: &Testbed) {
     let (newer, older) = (testbed.server(Release::V1_35), testbed.server(Release::V1_34));
     let (newer, older) = (newer.client(admin()), older.client(admin()));
     let mut opted_in = driver("d");
