@@ -29,11 +29,27 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Requests,
     watches: Watches,
-    authentication: Family<ResultLabels, Untyped>,
-    authorization: Family<ResultLabels, Counter>,
+    identities: Identities,
+    permissions: Permissions,
     /// Service account tokens that were good.
     pub(crate) tokens: TokenCounters,
     objects: Family<ResourceLabels, Gauge>,
+}
+
+/// Requests by whether it is known who sent them.
+struct Identities {
+    /// It is.
+    success: Untyped,
+    /// Nothing was said of it.
+    failure: Untyped,
+    /// What was said of it is not true.
+    error: Untyped,
+}
+
+/// Requests by whether their users may do what they asked for.
+struct Permissions {
+    allowed: Counter,
+    denied: Counter,
 }
 
 /// Good service account tokens, by sort.
@@ -47,6 +63,26 @@ pub(crate) struct TokenCounters {
     pub(crate) valid: Counter,
 }
 
+impl Identities {
+    fn register(registry: &mut Registry) -> Self {
+        let family = Family::<ResultLabels, Untyped>::default();
+        let help = "Requests by whether it is known who sent them";
+        registry.register("authentication_attempts", help, family.clone());
+        let of = |result| family.get_or_create_owned(&ResultLabels { result });
+        Self { success: of("success"), failure: of("failure"), error: of("error") }
+    }
+}
+
+impl Permissions {
+    fn register(registry: &mut Registry) -> Self {
+        let family = Family::<ResultLabels, Counter>::default();
+        let help = "Requests by whether their users may do what they asked for";
+        registry.register("authorization_attempts", help, family.clone());
+        let of = |result| family.get_or_create_owned(&ResultLabels { result });
+        Self { allowed: of("allowed"), denied: of("denied") }
+    }
+}
+
 impl Metrics {
     /// All counters at nothing; what the release and its gates are does not change any more. `version` is what
     /// `/version` says.
@@ -55,12 +91,8 @@ impl Metrics {
         let requests = Requests::register(&mut registry);
         let watches = Watches::register(&mut registry);
 
-        let authentication = Family::default();
-        let help = "Requests that said who they are, by whether they were believed";
-        registry.register("authentication_attempts", help, authentication.clone());
-        let authorization = Family::default();
-        let help = "Requests by whether their users may do what they asked for";
-        registry.register("authorization_attempts", help, authorization.clone());
+        let identities = Identities::register(&mut registry);
+        let permissions = Permissions::register(&mut registry);
 
         let tokens = TokenCounters::default();
         let help = "Service account tokens without audiences that were used";
@@ -86,7 +118,7 @@ impl Metrics {
         build.get_or_create(&build_labels(version)).set(1);
         registry.register("kubernetes_build_info", "What the server was built from and behaves as", build);
 
-        Self { registry, requests, watches, authentication, authorization, tokens, objects }
+        Self { registry, requests, watches, identities, permissions, tokens, objects }
     }
 
     /// The text. `objects` are those in the store now, by resource.

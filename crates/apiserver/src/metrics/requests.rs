@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use tokenward_kube_schema::{Kind, Verb, find_resource};
 
 use super::Metrics;
-use super::labels::{AnswerLabels, LaneLabels, ReadingLabels, RequestLabels, ResultLabels};
+use super::labels::{AnswerLabels, LaneLabels, ReadingLabels, RequestLabels};
 use crate::body::Body;
 use crate::query::Query;
 use crate::request::{ResourcePath, Route};
@@ -190,19 +190,19 @@ impl Observed<'_> {
         let metrics = self.metrics;
         let code = response.status();
         let identity = match self.stage {
-            Stage::Arrived if self.has_token => "error",
-            Stage::Arrived => "failure",
-            Stage::Authenticated | Stage::Authorized => "success",
+            Stage::Arrived if self.has_token => &metrics.identities.error,
+            Stage::Arrived => &metrics.identities.failure,
+            Stage::Authenticated | Stage::Authorized => &metrics.identities.success,
         };
-        metrics.authentication.get_or_create(&ResultLabels { result: identity }).0.inc();
+        identity.0.inc();
         let permission = match self.stage {
-            Stage::Authorized => Some("allowed"),
-            Stage::Authenticated if code == StatusCode::FORBIDDEN => Some("denied"),
+            Stage::Authorized => Some(&metrics.permissions.allowed),
+            Stage::Authenticated if code == StatusCode::FORBIDDEN => Some(&metrics.permissions.denied),
             // Sent away before anybody asked.
             Stage::Authenticated | Stage::Arrived => None,
         };
-        if let Some(result) = permission {
-            metrics.authorization.get_or_create(&ResultLabels { result }).inc();
+        if let Some(permission) = permission {
+            permission.inc();
         }
         let series = metrics.requests.series(self.labels);
         metrics.requests.count(&series, code.as_u16());
