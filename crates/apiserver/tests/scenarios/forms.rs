@@ -242,3 +242,40 @@ async fn metadata_comes_as_protobuf_tables_do_not() {
     let plain = send(&server, Method::GET, DRIVERS, &[("accept", &mixed)], "").await;
     assert_eq!(plain.json()["kind"], "CSIDriverList");
 }
+
+/// What `kubectl describe` and `kubectl events --for` ask for.
+#[tokio::test]
+async fn the_events_of_one_object_are_found_by_what_they_are_about() {
+    let bed = Testbed::new();
+    let (server, client) = bed.furnished().await;
+    let event = |name: &str, kind: &str, about: &str, uid: &str, reason: &str| {
+        json!({
+            "metadata": {"name": name, "namespace": "apps"}, "reason": reason, "type": "Warning", "message": "m",
+            "involvedObject": {"kind": kind, "name": about, "namespace": "apps", "uid": uid},
+        })
+    };
+    let path = "/api/v1/namespaces/apps/events";
+    for event in [
+        event("e1", "Pod", "p", "u1", "FailedMount"),
+        event("e2", "Pod", "p", "u2", "Scheduled"),
+        event("e3", "DaemonSet", "p", "u3", "Made"),
+        event("e4", "Pod", "q", "u4", "FailedMount"),
+    ] {
+        client.create(path, &event).await.unwrap();
+    }
+    let rows: [(&str, &[&str]); 5] = [
+        ("involvedObject.kind=Pod,involvedObject.name=p,involvedObject.namespace=apps", &["e1", "e2"]),
+        ("involvedObject.uid=u2,involvedObject.name=p", &["e2"]),
+        ("involvedObject.name=p,type!=Normal,reason=FailedMount", &["e1"]),
+        ("involvedObject.name!=p", &["e4"]),
+        ("type=Normal", &[]),
+    ];
+    for (selector, wanted) in rows {
+        let selector = selector.replace('!', "%21").replace(',', "%2C");
+        let table = get(&server, &format!("{path}?fieldSelector={selector}"), TABLE).await;
+        assert_eq!(column(&table, "Name"), wanted, "{selector}");
+    }
+    let watch = format!("{path}?watch=1&timeoutSeconds=3&fieldSelector=involvedObject.uid%3Du3");
+    let seen = events(&server, &watch, TABLE, 1).await;
+    assert_eq!(seen[0]["object"]["rows"][0]["cells"][3], "daemonset/p");
+}

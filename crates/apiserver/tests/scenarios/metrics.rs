@@ -15,8 +15,8 @@ async fn value(server: &ApiServer, line: &str) -> Option<u64> {
     let answer = send(server, Method::GET, "/metrics", &[], "").await;
     assert_eq!(answer.code(), StatusCode::OK);
     let text = answer.text();
-    let values = text.lines().filter_map(|own| own.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
-    values.last()
+    let mut values = text.lines().filter_map(|own| own.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
+    values.next()
 }
 
 #[tokio::test]
