@@ -66,8 +66,8 @@ impl Establishing<'_> {
     }
 
     async fn create(&self, kind: &'static Kind, object: Object) -> Result<(), ApiError> {
-        let options = WriteOptions::default();
-        match self.registry.create(kind, None, &self.user, object, &options, &mut Vec::new()).await {
+        let options = WriteOptions::of_the_server();
+        match self.registry.create(kind, None, &self.user, object.into(), &options, &mut Vec::new()).await {
             Ok(_) => Ok(()),
             // Another server over the same store was faster.
             Err(error) if error.reason() == "AlreadyExists" => Ok(()),
@@ -78,7 +78,7 @@ impl Establishing<'_> {
     async fn update(&self, kind: &'static Kind, object: Object) -> Result<(), ApiError> {
         let name = object.name().to_owned();
         let target = Target { kind, namespace: None, name: &name };
-        let options = WriteOptions::default();
+        let options = WriteOptions::of_the_server();
         match self.registry.update(target, Part::Object, &self.user, object, &options, &mut Vec::new()).await
         {
             Ok(_) => Ok(()),

@@ -74,6 +74,10 @@ pub(crate) enum PatchFormat {
     Json,
     /// RFC 7386.
     Merge,
+    /// A merge patch that knows the kind's merge keys.
+    Strategic,
+    /// A configuration to apply.
+    Apply,
 }
 
 impl MetaVersion {
@@ -287,6 +291,8 @@ impl PatchFormat {
         match content_type(headers).as_str() {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
             _ => {
                 let message = "415: Unsupported Media Type";
                 let code = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;

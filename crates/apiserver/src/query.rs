@@ -3,6 +3,7 @@
 //! The rules and texts of list, watch and write options follow upstream's validation of `ListOptions`,
 //! `CreateOptions`, `UpdateOptions`, `PatchOptions` and `DeleteOptions`.
 
+use http::{HeaderMap, header};
 use serde_json::{Value, json};
 use tokenward_kube_rules::FieldError;
 use tokenward_store::Revision;
@@ -31,6 +32,8 @@ pub(crate) enum FieldValidation {
 /// The parameters of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WriteOptions {
+    /// Who owns what is written: `fieldManager`, or else what the client calls itself.
+    pub(crate) manager: String,
     /// Do everything but store.
     pub(crate) dry_run: bool,
     /// What to do about unknown and duplicate fields.
@@ -38,6 +41,11 @@ pub(crate) struct WriteOptions {
 }
 
 impl WriteOptions {
+    /// Of what the server writes for itself.
+    pub(crate) fn of_the_server() -> Self {
+        Self { manager: "kube-apiserver".to_owned(), ..Self::default() }
+    }
+
     /// The options as an object, as a webhook reads them.
     pub(crate) fn to_object(&self, kind: &str) -> Value {
         let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
@@ -109,6 +117,40 @@ pub(crate) struct Selection {
     pub(crate) fields: FieldSelector,
 }
 
+/// The longest name of a manager, in bytes.
+const LONGEST_MANAGER: usize = 128;
+
+fn validate_manager(manager: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if manager.len() > LONGEST_MANAGER {
+        errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER));
+    }
+    for (position, character) in manager.char_indices().filter(|(_, character)| !is_printable(*character)) {
+        let detail = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
+        errors.push(FieldError::invalid("fieldManager", manager, &detail));
+    }
+    errors
+}
+
+/// Who writes when no manager is named: the client's name in its User-Agent, up to the first slash.
+fn manager_of_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+    let mut manager = String::new();
+    let name = agent.as_deref().and_then(|agent| agent.split('/').next()).unwrap_or("");
+    for character in name.chars().filter(|character| is_printable(*character)) {
+        if manager.len() + character.len_utf8() > LONGEST_MANAGER {
+            break;
+        }
+        manager.push(character);
+    }
+    manager
+}
+
+/// As Go has it: what can be seen, and the plain space.
+fn is_printable(character: char) -> bool {
+    character == ' ' || !(character.is_control() || character.is_whitespace())
+}
+
 impl Query {
     /// Splits and decodes a query string.
     pub(crate) fn parse(query: &str) -> Self {
@@ -167,15 +209,37 @@ impl Query {
     }
 
     /// The parameters of a write; `kind` names the options in errors, such as `CreateOptions`.
-    pub(crate) fn write_options(&self, kind: &str) -> Result<WriteOptions, ApiError> {
+    pub(crate) fn write_options(&self, kind: &str, headers: &HeaderMap) -> Result<WriteOptions, ApiError> {
+        self.options(kind, headers, Vec::new())
+    }
+
+    /// The parameters of a patch. An apply must name its manager, and only an apply may force.
+    pub(crate) fn patch_options(
+        &self,
+        headers: &HeaderMap,
+        is_apply: bool,
+    ) -> Result<WriteOptions, ApiError> {
         let mut errors = Vec::new();
+        if is_apply && self.first("fieldManager").is_empty() {
+            errors.push(FieldError::required("fieldManager", "is required for apply patch"));
+        }
+        if !is_apply && self.force().is_some() {
+            errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+        }
+        self.options("PatchOptions", headers, errors)
+    }
+
+    fn options(
+        &self,
+        kind: &str,
+        headers: &HeaderMap,
+        mut errors: Vec<FieldError>,
+    ) -> Result<WriteOptions, ApiError> {
+        let manager = self.first("fieldManager");
+        errors.extend(validate_manager(manager));
         let dry_run: Vec<&str> = self.all_of("dryRun").filter(|value| !value.is_empty()).collect();
         if dry_run.iter().any(|value| *value != "All") {
             errors.push(FieldError::not_supported("dryRun", Value::from(dry_run.clone()), &["All"]));
-        }
-        let manager = self.first("fieldManager");
-        if manager.chars().count() > 128 {
-            errors.push(FieldError::too_long("fieldManager", 128));
         }
         let field_validation = match self.first("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
@@ -188,7 +252,8 @@ impl Query {
             }
         };
         if errors.is_empty() {
-            Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_validation })
+            let manager = if manager.is_empty() { manager_of_agent(headers) } else { manager.to_owned() };
+            Ok(WriteOptions { manager, dry_run: !dry_run.is_empty(), field_validation })
         } else {
             Err(ApiError::invalid_options(kind, &errors))
         }
@@ -383,7 +448,7 @@ mod tests {
 
     #[test]
     fn writes() {
-        let options = |query: &str| Query::parse(query).write_options("CreateOptions");
+        let options = |query: &str| Query::parse(query).write_options("CreateOptions", &HeaderMap::new());
         assert_eq!(options("").unwrap(), WriteOptions::default());
         assert!(options("dryRun=All").unwrap().dry_run);
         assert_eq!(options("fieldValidation=Strict").unwrap().field_validation, FieldValidation::Strict);

@@ -3,9 +3,12 @@
 //! Objects are kept as the bytes that go on the wire; a tree lives only inside a write. Order of the steps and texts
 //! of refusals follow upstream's generic registry.
 
+mod apply;
 mod create;
 mod delete;
 mod events;
+mod ownership;
+mod patch;
 mod read;
 mod update;
 mod watch;
@@ -18,10 +21,12 @@ use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
 use tokenward_store::{Entry, Key, Store, Unstamped};
 use tokenward_tokens::Clock;
 
+pub(crate) use self::apply::Configuration;
 pub(crate) use self::delete::DeleteOptions;
 pub(crate) use self::events::EventWriter;
+pub(crate) use self::patch::{Change, Patch};
 pub(crate) use self::read::Collection;
-pub(crate) use self::update::{Part, Patch};
+pub(crate) use self::update::Part;
 use crate::cluster_view::ClusterView;
 use crate::content::{Content, Shown};
 use crate::index::Index;

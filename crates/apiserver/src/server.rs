@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod faces;
+mod patches;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,21 +14,21 @@ use bytes::Buf;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokenward_issuer::{Issuer, SigningKey, random_uuid};
-use tokenward_kube_rules::{FeatureGates, FieldError};
+use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{Kind, Verb, find_resource};
 use tokenward_store::Store;
 use tokenward_tokens::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
-use self::bodies::{ObjectBody, delete_options, parse_patch};
+use self::bodies::{ObjectBody, delete_options};
 use crate::authentication::{PeerIdentity, StaticTokens, User};
 use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
 use crate::form::Columns;
 use crate::index::Index;
-use crate::media::{Endpoint, Form, PatchFormat, Representation};
+use crate::media::{Endpoint, Form, Representation};
 use crate::metrics::{Metrics, Observed};
 use crate::node_proxy::{self, NodeAccess};
 use crate::object::{Metadata, Object};
@@ -368,21 +369,11 @@ impl ApiServer {
             (Verb::Get, Some(target)) => registry.read(target, query.not_older_than()?)?,
             (Verb::Create, target) => self.create(request, kind, target, body, warnings).await?,
             (Verb::Update, Some(target)) => {
-                let options = query.write_options("UpdateOptions")?;
+                let options = query.write_options("UpdateOptions", &parts.headers)?;
                 let object = self.object(kind, &parts.headers, body, &options, warnings).await?;
                 registry.update(target, part(path), user, object, &options, warnings).await?
             }
-            (Verb::Patch, Some(target)) => {
-                let format = PatchFormat::of(&parts.headers)?;
-                if query.force().is_some() {
-                    let why = "may not be specified for non-apply patch";
-                    let error = FieldError::forbidden("force", why);
-                    return Err(ApiError::invalid_options("PatchOptions", &[error]));
-                }
-                let options = query.write_options("PatchOptions")?;
-                let patch = parse_patch(format, &body::read(body).await?)?;
-                registry.patch(target, part(path), user, &patch, &options, warnings).await?
-            }
+            (Verb::Patch, Some(target)) => Box::pin(self.patch(request, target, body, warnings)).await?,
             (Verb::Delete, Some(target)) => {
                 let options = delete_options(query, &parts.headers, body).await?;
                 registry.delete(target, user, &options, warnings).await?
@@ -413,7 +404,7 @@ impl ApiServer {
     {
         let ResourceRequest { parts, path, query, user, .. } = request;
         let registry = &self.shared.registry;
-        let options = query.write_options("CreateOptions")?;
+        let options = query.write_options("CreateOptions", &parts.headers)?;
         let body_kind = match &path.subresource {
             Some(name) => kind.subresource(name).ok_or_else(ApiError::unknown_resource)?.body_kind(),
             None => kind,
@@ -439,11 +430,16 @@ impl ApiServer {
                 cluster: registry.view(),
                 issuer: &self.shared.issuer,
                 user,
+                manager: &options.manager,
                 now: registry.clock().now(),
             };
             return granting.create(namespace.unwrap_or(""), target.name, asked, warnings);
         }
-        let object = decode(warnings)?;
+        let mut object = decode(warnings)?;
+        let is_token_review = kind.kind == "TokenReview";
+        if is_token_review || review::is_review(kind) {
+            registry.own_answer(kind, &options, &mut object)?;
+        }
         match (path.subresource.as_deref(), target) {
             (None, _) if kind.kind == "Binding" => {
                 let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
@@ -458,14 +454,12 @@ impl ApiServer {
                 )
                 .await
             }
-            (None, _) if kind.kind == "TokenReview" => {
-                token_review::create(kind, &self.token_authenticators(), object)
-            }
+            (None, _) if is_token_review => token_review::create(kind, &self.token_authenticators(), object),
             (None, _) if review::is_review(kind) => {
                 let (cluster, now) = (registry.view(), registry.clock().now());
                 review::Asking { user, namespace, cluster, now }.create(kind, object)
             }
-            (None, _) => registry.create(kind, namespace, user, object, &options, warnings).await,
+            (None, _) => registry.create(kind, namespace, user, object.into(), &options, warnings).await,
             (Some("binding"), Some(target)) => {
                 let asking = registry
                     .ask_about_creation(target, "binding", body_kind, user, &object, &options, warnings);

@@ -153,7 +153,12 @@ impl ApiError {
 
     /// 413: the body is larger than the server reads.
     pub fn too_large(limit: usize) -> Self {
-        let message = format!("Request entity too large: limit is {limit}");
+        Self::entity_too_large(&format!("limit is {limit}"))
+    }
+
+    /// 413 with a text of its own.
+    pub fn entity_too_large(why: &str) -> Self {
+        let message = format!("Request entity too large: {why}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message).about(Map::new())
     }
 

@@ -5,6 +5,7 @@
 
 mod asked;
 mod issued;
+mod owned;
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub(crate) struct Granting<'a> {
     pub(crate) cluster: &'a ClusterView,
     pub(crate) issuer: &'a Issuer,
     pub(crate) user: &'a User,
+    /// Who owns the request, as `managedFields` has it.
+    pub(crate) manager: &'a str,
     pub(crate) now: Timestamp,
 }
 
@@ -41,7 +44,7 @@ impl Granting<'_> {
         asked: Asked,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        let &Self { cluster, issuer, user, now } = self;
+        let &Self { cluster, issuer, user, manager, now } = self;
         if !asked.namespace.is_empty() && asked.namespace != namespace {
             let text =
                 "the namespace of the provided object does not match the namespace sent on the request";
@@ -87,6 +90,7 @@ impl Granting<'_> {
         let bound_object =
             bound.as_ref().map(|bound| resolve(cluster, namespace, account, bound)).transpose()?;
 
+        let has_audiences = !audiences.is_empty();
         let spec = TokenRequestSpec { audiences, expiration_seconds: Some(seconds) };
         let service_account = ServiceAccount {
             namespace: namespace.to_owned(),
@@ -99,7 +103,8 @@ impl Granting<'_> {
             other => ApiError::internal(&format!("failed to generate token: {other}")),
         })?;
         warnings.extend(granted.warnings.iter().cloned());
-        let issued = Issued { account: service_account, bound, granted, token, now };
+        let manager = manager.to_owned();
+        let issued = Issued { account: service_account, bound, granted, token, manager, has_audiences, now };
         Ok(Written { code: StatusCode::CREATED, content: Content::Token(Box::new(issued)) })
     }
 }

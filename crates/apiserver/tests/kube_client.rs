@@ -194,6 +194,40 @@ async fn the_verbs() {
     assert!(drivers.get_opt("d").await.unwrap().is_none());
 }
 
+/// kube-rs applies with types whose names and kinds it fills in, and keeps conflicts apart from other refusals.
+#[tokio::test]
+async fn server_side_apply() {
+    let cluster = Cluster::start().await;
+    let drivers: Api<CSIDriver> = Api::all(cluster.admin());
+    let wanted = |republish: bool| {
+        let spec = json!({"requiresRepublish": republish, "tokenRequests": [{"audience": "vault"}]});
+        let driver = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "d"}, "spec": spec});
+        Patch::Apply(typed::<CSIDriver>(driver))
+    };
+    let made = drivers.patch("d", &PatchParams::apply("one"), &wanted(true)).await.unwrap();
+    let entry = &made.metadata.managed_fields.unwrap()[0];
+    assert_eq!((entry.manager.as_deref(), entry.operation.as_deref()), (Some("one"), Some("Apply")));
+    assert_eq!(
+        entry.fields_v1.as_ref().map(|fields| &fields.0),
+        Some(&json!({"f:spec": {"f:requiresRepublish": {}, "f:tokenRequests": {}}}))
+    );
+    let again = drivers.patch("d", &PatchParams::apply("one"), &wanted(true)).await.unwrap();
+    assert_eq!(again.metadata.resource_version, made.metadata.resource_version);
+
+    let refused = drivers.patch("d", &PatchParams::apply("two"), &wanted(false)).await.unwrap_err();
+    let kube::Error::Api(status) = refused else { panic!("{refused}") };
+    assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
+    let causes = &status.details.as_ref().unwrap().causes;
+    assert_eq!(
+        (causes[0].reason.as_str(), causes[0].field.as_str()),
+        ("FieldManagerConflict", ".spec.requiresRepublish")
+    );
+    let forced = drivers.patch("d", &PatchParams::apply("two").force(), &wanted(false)).await.unwrap();
+    assert_eq!(forced.spec.requires_republish, Some(false));
+    let missing = drivers.patch("d", &PatchParams::default(), &wanted(false)).await.unwrap_err();
+    assert!(missing.to_string().contains("fieldManager: Required value"), "{missing}");
+}
+
 /// What a watcher gives next, whatever goes wrong on the way.
 async fn next(
     events: &mut (impl Stream<Item = Result<Event<CSIDriver>, watcher::Error>> + Unpin),

@@ -20,7 +20,8 @@
 //! ```
 //!
 //! A body comes in through [`decode`]; a tree is made as Go would print it by [`normalize`]; [`encode`] makes the bytes
-//! that a store keeps, [`parse`] the tree again. [`kinds`] is the registry that discovery lists.
+//! that a store keeps, [`parse`] the tree again. [`strategic_merge`] merges one object into another by the table's merge
+//! keys. [`kinds`] is the registry that discovery lists.
 
 mod decode;
 mod encode;
@@ -29,12 +30,17 @@ mod generated;
 mod go_time;
 mod json;
 mod kind;
+pub mod managed_fields;
 pub mod openapi;
+mod patch_body;
 pub mod protobuf;
+mod strategic;
 mod table;
 
 pub use decode::{Decoded, decode, normalize};
 pub use encode::{Encoded, ParseError, encode, parse, to_json};
 pub use error::{DecodeError, TypeMismatch, summarize_body};
 pub use kind::{Connection, Kind, Subresource, Verb, find_kind, find_resource, kinds};
+pub use patch_body::{PatchBody, read_patch};
+pub use strategic::{StrategicError, StrategicFault, strategic_merge};
 pub use table::{Field, FieldType, ListType, MapType, Message, PatchStrategy, Shape, find_message};

@@ -124,6 +124,12 @@ impl Message {
         })
     }
 
+    /// Whether server-side apply owns and merges it as one whole.
+    #[must_use]
+    pub fn is_atomic(&self) -> bool {
+        ATOMIC.binary_search(&self.name).is_ok()
+    }
+
     /// The Go type's name without its package, `CSIDriverSpec` for instance.
     #[must_use]
     pub fn go_name(&self) -> &'static str {
@@ -149,6 +155,26 @@ impl FieldType {
         }
     }
 }
+
+/// The messages that upstream marks as atomic, wherever they stand and nothing else is said; sorted.
+const ATOMIC: &[&str] = &[
+    "core/v1.ConfigMapKeySelector",
+    "core/v1.FileKeySelector",
+    "core/v1.LocalObjectReference",
+    "core/v1.NodeSelector",
+    "core/v1.NodeSelectorTerm",
+    "core/v1.ObjectFieldSelector",
+    "core/v1.ObjectReference",
+    "core/v1.ResourceFieldSelector",
+    "core/v1.SecretKeySelector",
+    "core/v1.SecretReference",
+    "core/v1.TopologySelectorTerm",
+    "core/v1.TypedLocalObjectReference",
+    "meta/v1.LabelSelector",
+    "meta/v1.OwnerReference",
+    "rbac/v1.RoleRef",
+    "rbac/v1.Subject",
+];
 
 /// The message of that name, `core/v1.PodSpec` for instance.
 #[must_use]
@@ -218,5 +244,19 @@ impl Field {
 
     pub(crate) const fn since(self, release: Release) -> Self {
         Self { since: release, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn atomic_messages_are_in_the_table_and_sorted() {
+        assert!(ATOMIC.is_sorted());
+        for name in ATOMIC {
+            assert!(find_message(name).is_some_and(Message::is_atomic), "{name}");
+        }
+        assert!(!find_message("core/v1.PodSpec").is_none_or(Message::is_atomic));
     }
 }

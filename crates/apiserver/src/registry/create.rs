@@ -4,7 +4,8 @@ use http::StatusCode;
 use tokenward_kube_schema::Kind;
 use tokenward_store::{Key, WriteError};
 
-use super::{Registry, Target, Written, collection, encode, print, unstored};
+use super::ownership::{self, Submitted};
+use super::{Part, Registry, Target, Written, collection, encode, print, unstored};
 use crate::admission::{self, namespace_lifecycle, node_restriction};
 use crate::authentication::User;
 use crate::authorization::escalation::{self, Grant};
@@ -19,16 +20,17 @@ use crate::webhook::{Operation, Proposal};
 const GENERATED_NAME_ATTEMPTS: usize = 8;
 
 impl Registry {
-    /// Makes a new object out of a decoded body. `namespace` is the path's.
+    /// Makes a new object out of a submitted one. `namespace` is the path's.
     pub(crate) async fn create(
         &self,
         kind: &'static Kind,
         namespace: Option<&str>,
         user: &User,
-        mut object: Object,
+        submitted: Submitted,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
+        let Submitted { mut object, ownership } = submitted;
         place_in_namespace(&mut object, namespace)?;
         namespace_lifecycle::admit_create(kind, namespace, &object, &self.view)?;
 
@@ -39,6 +41,9 @@ impl Registry {
             object.metadata_mut().remove(member);
         }
         strategy.set_defaults(&mut object);
+        let mut object = print(kind, &self.gates, &object)?;
+        let entries = self.settle(kind, Part::Object, options, None, &object, ownership);
+        ownership::set(&mut object, entries);
         self.admit(kind, namespace, user, &mut object)?;
         let prefix = object.metadata_text("generateName").to_owned();
         let is_generated = object.name().is_empty() && !prefix.is_empty();

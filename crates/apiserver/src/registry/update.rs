@@ -1,19 +1,18 @@
-//! Update and patch: both make a new tree out of the stored one and go the same way from there.
+//! Update, and the way that every change of a stored object goes: an update and a patch make a new tree out of the stored
+//! one and go the same way from there.
 
 use http::StatusCode;
-use serde_json::Value;
-use tokenward_kube_rules::rbac;
-use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{Entry, Revision, WriteError};
 
-use super::{Registry, Target, Written, collection, encode, print, strict, unstored};
+use super::ownership::{self, Submitted};
+use super::{Registry, Target, Written, collection, encode, print, unstored};
 use crate::admission::{self, node_restriction};
 use crate::authentication::User;
 use crate::authorization::escalation::{self, Grant};
 use crate::content::Shown;
 use crate::index::Index;
 use crate::object::{Metadata, Object, child_mut};
-use crate::query::{FieldValidation, WriteOptions};
+use crate::query::WriteOptions;
 use crate::status::ApiError;
 use crate::strategy::{self, Rules};
 use crate::webhook::{Operation, Proposal};
@@ -34,22 +33,13 @@ pub(crate) enum Part {
 
 impl Part {
     /// The last part of the path; empty for the object itself.
-    fn subresource(self) -> &'static str {
+    pub(super) fn subresource(self) -> &'static str {
         match self {
             Self::Object => "",
             Self::Status => "status",
             Self::Finalize => "finalize",
         }
     }
-}
-
-/// A change to be made to a stored object.
-#[derive(Clone)]
-pub(crate) enum Patch {
-    /// RFC 6902.
-    Json(json_patch::Patch),
-    /// RFC 7386.
-    Merge(Value),
 }
 
 impl Registry {
@@ -66,17 +56,8 @@ impl Registry {
         let name = object.name();
         if name.is_empty() {
             object.set_metadata_text("name", target.name);
-        } else if name != target.name {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                target.name
-            )));
         }
-        let namespace = object.namespace();
-        if target.namespace.is_some_and(|own| !namespace.is_empty() && namespace != own) {
-            let text = "the namespace of the object does not match the namespace on the request";
-            return Err(ApiError::bad_request(text));
-        }
+        check_name(target, &object)?;
         // As Go would print it, so that it can be compared with what is stored.
         let object = print(target.kind, &self.gates, &object)?;
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
@@ -93,61 +74,20 @@ impl Registry {
             } else if !is_at(version, entry.revision)? {
                 return Err(ApiError::modified(target.subject()));
             }
-            Ok(object.clone())
+            Ok(object.clone().into())
         })
         .await
-    }
-
-    /// Changes an object by a patch.
-    pub(crate) async fn patch(
-        &self,
-        target: Target<'_>,
-        part: Part,
-        user: &User,
-        patch: &Patch,
-        options: &WriteOptions,
-        warnings: &mut Vec<String>,
-    ) -> Result<Written, ApiError> {
-        self.change(target, part, user, options, warnings, |old, entry, warnings| {
-            let mut patched = Value::Object(old.clone());
-            match patch {
-                Patch::Json(patch) => {
-                    json_patch::patch(&mut patched, patch).map_err(|_| ApiError::unprocessable())?;
-                }
-                Patch::Merge(patch) => json_patch::merge(&mut patched, patch),
-            }
-            let successor = self.read_patched(target.kind, patched, options.field_validation, warnings)?;
-            let version = successor.metadata_text("resourceVersion");
-            if !version.is_empty() && !is_at(version, entry.revision)? {
-                return Err(ApiError::modified(target.subject()));
-            }
-            Ok(successor)
-        })
-        .await
-    }
-
-    fn read_patched(
-        &self,
-        kind: &'static Kind,
-        patched: Value,
-        validation: FieldValidation,
-        warnings: &mut Vec<String>,
-    ) -> Result<Object, ApiError> {
-        let Value::Object(tree) = patched else { return Err(ApiError::unprocessable()) };
-        let decoded = schema::normalize(kind, self.gates.release(), &tree)
-            .map_err(|error| ApiError::bad_request(error.status_message(kind)))?;
-        strict(kind, decoded, validation, warnings)
     }
 
     /// Reads, lets `succeed` make the successor, and writes it if nobody else wrote in between; else begins again.
-    async fn change(
+    pub(super) async fn change(
         &self,
         target: Target<'_>,
         part: Part,
         user: &User,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
-        succeed: impl Fn(&Object, &Entry<Index>, &mut Vec<String>) -> Result<Object, ApiError>,
+        succeed: impl Fn(&Object, &Entry<Index>, &mut Vec<String>) -> Result<Submitted, ApiError>,
     ) -> Result<Written, ApiError> {
         let mut attempts_left = CONFLICT_ATTEMPTS;
         loop {
@@ -156,10 +96,10 @@ impl Registry {
                 node_restriction::admit_change(node, &collection(target.kind), &entry)?;
             }
             let old = self.tree(target.kind, &entry.value)?;
-            let mut object = succeed(&old, &entry, warnings)?;
-            if target.kind.group == rbac::GROUP {
-                // What a binding binds to is complete only then.
+            let Submitted { mut object, ownership } = succeed(&old, &entry, warnings)?;
+            if part == Part::Object {
                 strategy::of(target.kind).set_defaults(&mut object);
+                object = print(target.kind, &self.gates, &object)?;
             }
             let grant = Grant {
                 kind: target.kind,
@@ -169,8 +109,11 @@ impl Registry {
                 old: Some(&old),
             };
             escalation::check(user, grant, &self.view)?;
+            let entries = self.settle(target.kind, part, options, Some(&old), &object, ownership);
             let new = self.finish(target, part, object, &old, warnings)?;
-            let new = print(target.kind, &self.gates, &new)?;
+            let mut new = print(target.kind, &self.gates, &new)?;
+            ownership::set(&mut new, entries);
+            ownership::keep_times(&mut new, &old);
             let proposal = || Proposal {
                 subject: target.proposed(Operation::Update, part.subresource()),
                 kind: target.kind,
@@ -240,7 +183,6 @@ impl Registry {
                 if target.kind.subresource("status").is_some() {
                     copy_member(&mut new, old, "status");
                 }
-                strategy.set_defaults(&mut new);
                 strategy.prepare_update(&mut new, old, &self.gates);
             }
             Part::Status => {
@@ -274,6 +216,22 @@ impl Registry {
     }
 }
 
+/// What a write is about must be what its path names. An object without a name is taken for it.
+pub(super) fn check_name(target: Target<'_>, object: &Object) -> Result<(), ApiError> {
+    let (name, namespace) = (object.name(), object.namespace());
+    if !name.is_empty() && name != target.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
+    }
+    if target.namespace.is_some_and(|own| !namespace.is_empty() && namespace != own) {
+        let text = "the namespace of the object does not match the namespace on the request";
+        return Err(ApiError::bad_request(text));
+    }
+    Ok(())
+}
+
 fn copy_member(new: &mut Object, old: &Object, member: &str) {
     match old.get(member) {
         Some(value) => new.insert(member.to_owned(), value.clone()),
@@ -281,7 +239,7 @@ fn copy_member(new: &mut Object, old: &Object, member: &str) {
     };
 }
 
-fn is_at(version: &str, revision: Revision) -> Result<bool, ApiError> {
+pub(super) fn is_at(version: &str, revision: Revision) -> Result<bool, ApiError> {
     version.parse::<u64>().map(|number| number == revision.get()).map_err(|_| {
         ApiError::bad_request(format!(
             "invalid resource version: metadata.resourceVersion: wanted the number that a read gave, found {}",

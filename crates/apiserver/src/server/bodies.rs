@@ -4,13 +4,13 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use serde_json::Value;
 use tokenward_kube_rules::FieldError;
-use tokenward_kube_schema::Kind;
+use tokenward_kube_schema::{self as schema, Kind, PatchBody};
 
 use crate::body;
 use crate::media::{BodyFormat, PatchFormat};
 use crate::object::Object;
 use crate::query::{FieldValidation, Query};
-use crate::registry::{DeleteOptions, Patch, Registry};
+use crate::registry::{Change, DeleteOptions, Patch, Registry};
 use crate::status::ApiError;
 use crate::token_request::Asked;
 use crate::yaml::{self, FromYaml};
@@ -18,42 +18,90 @@ use crate::yaml::{self, FromYaml};
 /// Reads a patch; whether it fits an object shows later.
 pub(super) fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, ApiError> {
     const MOST_OPERATIONS: usize = 10_000;
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "error decoding patch: malformed JSON in line {}, column {}",
-            error.line(),
-            error.column()
-        ))
+    let decoding = |fault: &str| ApiError::bad_request(format!("error decoding patch: {fault}"));
+    let PatchBody { value, duplicate } = schema::read_patch(body).map_err(|fault| match format {
+        PatchFormat::Strategic => ApiError::bad_request(fault),
+        PatchFormat::Json | PatchFormat::Merge | PatchFormat::Apply => decoding(&fault),
     })?;
-    match format {
-        PatchFormat::Merge if value.is_object() => Ok(Patch::Merge(value)),
-        PatchFormat::Merge => {
-            Err(ApiError::bad_request("error decoding patch: a merge patch must be a JSON object"))
+    let change = match (format, value) {
+        (PatchFormat::Merge, value @ Value::Object(_)) => Change::Merge(value),
+        (PatchFormat::Strategic, Value::Object(patch)) => Change::Strategic(patch),
+        (PatchFormat::Json, Value::Array(operations)) if operations.len() > MOST_OPERATIONS => {
+            return Err(ApiError::entity_too_large(&format!(
+                "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
+                operations.len()
+            )));
         }
-        PatchFormat::Json => {
-            let found = match &value {
-                Value::Array(operations) if operations.len() > MOST_OPERATIONS => {
-                    return Err(ApiError::too_large(MOST_OPERATIONS));
-                }
-                Value::Array(_) => None,
-                Value::Object(_) => Some("object"),
-                Value::String(_) => Some("string"),
-                Value::Number(_) => Some("number"),
-                Value::Bool(_) => Some("bool"),
-                Value::Null => Some("null"),
-            };
-            if let Some(found) = found {
-                return Err(ApiError::bad_request(format!(
-                    "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
-                )));
-            }
-            let patch = serde_json::from_value(value).map_err(|_| {
-                ApiError::bad_request(
-                    "error decoding patch: every operation needs op (add, remove, replace, move, copy, test), path and what goes with it",
+        (PatchFormat::Json, value @ Value::Array(_)) => {
+            Change::Json(serde_json::from_value(value).map_err(|_| {
+                decoding(
+                    "every operation needs op (add, remove, replace, move, copy, test), path and what goes with it",
                 )
-            })?;
-            Ok(Patch::Json(patch))
+            })?)
         }
+        (format, value) => {
+            let wanted = match format {
+                PatchFormat::Json => "[]handlers.jsonPatchOp",
+                PatchFormat::Merge | PatchFormat::Strategic | PatchFormat::Apply => "map[string]interface {}",
+            };
+            let fault = format!("json: cannot unmarshal {} into Go value of type {wanted}", json_type(&value));
+            return Err(if format == PatchFormat::Strategic {
+                ApiError::bad_request(fault)
+            } else {
+                decoding(&fault)
+            });
+        }
+    };
+    Ok(Patch { change, duplicate })
+}
+
+/// Reads a configuration to apply: YAML, of which JSON is a part. Keys that stand there more than once are told as unknown
+/// fields of other bodies are; those that no field is of are refused later, whatever the validation.
+pub(super) fn parse_configuration(
+    body: &[u8],
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Object, ApiError> {
+    let (value, repeated) = match schema::read_patch(body) {
+        Ok(PatchBody { value, duplicate }) if duplicate.is_empty() => (value, None),
+        _ => {
+            let decoding = |fault: &dyn std::fmt::Display| {
+                ApiError::bad_request(format!("error decoding YAML: {fault}"))
+            };
+            let FromYaml { json, repeated } = yaml::to_json(body).map_err(|fault| decoding(&fault))?;
+            let PatchBody { value, .. } = schema::read_patch(&json).map_err(|fault| decoding(&fault))?;
+            (value, repeated)
+        }
+    };
+    let Value::Object(object) = value else {
+        return Err(ApiError::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
+             value of type map[string]interface {{}}",
+            json_type(&value)
+        )));
+    };
+    match repeated {
+        Some(fault) if validation == FieldValidation::Strict => {
+            let message = format!("error strict decoding YAML: error converting YAML to JSON: {fault}");
+            return Err(ApiError::bad_request(message));
+        }
+        Some(fault) if validation == FieldValidation::Warn => {
+            warnings.push(format!("error converting YAML to JSON: {fault}"));
+        }
+        _ => {}
+    }
+    Ok(object)
+}
+
+/// What Go's reader calls a value.
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

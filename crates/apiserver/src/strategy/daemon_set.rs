@@ -15,6 +15,9 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 impl Strategy for DaemonSetStrategy {
     fn set_defaults(&self, object: &mut Object) {
+        // Go's own type always has a count, which its JSON shows as this annotation.
+        let sent = template_generation(object);
+        set_template_generation(object, sent);
         let spec = child_mut(object, "spec");
         set_default(spec, "revisionHistoryLimit", 10);
         let strategy = child_mut(spec, "updateStrategy");

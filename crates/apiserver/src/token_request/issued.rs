@@ -8,6 +8,7 @@ use tokenward_kube_schema::protobuf::{Enveloped, Writer};
 use tokenward_tokens::Token;
 
 use super::asked::BoundObjectRef;
+use super::owned::Entry;
 use crate::object::format_time;
 
 /// A token with the request as it was granted.
@@ -16,13 +17,18 @@ pub(crate) struct Issued {
     pub(super) bound: Option<BoundObjectRef>,
     pub(super) granted: Granted,
     pub(super) token: Token,
+    /// Who asked, as `managedFields` has it.
+    pub(super) manager: String,
+    /// Whether the request named audiences.
+    pub(super) has_audiences: bool,
     pub(super) now: Timestamp,
 }
 
 impl Issued {
     /// The answer as JSON.
     pub(crate) fn to_json(&self) -> Bytes {
-        let Self { account, bound, granted, token, now } = self;
+        let Self { account, bound, granted, token, now, .. } = self;
+        let now = format_time(*now);
         let response = Response {
             kind: "TokenRequest",
             api_version: "authentication.k8s.io/v1",
@@ -30,7 +36,8 @@ impl Issued {
                 name: &account.name,
                 namespace: &account.namespace,
                 uid: &account.uid,
-                creation_timestamp: &format_time(*now),
+                creation_timestamp: &now,
+                managed_fields: [self.entry(&now)],
             },
             spec: ResponseSpec {
                 audiences: &granted.audiences,
@@ -51,10 +58,16 @@ impl Issued {
         json.into()
     }
 
+    fn entry<'a>(&'a self, now: &'a str) -> Entry<'a> {
+        Entry::new(&self.manager, now, self.has_audiences, self.bound.as_ref())
+    }
+
     /// The answer as protobuf.
     pub(crate) fn to_protobuf(&self) -> Bytes {
-        let Self { account, bound, granted, token, now } = self;
+        let Self { account, bound, granted, token, now, .. } = self;
         let token = token.expose_token();
+        let time = format_time(*now);
+        let entry = self.entry(&time);
         let write = |writer: &mut Writer| {
             writer.message(1, |metadata| {
                 metadata.string(1, &account.name);
@@ -65,6 +78,7 @@ impl Issued {
                 metadata.string(6, "");
                 metadata.int(7, 0);
                 metadata.message(8, |time| write_time(time, *now));
+                metadata.message(17, |writer| entry.write(writer, |writer| write_time(writer, *now)));
             });
             writer.message(2, |spec| {
                 granted.audiences.iter().for_each(|audience| spec.string(1, audience));
@@ -111,6 +125,7 @@ struct ResponseMetadata<'a> {
     namespace: &'a str,
     uid: &'a str,
     creation_timestamp: &'a str,
+    managed_fields: [Entry<'a>; 1],
 }
 
 #[derive(Serialize)]
@@ -139,7 +154,9 @@ mod tests {
         let audiences = audiences.iter().map(|&audience| audience.to_owned()).collect();
         let spec = TokenRequestSpec { audiences, expiration_seconds: Some(7200) };
         let granted = grant(&config, &spec, &account, None, now, "id".to_owned());
-        Issued { account, bound, granted, token: Token::new("a.b.c".to_owned()), now }
+        let has_audiences = !spec.audiences.is_empty();
+        let (token, manager) = (Token::new("a.b.c".to_owned()), "kubelet".to_owned());
+        Issued { account, bound, granted, token, manager, has_audiences, now }
     }
 
     /// What is written by hand is what the table makes of the same answer.

@@ -24,32 +24,14 @@ pub(crate) fn steps_of(file: &str) -> &'static [NotYet] {
     }
 }
 
-const APPLY: &str = "server-side apply";
-const STRATEGIC: &str = "strategic merge patch";
 /// Discovery lists what is served, in this form as in the older one.
 const SUBRESOURCES: &str = "subresources of pods and nodes that are not served (exec, eviction and so on)";
 /// Not the server's lack: the recorded one prints its own release, not the one that it emulates.
 const OWN_RELEASE: &str = "the recorded server's own release";
 
-static CSI_DRIVER: &[NotYet] = &[
-    step("strategic patch", STRATEGIC),
-    step("apply creates", APPLY),
-    step("apply again is silent", APPLY),
-    step("second manager adds the opt-in", APPLY),
-    step("conflict", APPLY),
-    step("conflict forced", APPLY),
-    step("three lets go", APPLY),
-    step("apply without manager", APPLY),
-    // Lists what the strategic patch has labelled.
-    step("list by label", STRATEGIC),
-    // Lists, and then deletes, what apply has made.
-    step("list by name", APPLY),
-    step("delete with wrong uid", APPLY),
-    step("delete", APPLY),
-    step("delete collection by label", STRATEGIC),
-];
+static CSI_DRIVER: &[NotYet] = &[];
 
-static GATE_OFF: &[NotYet] = &[step("apply with the field", APPLY)];
+static GATE_OFF: &[NotYet] = &[];
 
 static TOKENS: &[NotYet] = &[];
 
@@ -57,6 +39,6 @@ static NODE: &[NotYet] = &[];
 
 static LISTS: &[NotYet] = &[];
 
-static KINDS: &[NotYet] = &[step("status patch", STRATEGIC), step("spec of a pod is fixed", STRATEGIC)];
+static KINDS: &[NotYet] = &[];
 
 static FACES: &[NotYet] = &[step("version", OWN_RELEASE), step("aggregated, core", SUBRESOURCES)];

@@ -1,6 +1,7 @@
 //! What the server does, told as stories over its in-process face: no port, no TLS, the same answers.
 #![expect(clippy::unwrap_used, reason = "functions of a test outside #[test]")]
 
+mod apply;
 mod creations;
 mod deletions;
 mod faces;
@@ -11,6 +12,7 @@ mod limits;
 mod lists;
 mod metrics;
 mod node_proxies;
+mod patches;
 mod protobuf;
 mod releases;
 mod roles;

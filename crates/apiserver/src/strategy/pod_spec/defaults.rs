@@ -33,6 +33,14 @@ pub(in crate::strategy) fn default_template(template: &mut Object) {
 }
 
 fn default_spec(spec: &mut Object) {
+    // Two names of one field: the older one counts only without the other.
+    let account = ["serviceAccountName", "serviceAccount"].iter().find_map(|name| {
+        spec.get(*name).filter(|account| account.as_str().is_some_and(|text| !text.is_empty()))
+    });
+    if let Some(account) = account.cloned() {
+        spec.insert("serviceAccountName".to_owned(), account.clone());
+        spec.insert("serviceAccount".to_owned(), account);
+    }
     set_default(spec, "restartPolicy", "Always");
     set_default(spec, "terminationGracePeriodSeconds", 30);
     set_default(spec, "dnsPolicy", "ClusterFirst");

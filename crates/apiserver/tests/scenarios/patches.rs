@@ -1,0 +1,170 @@
+//! Patches over HTTP: what each format may say, and how a bad one is refused. Without this, a client that was taught by
+//! kube-apiserver could not tell its own mistake from the server's.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokenward_apiserver::ApiServer;
+
+use crate::testbed::{Answer, DRIVERS, PODS, Testbed, driver, pod, send};
+
+pub(crate) const JSON: &str = "application/json-patch+json";
+pub(crate) const MERGE: &str = "application/merge-patch+json";
+pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// Sends a patch as an administrator.
+pub(crate) async fn patch(
+    server: &ApiServer,
+    format: &str,
+    path: &str,
+    body: impl Into<bytes::Bytes>,
+) -> Answer {
+    send(server, Method::PATCH, path, &[("content-type", format)], body).await
+}
+
+/// What `kubectl apply` keeps of the applied object, to find out the next time what was taken out of it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+#[tokio::test]
+async fn what_client_side_apply_sends_merges_by_keys() {
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    let mut first = pod("p");
+    first["metadata"]["annotations"] = json!({LAST_APPLIED: "first", "note": "mine"});
+    first["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]);
+    admin.create(PODS, &first).await.unwrap();
+    // Somebody else adds what the applied file does not know.
+    let label = json!({"metadata": {"labels": {"theirs": "1"}, "finalizers": ["example.com/held"]}});
+    admin.merge_patch(&format!("{PODS}/p"), &label).await.unwrap();
+
+    // The file now has another image, an own label, and no note any more.
+    let difference = json!({
+        "metadata": {
+            "annotations": {LAST_APPLIED: "second", "note": null},
+            "labels": {"mine": "1"},
+            "$setElementOrder/finalizers": ["example.com/mine"],
+            "finalizers": ["example.com/mine"],
+        },
+        "spec": {
+            "$setElementOrder/containers": [{"name": "c"}],
+            "containers": [{"name": "c", "image": "pause:2"}],
+        },
+    });
+    let answer = patch(&server, STRATEGIC, &format!("{PODS}/p"), difference.to_string()).await;
+    assert_eq!(answer.code(), StatusCode::OK, "{}", answer.text());
+    let merged = answer.json();
+    assert_eq!(merged["metadata"]["annotations"], json!({LAST_APPLIED: "second"}));
+    assert_eq!(merged["metadata"]["labels"], json!({"mine": "1", "theirs": "1"}));
+    assert_eq!(merged["metadata"]["finalizers"], json!(["example.com/mine", "example.com/held"]));
+    assert_eq!(merged["spec"]["containers"][0]["image"], "pause:2");
+    let mounts = merged["spec"]["containers"][0]["volumeMounts"].as_array().map(Vec::len);
+    assert_eq!(mounts, Some(1), "what admission added stays: {merged}");
+    let again = patch(&server, STRATEGIC, &format!("{PODS}/p"), difference.to_string()).await.json();
+    assert_eq!(again["metadata"]["resourceVersion"], merged["metadata"]["resourceVersion"]);
+}
+
+#[tokio::test]
+async fn bad_patches_are_refused_as_upstream_refuses_them() {
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    admin.create(DRIVERS, &driver("d")).await.unwrap();
+    admin.create(PODS, &pod("p")).await.unwrap();
+    let (driver, pod) = (format!("{DRIVERS}/d"), format!("{PODS}/p"));
+    let many = format!("[{}]", vec![r#"{"op":"test","path":"/kind","value":"CSIDriver"}"#; 10_001].join(","));
+    let strict = format!("{DRIVERS}/d?fieldValidation=Strict");
+    let rows: &[(&str, &str, &str, u16, &str)] = &[
+        (
+            JSON,
+            &driver,
+            &many,
+            413,
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001",
+        ),
+        (
+            JSON,
+            &driver,
+            "{}",
+            400,
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+        ),
+        (
+            JSON,
+            &driver,
+            r#"[{"op":"test","path":"/kind","value":"x"}]"#,
+            422,
+            "the server rejected our request due to an error in our request",
+        ),
+        (
+            MERGE,
+            &driver,
+            "[]",
+            400,
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        (MERGE, &driver, "{", 400, "error decoding patch: unexpected end of JSON input"),
+        (
+            MERGE,
+            &driver,
+            r#"{"spec":{"podInfoOnMount":"eyJ"}}"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"(not shown)\": json: cannot unmarshal string into Go struct field CSIDriverSpec.spec.podInfoOnMount of type bool",
+        ),
+        (
+            MERGE,
+            &strict,
+            r#"{"spec":{"foo":1,"podInfoOnMount":true,"podInfoOnMount":false}}"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"(not shown)\": strict decoding error: duplicate field \"spec.podInfoOnMount\", unknown field \"spec.foo\"",
+        ),
+        (
+            STRATEGIC,
+            &driver,
+            "[]",
+            400,
+            "json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        (STRATEGIC, &driver, r#"{"$retainKeys":1}"#, 400, "invalid patch format of retainKeys"),
+        (
+            STRATEGIC,
+            &pod,
+            r#"{"spec":{"containers":[["c"]]}}"#,
+            422,
+            "the server rejected our request due to an error in our request",
+        ),
+        (
+            STRATEGIC,
+            &pod,
+            r#"{"spec":{"containers":[{"image":"x"}]}}"#,
+            500,
+            "map: (not shown) does not contain declared merge key: name",
+        ),
+    ];
+    for (format, path, body, code, message) in rows {
+        let answer = patch(&server, format, path, (*body).to_owned()).await;
+        let status = answer.json();
+        assert_eq!((answer.code().as_u16(), status["message"].as_str()), (*code, Some(*message)), "{format}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_patch_says_twice_or_in_vain_is_warned_of() {
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    admin.create(DRIVERS, &driver("d")).await.unwrap();
+    for format in [MERGE, STRATEGIC] {
+        let body = r#"{"spec":{"podInfoOnMount":true,"foo":1,"podInfoOnMount":true}}"#;
+        let answer = patch(&server, format, &format!("{DRIVERS}/d"), body).await;
+        let warnings: Vec<&str> = answer
+            .response
+            .headers()
+            .get_all("warning")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        assert_eq!(answer.code(), StatusCode::OK);
+        assert_eq!(
+            warnings,
+            [r#"299 - "duplicate field \"spec.podInfoOnMount\"""#, r#"299 - "unknown field \"spec.foo\"""#],
+            "{format}"
+        );
+    }
+}
