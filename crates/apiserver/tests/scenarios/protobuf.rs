@@ -348,3 +348,81 @@ async fn a_release_encodes_what_it_knows() {
         assert_eq!(shown, release != Release::V1_34, "{release:?}");
     }
 }
+
+/// What is made up for the answer, and stored nowhere, is of its kind too.
+#[tokio::test]
+async fn reviews_say_the_same_in_both_encodings() {
+    let testbed = Testbed::new();
+    let (server, _) = testbed.furnished().await;
+    let access = json!({"resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "apps"}});
+    let mut of_user = access.clone();
+    of_user["user"] = json!("alice");
+    of_user["extra"] = json!({"scopes": ["a", "b"]});
+    let (authentication, authorization) = ("authentication.k8s.io/v1", "authorization.k8s.io/v1");
+    let rows = [
+        (REVIEWS.to_owned(), authentication, "TokenReview", json!({"spec": {"token": "nobody's"}})),
+        (
+            format!("/apis/{authentication}/selfsubjectreviews"),
+            authentication,
+            "SelfSubjectReview",
+            json!({}),
+        ),
+        (
+            format!("/apis/{authorization}/selfsubjectaccessreviews"),
+            authorization,
+            "SelfSubjectAccessReview",
+            json!({"spec": access}),
+        ),
+        (
+            format!("/apis/{authorization}/subjectaccessreviews"),
+            authorization,
+            "SubjectAccessReview",
+            json!({"spec": of_user}),
+        ),
+    ];
+    for (path, api_version, name, body) in rows {
+        let kind = find_kind(api_version, name).unwrap();
+        let json = send(&server, Method::POST, &path, &[], body.to_string()).await;
+        assert_eq!(json.code(), StatusCode::CREATED, "{name}: {}", json.text());
+        let answer = send(&server, Method::POST, &path, &BOTH, encoded(kind, &body)).await;
+        assert_eq!(answer.code(), StatusCode::CREATED, "{name}");
+        let json = normalize(kind, Release::V1_35, json.json().as_object().unwrap()).unwrap().object;
+        assert_eq!(decoded(kind, &answer.body), Value::Object(json), "{name}");
+    }
+}
+
+/// client-go patches in JSON, binds and deletes collections in protobuf, and wants protobuf of all of it.
+#[tokio::test]
+async fn every_verb_answers_in_protobuf() {
+    let testbed = Testbed::new();
+    let (server, client) = testbed.furnished().await;
+    client.create(PODS, &pod("p")).await.unwrap();
+    let kind = kind(PODS);
+    let path = format!("{PODS}/p");
+    let binding = find_kind("v1", "Binding").unwrap();
+    let body = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    let bound = send(&server, Method::POST, &format!("{path}/binding"), &BOTH, encoded(binding, &body)).await;
+    assert_eq!(bound.code(), StatusCode::CREATED);
+    let status = Unknown::of(&bound.body).unwrap();
+    assert_eq!((status.kind, fields(status.message)[1]), ("Status", (2, &b"Success"[..])));
+
+    let patch = [("content-type", "application/merge-patch+json"), ("accept", PROTOBUF)];
+    let patched = send(&server, Method::PATCH, &path, &patch, r#"{"metadata":{"labels":{"a":"b"}}}"#).await;
+    let patched = decoded(kind, &patched.body);
+    assert_eq!(
+        (&patched["metadata"]["labels"]["a"], &patched["spec"]["nodeName"]),
+        (&json!("b"), &json!("n1"))
+    );
+    let mut running = patched;
+    running["status"]["phase"] = json!("Running");
+    let body = encoded(kind, &running);
+    let updated = send(&server, Method::PUT, &format!("{path}/status?dryRun=All"), &BOTH, body).await;
+    assert_eq!(decoded(kind, &updated.body)["status"]["phase"], "Running");
+
+    // gracePeriodSeconds 0
+    let options = envelop("v1", "DeleteOptions", &[0x08, 0]).bytes().clone();
+    let deleted = send(&server, Method::DELETE, &format!("{PODS}?labelSelector=a%3Db"), &BOTH, options).await;
+    assert_eq!(deleted.code(), StatusCode::OK);
+    assert_eq!(Unknown::of(&deleted.body).unwrap().kind, "PodList");
+    assert_eq!(send(&server, Method::GET, &path, &BOTH, "").await.code(), StatusCode::NOT_FOUND);
+}
