@@ -1,4 +1,5 @@
-//! A stored object in other encodings than the one that the store keeps, each made when somebody first asks for it.
+//! A stored object in other encodings than the one that the store keeps, and as a release sees it that does not know all of
+//! it: each made when somebody first asks for it.
 //!
 //! They lie beside the object in the store, so that an object is encoded once for all who read or watch it: kubelets and
 //! informers all ask for protobuf.
@@ -7,15 +8,35 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use tokenward_kube_rules::Release;
 use tokenward_kube_schema::protobuf::Enveloped;
 
 /// The encodings of one revision of one object.
 #[derive(Default)]
 pub(crate) struct Encodings {
     protobuf: OnceLock<Box<Enveloped<Bytes>>>,
+    pruned: OnceLock<Box<Pruned>>,
 }
 
+/// What a release shows of an object; `None` is all of it.
+type Pruned = (Release, Option<Bytes>);
+
 impl Encodings {
+    /// What the release shows of the object, if it is less than all: what `prune` finds out, once.
+    ///
+    /// One release is remembered. Servers of several in one process are for tests.
+    pub(crate) fn pruned(&self, release: Release, prune: impl FnOnce() -> Option<Bytes>) -> Option<Bytes> {
+        match self.pruned.get().map(Box::as_ref) {
+            Some((known, pruned)) if *known == release => pruned.clone(),
+            Some(_) => prune(),
+            None => {
+                let pruned = prune();
+                let _ = self.pruned.set(Box::new((release, pruned.clone())));
+                pruned
+            }
+        }
+    }
+
     /// The object as protobuf, which `encode` makes if nobody has yet.
     ///
     /// # Errors
@@ -50,7 +71,10 @@ impl PartialEq for Encodings {
 /// Without the bytes: the object may be a Secret.
 impl fmt::Debug for Encodings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encodings").field("protobuf", &self.protobuf.get().is_some()).finish()
+        f.debug_struct("Encodings")
+            .field("protobuf", &self.protobuf.get().is_some())
+            .field("pruned", &self.pruned.get().is_some())
+            .finish()
     }
 }
 
@@ -71,6 +95,16 @@ mod tests {
         }
         assert_eq!(encodings.protobuf(encode(b"second")).unwrap().message(), b"first");
         assert_eq!(encodings.clone().protobuf(encode(b"second")).unwrap().message(), b"second");
-        assert_eq!(format!("{encodings:?}"), "Encodings { protobuf: true }");
+        assert_eq!(format!("{encodings:?}"), "Encodings { protobuf: true, pruned: false }");
+    }
+
+    #[test]
+    fn each_release_sees_its_own_and_the_first_is_remembered() {
+        let encodings = Encodings::default();
+        let less = || Some(Bytes::from_static(b"less"));
+        assert_eq!(encodings.pruned(Release::V1_34, less), less());
+        assert_eq!(encodings.pruned(Release::V1_34, || panic!("known")), less());
+        assert_eq!(encodings.pruned(Release::V1_35, || None), None);
+        assert_eq!(encodings.pruned(Release::V1_34, || panic!("known")), less());
     }
 }

@@ -176,12 +176,14 @@ impl Registry {
         if !self.must_prune(kind) {
             return Shown::of_entry(kind, stored);
         }
-        let pruned = schema::parse(&stored.value)
-            .ok()
-            .and_then(|tree| schema::normalize(kind, self.gates.release(), &tree).ok())
-            .filter(|decoded| !decoded.unknown.is_empty());
-        match pruned {
-            Some(decoded) => Shown::of_tree(kind, &decoded.object),
+        let release = self.gates.release();
+        let prune = || {
+            let tree = schema::parse(&stored.value).ok()?;
+            let decoded = schema::normalize(kind, release, &tree).ok()?;
+            (!decoded.unknown.is_empty()).then(|| schema::to_json(&decoded.object).into())
+        };
+        match stored.index.encodings.pruned(release, prune) {
+            Some(json) => Shown::of_json(kind, json),
             None => Shown::of_entry(kind, stored),
         }
     }
