@@ -18,7 +18,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
-use tokenward_store::{Entry, Key, Store, Unstamped};
+use tokenward_store::{Entry, Key, Revision, Store, Unstamped};
 use tokenward_tokens::Clock;
 
 pub(crate) use self::apply::Configuration;
@@ -108,6 +108,11 @@ impl Registry {
     pub(crate) fn new(store: Store<Index>, gates: FeatureGates, clock: Clock) -> Self {
         let (view, webhooks) = (ClusterView::new(store.clone()), Arc::new(Webhooks::new(&store)));
         Self { view, store, gates, clock, webhooks }
+    }
+
+    /// Waits a little for a revision that another server over the same etcd may have told of.
+    pub(crate) async fn reached(&self, revision: Revision) {
+        self.store.reached(revision).await;
     }
 
     /// Whether etcd answers, if the objects are kept there.

@@ -352,6 +352,11 @@ impl ApiServer {
         let collection = Collection { kind, namespace: path.namespace.as_deref() };
         let name = path.name.as_deref();
         let target = name.map(|name| Target { kind, namespace: path.namespace.as_deref(), name });
+        if matches!(verb, Verb::Get | Verb::List | Verb::Watch)
+            && let Ok(revision) = query.not_older_than()
+        {
+            registry.reached(revision).await;
+        }
         let written = match (verb, target) {
             (Verb::List, _) => Written::ok(registry.list(collection, &query.list_options()?)?),
             (Verb::Watch, _) => {

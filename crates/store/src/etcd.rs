@@ -39,6 +39,8 @@ use crate::{Entry, HistoryLimits, Key, Revision, Unavailable, Unstamped, WriteEr
 
 /// How often a delete of whatever is there is tried while others write.
 const DELETE_ATTEMPTS: usize = 8;
+/// How long a reader waits for a revision that has not come yet.
+const FRESHNESS: Duration = Duration::from_secs(3);
 /// How often etcd is asked whether it is there.
 const PULSE: Duration = Duration::from_secs(1);
 
@@ -237,6 +239,13 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
         self.caught_up(entry.revision).await?;
         let current = self.memory.get(&entry.key).filter(|current| current.revision == entry.revision);
         Ok(current.unwrap_or_else(|| Arc::new(entry)))
+    }
+
+    /// Waits until memory has got to `revision`, or for [`FRESHNESS`].
+    pub(crate) async fn reached(&self, revision: Revision) {
+        let mut applied = self.applied.clone();
+        // Whoever comes too early finds out when it reads.
+        let _ = tokio::time::timeout(FRESHNESS, applied.wait_for(|applied| *applied >= revision)).await;
     }
 
     async fn caught_up(&self, revision: Revision) -> Result<(), Unavailable> {

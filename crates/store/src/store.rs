@@ -98,6 +98,14 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
         }
     }
 
+    /// Waits until the store has got to a revision of which another server may have told a client, three seconds at most, as
+    /// kube-apiserver does. Only a store in etcd can be behind; any other returns at once.
+    pub async fn reached(&self, revision: Revision) {
+        if let Backend::Etcd(etcd) = &self.backend {
+            etcd.reached(revision).await;
+        }
+    }
+
     /// Whether etcd answers, for a store that is kept there; `None` for any other.
     pub fn etcd_answers(&self) -> Option<bool> {
         match &self.backend {

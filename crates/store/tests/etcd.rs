@@ -51,6 +51,14 @@ async fn what_one_server_writes_the_other_sees_and_may_not_overwrite_unseen() {
     assert_eq!((event.kind, event.revision, event.entry.index), (EventKind::Put, a.revision, 2));
     assert_eq!(event.entry.value, a.value);
 
+    for number in 0..20 {
+        // Who was told of a revision by one server finds it at the other.
+        let name = format!("told-{number}");
+        let written = one.create(key(&name), value("")).await.unwrap();
+        two.reached(written.revision).await;
+        assert_eq!(two.get(&written.key).unwrap().revision, written.revision);
+    }
+
     // Both write without having seen the other's: one wins, the other is told, and then sees it.
     for round in 0..20 {
         let at = one.get(&key("a")).unwrap().revision;
@@ -102,7 +110,7 @@ async fn another_server_starts_with_what_is_there() {
 async fn while_etcd_is_away_reads_go_on_and_writes_fail_in_time() {
     let Some(mut etcd) = EtcdServer::start().await else { return };
     let mut options = etcd.options("/registry");
-    options.timeout = Duration::from_secs(1);
+    options.timeout = Duration::from_secs(2);
     let store = connect(options).await;
     let a = store.create(key("a"), value("1")).await.unwrap();
     let mut watch = store.watch(&pods(), Start::Now).unwrap();
@@ -166,7 +174,7 @@ async fn what_others_write_while_the_connection_is_away_comes_after_it() {
 async fn a_store_that_etcd_has_left_behind_reads_everything_anew() {
     let Some(mut etcd) = EtcdServer::start().await else { return };
     let mut options = etcd.options("/registry");
-    options.timeout = Duration::from_secs(1);
+    options.timeout = Duration::from_secs(2);
     let one = connect(options).await;
     let a = one.create(key("a"), value("0")).await.unwrap();
     one.create(key("gone"), value("0")).await.unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokenward_store::{EtcdEndpoint, EtcdOptions, Layout, Unstamped};
+use tokenward_store::{EtcdEndpoint, EtcdOptions, Layout, Store, Unstamped};
 
 pub(crate) struct EtcdServer {
     program: PathBuf,
@@ -71,7 +71,7 @@ impl EtcdServer {
         options
     }
 
-    /// Starts it, or starts it again on the same data, and waits until it listens.
+    /// Starts it, or starts it again on the same data, and waits until it answers.
     pub(crate) async fn run(&mut self) {
         let client = format!("http://127.0.0.1:{}", self.client_port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
@@ -94,8 +94,10 @@ impl EtcdServer {
                 assert!(ended.is_none(), "etcd has ended: {ended:?}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // It listens before it has elected itself.
+            while Store::etcd(self.options("/anything"), |_, _| ()).await.is_err() {}
         });
-        listening.await.expect("an etcd that listens within a minute");
+        listening.await.expect("an etcd that answers within a minute");
     }
 
     /// Lets it listen elsewhere when it is started again; gives where it has listened.
