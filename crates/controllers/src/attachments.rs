@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, Metadata, Object, Pod, Volume};
+use crate::objects::{Claim, Metadata, Object, Volume};
 use crate::runner::{Controller, Plan};
+use crate::volume_user::VolumeUser;
 
 pub(crate) struct Attachments {
     pods: Mirror<VolumeUser>,
@@ -24,29 +25,6 @@ pub(crate) struct Attachments {
     drivers: Mirror<Driver>,
     nodes: Mirror<Node>,
     attachments: Mirror<Attachment>,
-}
-
-/// A pod: where it is and which claims it uses there.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "Pod")]
-struct VolumeUser {
-    metadata: Metadata,
-    node: String,
-    claims: Vec<String>,
-}
-
-impl From<Pod> for VolumeUser {
-    fn from(mut pod: Pod) -> Self {
-        // A pod that has run its course has its volumes unmounted.
-        let claims = if pod.spec.node_name.is_empty() || pod.is_finished() {
-            Vec::new()
-        } else {
-            pod.claims().map(std::borrow::Cow::into_owned).collect()
-        };
-        pod.metadata.labels.clear();
-        pod.metadata.annotations.clear();
-        Self { claims, node: pod.spec.node_name, metadata: pod.metadata }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -125,7 +103,7 @@ macro_rules! object {
     };
 }
 
-object!(Attachment, Driver, Node, VolumeUser);
+object!(Attachment, Driver, Node);
 
 impl Attachments {
     pub(crate) fn new() -> Self {
@@ -245,7 +223,8 @@ impl Attachments {
     /// What is to be attached where, by the name of the VolumeAttachment.
     fn wanted(&self) -> BTreeMap<String, Place<'_>> {
         let mut wanted = BTreeMap::new();
-        for pod in self.pods.iter() {
+        // A pod that has run its course has its volumes unmounted.
+        for pod in self.pods.iter().filter(|pod| !pod.node.is_empty() && !pod.is_finished) {
             for claim in &pod.claims {
                 let Some(claim) =
                     self.claims.get(&pod.metadata.namespace, claim).filter(|claim| claim.is_bound())

@@ -66,6 +66,7 @@ mod scheduler;
 mod service_accounts;
 mod taint_eviction;
 mod volume_protection;
+mod volume_user;
 #[cfg(test)]
 mod world;
 

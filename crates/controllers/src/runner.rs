@@ -17,6 +17,10 @@ use crate::pace::{Outcome, Pace};
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// So many events are taken in before the next plan, if they are there.
 const EVENTS_A_PLAN: usize = 1024;
+/// After a plan its maker rests so many times as long as it took, so that events that trickle in do not make it plan all the time.
+const REST: u32 = 9;
+/// But no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Plans that only wait for time to pass are at least this far apart.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
@@ -101,17 +105,27 @@ pub(crate) async fn drive<A: Api, C: Controller>(
     let mut pace = Pace::default();
     // Whether something has happened since the last plan, and when the next is due if nothing does.
     let (mut stale, mut next) = (true, None);
+    let mut rested = Instant::now();
     loop {
         let mut due = Vec::new();
-        if stale && controller.is_ready() {
+        let began = Instant::now();
+        if stale && controller.is_ready() && rested <= began {
             let now = clock.now();
             let plan = controller.plan(now);
+            rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_REST);
             due = pace.due(plan.requests, Instant::now());
             let again = plan.again.map(|again| Instant::now() + wait(now, again));
             next = [pace.next(), again].into_iter().flatten().min();
             stale = false;
         }
         if due.is_empty() {
+            let next = if !controller.is_ready() {
+                None
+            } else if stale {
+                Some(rested)
+            } else {
+                next
+            };
             tokio::select! {
                 () = cancelled.cancelled() => return,
                 Some((resource, event)) = events.recv() => {

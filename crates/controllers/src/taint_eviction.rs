@@ -4,21 +4,69 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
-use crate::objects::{Node, Pod, Taint};
+use crate::objects::{Metadata, Node, Object, Taint, Toleration};
 use crate::runner::{Controller, Plan};
 
 const DRIVES_AWAY: &str = "NoExecute";
 
 pub(crate) struct TaintEviction {
     nodes: Mirror<Node>,
-    pods: Mirror<Pod>,
+    pods: Mirror<Evictable>,
     /// When each taint that drives away was seen first, by node: a person's taint does not say when it was added.
     noticed: BTreeMap<String, BTreeMap<Taint, Timestamp>>,
+}
+
+/// A pod: what it bears, and its conditions as text, which are looked into only when its node is in trouble.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Evictable {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    node_name: String,
+    tolerations: Vec<Toleration>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    conditions: Option<Box<RawValue>>,
+}
+
+impl PartialEq for Status {
+    fn eq(&self, other: &Self) -> bool {
+        self.conditions.as_ref().map(|text| text.get()) == other.conditions.as_ref().map(|text| text.get())
+    }
+}
+
+impl Object for Evictable {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+}
+
+impl Evictable {
+    fn conditions(&self) -> Vec<Value> {
+        let text = self.status.conditions.as_ref().map(|text| text.get());
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
 }
 
 impl TaintEviction {
@@ -86,7 +134,7 @@ impl Controller for TaintEviction {
                 Bearing::Until(end) => plan.again_at(end),
                 Bearing::ForEver => {}
             }
-            if is_quiet(node) && conditions::status(&pod.status.conditions, "Ready") == "True" {
+            if is_quiet(node) && conditions::status(&pod.conditions(), "Ready") == "True" {
                 plan.requests.push(condition(pod, &Condition::new("Ready", "False", "", ""), now));
             }
         }
@@ -104,7 +152,7 @@ enum Bearing {
     Until(Timestamp),
 }
 
-fn bearing(pod: &Pod, taints: &BTreeMap<Taint, Timestamp>) -> Bearing {
+fn bearing(pod: &Evictable, taints: &BTreeMap<Taint, Timestamp>) -> Bearing {
     let mut bearing = Bearing::ForEver;
     for (taint, noticed) in taints {
         let tolerating: Vec<_> =
@@ -131,32 +179,31 @@ fn bearing(pod: &Pod, taints: &BTreeMap<Taint, Timestamp>) -> Bearing {
 }
 
 /// First why, then the deletion.
-fn driven_away(pod: &Pod, now: Timestamp) -> Request {
+fn driven_away(pod: &Evictable, now: Timestamp) -> Request {
     const TARGET: &str = "DisruptionTarget";
-    if conditions::status(&pod.status.conditions, TARGET) == "True" {
+    if conditions::status(&pod.conditions(), TARGET) == "True" {
         return Request::delete(target(pod), &pod.metadata.uid);
     }
     let why = "Taint manager: deleting due to NoExecute taint";
     condition(pod, &Condition::new(TARGET, "True", "DeletionByTaintManager", why), now)
 }
 
-fn condition(pod: &Pod, wanted: &Condition, now: Timestamp) -> Request {
-    let conditions = conditions::set(&pod.status.conditions, wanted, now);
+fn condition(pod: &Evictable, wanted: &Condition, now: Timestamp) -> Request {
+    let known = pod.conditions();
+    let conditions = conditions::set(&known, wanted, now);
     let body = json!({
         "metadata": {"resourceVersion": pod.metadata.resource_version},
-        "status": {"conditions": conditions.unwrap_or_else(|| pod.status.conditions.clone())},
+        "status": {"conditions": conditions.unwrap_or(known)},
     });
     Request::merge_patch(target(pod).subresource("status"), body)
 }
 
-fn target(pod: &Pod) -> Target {
+fn target(pod: &Evictable) -> Target {
     Target::namespaced(Resource::PODS, &pod.metadata.namespace, &pod.metadata.name)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::api::Verb;
 

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, Metadata, Object, Pod, Volume};
+use crate::objects::{Claim, Metadata, Object, Volume};
 use crate::runner::{Controller, Plan};
+use crate::volume_user::VolumeUser;
 
 const CLAIM: &str = "kubernetes.io/pvc-protection";
 const VOLUME: &str = "kubernetes.io/pv-protection";
@@ -22,7 +23,7 @@ const VOLUME: &str = "kubernetes.io/pv-protection";
 pub(crate) struct VolumeProtection {
     volumes: Mirror<Volume>,
     claims: Mirror<Claim>,
-    pods: Mirror<Pod>,
+    pods: Mirror<VolumeUser>,
     /// The last list of pods of each namespace where a claim waits for one.
     listed: BTreeMap<String, Users>,
 }
@@ -52,7 +53,11 @@ impl Controller for VolumeProtection {
 
     fn observe(&mut self, resource: Resource, event: WatchEvent) -> bool {
         if resource == Resource::PODS {
-            self.pods.observe(event)
+            let mut uses_any = !self.pods.is_listed();
+            self.pods.observe_each(event, |old, new| {
+                uses_any |= [old, new].into_iter().flatten().any(|pod| !pod.claims.is_empty());
+            });
+            uses_any
         } else if resource == Resource::PERSISTENT_VOLUMES {
             self.volumes.observe(event)
         } else {
@@ -113,7 +118,7 @@ impl Controller for VolumeProtection {
 #[derive(Deserialize)]
 struct PodList {
     metadata: Metadata,
-    items: Vec<Pod>,
+    items: Vec<VolumeUser>,
 }
 
 impl VolumeProtection {
@@ -129,9 +134,9 @@ fn is_held(object: &impl Object, finalizer: &str) -> bool {
 
 /// The claims that pods use. One that is not assigned yet does not count: no node starts it once the claim is going away. One
 /// that has run its course does, until it is deleted: its volumes may still be mounted.
-fn used<'a>(pods: impl Iterator<Item = &'a Pod>) -> BTreeSet<String> {
-    let assigned = pods.filter(|pod| !pod.spec.node_name.is_empty());
-    assigned.flat_map(|pod| pod.claims().map(std::borrow::Cow::into_owned)).collect()
+fn used<'a>(pods: impl Iterator<Item = &'a VolumeUser>) -> BTreeSet<String> {
+    let assigned = pods.filter(|pod| !pod.node.is_empty());
+    assigned.flat_map(|pod| pod.claims.iter().cloned()).collect()
 }
 
 fn let_go(object: &impl Object, finalizer: &str, resource: Resource) -> Request {
