@@ -224,7 +224,7 @@ impl Client {
         path: &str,
         body: Option<(&str, Bytes)>,
     ) -> Result<http::Response<Body>, ClientError> {
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method).uri(path).header(header::USER_AGENT, AGENT);
         if let Some((content_type, _)) = &body {
             request = request.header(header::CONTENT_TYPE, *content_type);
         }
@@ -236,6 +236,9 @@ impl Client {
         Ok(Box::pin(self.server.handle(request)).await)
     }
 }
+
+/// What clients in this process call themselves, and so who owns in `managedFields` what they write.
+const AGENT: &str = "tokenward";
 
 async fn whole(body: Body) -> Bytes {
     match body.collect().await {

@@ -16,6 +16,7 @@ mod compare;
 mod config;
 mod element;
 mod entry;
+mod last_applied;
 mod merge;
 mod reset;
 mod rule;

@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokenward_apiserver::ApiServer;
+use tokenward_apiserver::{ApiServer, User};
 
 use crate::patches::{MERGE, STRATEGIC, patch};
 use crate::testbed::{Answer, DRIVERS, PODS, Testbed, driver, pod, send};
@@ -46,13 +46,13 @@ async fn managers_share_an_object_and_are_told_of_conflicts() {
     assert_eq!(conflict.code(), StatusCode::CONFLICT);
     assert_eq!(
         conflict.json()["message"],
-        "Apply failed with 1 conflict: conflict with \"unknown\" using storage.k8s.io/v1: .spec.podInfoOnMount"
+        "Apply failed with 1 conflict: conflict with \"tokenward\" using storage.k8s.io/v1: .spec.podInfoOnMount"
     );
     assert_eq!(
         conflict.json()["details"],
         json!({"causes": [{
             "reason": "FieldManagerConflict",
-            "message": "conflict with \"unknown\" using storage.k8s.io/v1",
+            "message": "conflict with \"tokenward\" using storage.k8s.io/v1",
             "field": ".spec.podInfoOnMount",
         }]})
     );
@@ -63,7 +63,7 @@ async fn managers_share_an_object_and_are_told_of_conflicts() {
         [
             r#"tool Apply : {"f:spec":{"f:podInfoOnMount":{},"f:requiresRepublish":{}}}"#,
             concat!(
-                r#"unknown Update : {"f:spec":{"f:attachRequired":{},"f:fsGroupPolicy":{},"f:requiresRepublish":{},"#,
+                r#"tokenward Update : {"f:spec":{"f:attachRequired":{},"f:fsGroupPolicy":{},"f:requiresRepublish":{},"#,
                 r#""f:seLinuxMount":{},"f:storageCapacity":{},"f:tokenRequests":{},"#,
                 r#""f:volumeLifecycleModes":{".":{},"v:\"Persistent\"":{}}}}"#
             ),
@@ -326,4 +326,36 @@ async fn a_secrets_conflict_shows_its_keys_alone() {
     let bad = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"token": ["hush-hush-3"]}});
     let refused = apply(&server, &format!("{secrets}/s"), "m", &bad).await;
     assert!(!refused.text().contains("hush"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn who_may_patch_may_not_therefore_create() {
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    admin.create(DRIVERS, &driver("d")).await.unwrap();
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let rules = json!([{"apiGroups": ["storage.k8s.io"], "resources": ["csidrivers"], "verbs": ["patch"]}]);
+    admin
+        .create(&format!("{rbac}/clusterroles"), &json!({"metadata": {"name": "patcher"}, "rules": rules}))
+        .await
+        .unwrap();
+    let binding = json!({
+        "metadata": {"name": "patcher"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "patcher"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}],
+    });
+    admin.create(&format!("{rbac}/clusterrolebindings"), &binding).await.unwrap();
+
+    let alice = server.client(User::authenticated("alice", []));
+    let apply = async |name: &str| {
+        let mut configuration = driver_with(&json!({"tokenRequests": [{"audience": "vault"}]}));
+        configuration["metadata"]["name"] = name.into();
+        let body = Some((APPLY, configuration.to_string().into()));
+        alice.send(Method::PATCH, &format!("{DRIVERS}/{name}?fieldManager=m"), body).await
+    };
+    assert_eq!(apply("d").await.unwrap().code, StatusCode::OK);
+    let refused = apply("n").await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::FORBIDDEN));
+    assert!(refused.to_string().contains("cannot create resource \"csidrivers\""), "{refused}");
+    assert!(admin.get(&format!("{DRIVERS}/n")).await.is_err());
 }

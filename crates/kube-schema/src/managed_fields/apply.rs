@@ -8,7 +8,7 @@ use super::entry::{self, Entry, Fields, Operation};
 use super::merge::{merge, without};
 use super::rule::Rule;
 use super::set::FieldSet;
-use super::{Object, Write, managed_fields, own, reset};
+use super::{Object, Write, last_applied, managed_fields, own, reset};
 use crate::{DecodeError, normalize};
 
 /// What an apply makes of an object.
@@ -105,13 +105,17 @@ pub fn apply(
         owned
     });
     let pruned = if before.is_empty() { merged } else { prune(write, &merged, &before, &owned) };
-    let object = normalize(write.kind, release, &pruned)?.object;
+    let mut object = normalize(write.kind, release, &pruned)?.object;
 
     let comparison = compare(live, &object)?;
     let changed = comparison.set();
-    let conflicts = conflicts(&entries, &changed);
-    if !force && !conflicts.is_empty() {
-        return Err(ApplyError::Conflicts(conflicts));
+    if !force {
+        let mut not_own = changed.clone();
+        not_own.remove(&last_applied::fields(write, live));
+        let conflicts = conflicts(&entries, &not_own);
+        if !conflicts.is_empty() {
+            return Err(ApplyError::Conflicts(conflicts));
+        }
     }
     let mut gone = changed;
     gone.add(comparison.removed);
@@ -121,6 +125,7 @@ pub fn apply(
     configured.remove(&paths(&ignored));
     configured.remove(&paths(&[&["metadata"]]));
     entries.push(Entry { fields: Fields::Read(configured), ..mine });
+    last_applied::keep(write, configuration, &mut object);
     Ok(Applied { object, managed_fields: entry::write(entries) })
 }
 

@@ -234,3 +234,33 @@ fn bad_configurations_are_told_in_upstreams_words() {
         assert_eq!(error.map_err(|error| error.to_string()), Err(wanted.to_owned()));
     }
 }
+
+#[test]
+fn kubectl_takes_over_what_it_applied_on_the_clients_side() {
+    const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let maps = kind("", "configmaps");
+    let file = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": data});
+    let earlier = file(json!({"a": "1", "b": "1"})).to_string();
+    // Somebody has changed `b` since.
+    let live = json!({"metadata": {"name": "m", "annotations": {ANNOTATION: earlier}}, "data": {"a": "1", "b": "2"}});
+    let owned = json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}});
+    let live = printed(maps, &with(&live, &json!([entry("kubectl-client-side-apply", "Update", &owned)])));
+    let apply = |manager: &str, data: Value| {
+        let file = file(data);
+        let applied = apply(&write(maps, manager), Some(&live), file.as_object().expect("an object"), false);
+        applied.map(|applied| applied.object).map_err(|error| error.to_string())
+    };
+    let applied = apply("kubectl", json!({"a": "3"})).expect("no conflict with itself");
+    assert_eq!(applied["data"], json!({"a": "3", "b": "2"}));
+    let kept = applied["metadata"]["annotations"][ANNOTATION].as_str().expect("kept");
+    assert_eq!(kept, format!("{}\n", file(json!({"a": "3"}))));
+    let using = "conflict with \"kubectl-client-side-apply\" using v1";
+    assert_eq!(
+        apply("kubectl", json!({"a": "3", "b": "3"})),
+        Err(format!("Apply failed with 1 conflict: {using}: .data.b"))
+    );
+    assert_eq!(
+        apply("other", json!({"a": "3"})),
+        Err(format!("Apply failed with 1 conflict: {using}: .data.a"))
+    );
+}
