@@ -1,6 +1,6 @@
 //! Empties namespaces that are terminating, and lets them go (upstream's `pkg/controller/namespace`).
 //!
-//! Of each kind the whole collection is deleted, then it is listed, until nothing is left: pods first, since they may need what
+//! Of each kind the whole collection is deleted, then it is listed until nothing is left: pods first, since they may need what
 //! else there is until they have stopped. Nobody can put anything new in meanwhile. That the collection is listed, and not
 //! looked up in what watches have told, is what makes "nothing is left" true; and no watch but that of the namespaces is
 //! needed.
@@ -29,7 +29,8 @@ pub(crate) struct Namespaces {
 
 #[derive(Debug, Default, PartialEq)]
 struct Found {
-    /// The kinds whose objects have been deleted, and not been counted since.
+    /// The kinds whose objects have been deleted. What of them is still there has been told to go: once is enough, and to
+    /// count it again is a question that is asked less and less often.
     swept: BTreeSet<Resource>,
     /// The kinds of which nothing is left.
     empty: BTreeSet<Resource>,
@@ -84,11 +85,8 @@ impl Controller for Namespaces {
         let found = self.found.entry(namespace.metadata.uid.clone()).or_default();
         if request.verb == Verb::DeleteCollection {
             found.swept.insert(resource);
-        } else {
-            found.swept.remove(&resource);
-            if answer.read::<List>().is_ok_and(|list| list.items.is_empty()) {
-                found.empty.insert(resource);
-            }
+        } else if answer.read::<List>().is_ok_and(|list| list.items.is_empty()) {
+            found.empty.insert(resource);
         }
     }
 }
@@ -222,6 +220,23 @@ mod tests {
         world.remove(CONFIG, &held);
         world.settle(&mut controller, at, |_| {});
         assert_eq!(world.all(Resource::NAMESPACES).len(), 0);
+    }
+
+    #[test]
+    fn what_takes_its_time_is_not_deleted_again_and_again() {
+        let (mut world, mut controller) = scene(vec![terminating(namespace("ns", &["kubernetes"]))]);
+        let mut pod = object("p", "ns");
+        pod["spec"]["nodeName"] = json!("n");
+        world.put(Resource::PODS, pod);
+        let mut verbs = Vec::new();
+        for _ in 0..4 {
+            for request in controller.plan(at()).requests {
+                verbs.push(request.verb);
+                world.carry_out(&mut controller, &request);
+            }
+        }
+        // The same request again is paced; one that changes every time is not.
+        assert_eq!(verbs, [Verb::DeleteCollection, Verb::List, Verb::List, Verb::List]);
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub(crate) async fn drive<A: Api, C: Controller>(
     let (mut stale, mut next) = (true, None);
     let mut rested = Instant::now();
     loop {
+        // Requests inside a process are answered at once: whoever has much to ask must let others have their turn.
+        tokio::task::consume_budget().await;
         let mut due = Vec::new();
         let began = Instant::now();
         if stale && controller.is_ready() && rested <= began {
