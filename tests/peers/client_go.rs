@@ -113,7 +113,6 @@ fn an_informer_outlives_the_server() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn objects_live_over_protobuf() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     world.admin().create(
@@ -216,7 +215,6 @@ fn leaders_follow_each_other() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn two_appliers_share_a_map() {
     let Some(world) = World::server(Peer::ClientGo, &[]) else { return };
     let object = |data: Value| {

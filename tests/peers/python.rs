@@ -34,7 +34,6 @@ fn the_server_ends_a_watch_when_it_was_asked_to() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn objects_and_tokens() {
     let Some(world) = World::server(Peer::Python, &[]) else { return };
     let told = world.told([beside("python/client.py").as_str(), "write"]);

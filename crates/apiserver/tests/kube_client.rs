@@ -497,3 +497,43 @@ async fn no_log_on_either_side_of_the_wire_has_a_token() {
         assert!(line.is_none(), "{}", line.unwrap_or_default());
     }
 }
+
+#[tokio::test]
+async fn appliers_own_what_they_apply() {
+    let cluster = Cluster::start().await;
+    let drivers: Api<CSIDriver> = Api::all(cluster.admin());
+    let manifest = |spec: Value| {
+        json!({
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "CSIDriver",
+            "metadata": {"name": "d"},
+            "spec": spec,
+        })
+    };
+    let operator = PatchParams::apply("operator");
+    let first = manifest(json!({"tokenRequests": [{"audience": "vault"}], "requiresRepublish": true}));
+    let applied = drivers.patch("d", &operator, &Patch::Apply(&first)).await.unwrap();
+    assert_eq!(applied.spec.requires_republish, Some(true));
+    let again = drivers.patch("d", &operator, &Patch::Apply(&first)).await.unwrap();
+    assert_eq!(again.metadata.resource_version, applied.metadata.resource_version, "nothing has changed");
+
+    // The opt-in is another's; the operator's next apply leaves it.
+    let opt_in = manifest(json!({"serviceAccountTokenInSecrets": true}));
+    drivers.patch("d", &PatchParams::apply("rollout"), &Patch::Apply(&opt_in)).await.unwrap();
+    let second = manifest(json!({"tokenRequests": [{"audience": "vault"}]}));
+    let applied = drivers.patch("d", &operator, &Patch::Apply(&second)).await.unwrap();
+    assert_eq!(applied.spec.service_account_token_in_secrets, Some(true));
+    assert_eq!(applied.spec.requires_republish, Some(false), "given up, and defaulted again");
+
+    let against =
+        manifest(json!({"tokenRequests": [{"audience": "sts"}], "serviceAccountTokenInSecrets": false}));
+    let refused = drivers.patch("d", &operator, &Patch::Apply(&against)).await.unwrap_err();
+    assert_eq!(code(&refused), 409);
+    assert!(
+        refused.to_string().contains(r#"conflict with "rollout": .spec.serviceAccountTokenInSecrets"#),
+        "{refused}"
+    );
+    let forced = drivers.patch("d", &operator.clone().force(), &Patch::Apply(&against)).await.unwrap();
+    assert_eq!(forced.spec.service_account_token_in_secrets, Some(false));
+    assert_eq!(forced.spec.token_requests.unwrap()[0].audience, "sts");
+}

@@ -18,7 +18,6 @@ data:
 ";
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn by_the_client() {
     each_with_server(|kubectl| {
         let file = kubectl.file("driver.yaml", DRIVER);
@@ -54,7 +53,6 @@ fn by_the_client() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn by_the_server() {
     each_with_server(|kubectl| {
         let file = kubectl.file("settings.yaml", SETTINGS);
@@ -115,7 +113,6 @@ fn by_the_server() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn who_applied_by_the_client_goes_over_to_the_server() {
     each_with_server(|kubectl| {
         let file = kubectl.file("settings.yaml", SETTINGS);
@@ -128,7 +125,6 @@ fn who_applied_by_the_client_goes_over_to_the_server() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn diff() {
     each_with_server(|kubectl| {
         let file = kubectl.file("settings.yaml", SETTINGS);

@@ -138,7 +138,6 @@ fn labels_and_annotations() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn patches_of_three_kinds() {
     each_with_server(|kubectl| {
         let file = kubectl.file("driver.yaml", DRIVER);
@@ -176,7 +175,6 @@ fn patches_of_three_kinds() {
 }
 
 #[test]
-#[ignore = "the server merges and applies nothing yet"]
 fn a_strategic_merge_finds_the_container_by_its_name() {
     each_with_server(|kubectl| {
         kubectl.ok("create serviceaccount default");
