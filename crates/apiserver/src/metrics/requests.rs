@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -117,6 +117,7 @@ pub(crate) struct Observed<'m> {
     labels: RequestLabels,
     stage: Stage,
     has_token: bool,
+    is_apply: bool,
     in_flight: Option<&'m Gauge>,
 }
 
@@ -140,6 +141,7 @@ impl Metrics {
             labels: RequestLabels { verb: method(&parts.method), ..NOTHING },
             stage: Stage::Arrived,
             has_token: parts.headers.contains_key(header::AUTHORIZATION),
+            is_apply: parts.headers.get(header::CONTENT_TYPE).is_some_and(is_apply),
             in_flight: None,
         }
     }
@@ -155,6 +157,9 @@ impl Observed<'_> {
     pub(crate) fn is_about(&mut self, path: &ResourcePath, verb: Verb, query: &Query) {
         let kind = find_resource(&path.group, &path.version, &path.resource);
         self.labels = labels(kind, path, verb, query);
+        if verb == Verb::Patch && self.is_apply {
+            self.labels.verb = "APPLY";
+        }
         self.started();
     }
 
@@ -274,6 +279,11 @@ fn reported(verb: Verb) -> &'static str {
         Verb::Update => "PUT",
         Verb::Watch => "WATCH",
     }
+}
+
+/// A patch of this type is a verb of its own.
+fn is_apply(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/apply-patch+")
 }
 
 fn method(method: &Method) -> &'static str {

@@ -107,6 +107,24 @@ fn requests_are_counted_by_what_they_are_about() {
 }
 
 #[test]
+fn an_applied_configuration_is_no_patch_like_others() {
+    let metrics = metrics(&FeatureGates::default());
+    for (content_type, verb) in
+        [("application/apply-patch+yaml", "APPLY"), ("application/merge-patch+json; charset=utf-8", "PATCH")]
+    {
+        let request = Request::patch("/api/v1/nodes/n").header("content-type", content_type);
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        let Route::Resource(path) = Route::parse(parts.uri.path()) else { panic!("a resource") };
+        let mut observed = metrics.arrived(&parts);
+        observed.is_authenticated();
+        observed.is_about(&path, Verb::Patch, &Query::default());
+        observed.answered(&Response::new(Body::whole("")));
+        let found = lines(&metrics, &format!("apiserver_request_total{{verb=\"{verb}\""));
+        assert_eq!(found.len(), 1, "{content_type}");
+    }
+}
+
+#[test]
 fn durations_and_sizes_leave_watches_out() {
     let metrics = metrics(&FeatureGates::default());
     request(&metrics, "GET", "/api/v1/pods", true, 200);

@@ -145,6 +145,9 @@ impl Schemas {
         if !properties.is_empty() {
             schema.insert("properties".to_owned(), properties.into());
         }
+        if message.is_atomic() {
+            schema.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+        }
         if !kinds.is_empty() {
             schema.insert("x-kubernetes-group-version-kind".to_owned(), kinds.into());
         }

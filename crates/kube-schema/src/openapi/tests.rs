@@ -139,6 +139,11 @@ fn merging_is_told_as_kubectl_reads_it() {
     for (message, field, member, wanted) in rows {
         assert_eq!(schema(&core, message)["properties"][field][member], wanted, "{message} {field} {member}");
     }
+    for (message, wanted) in
+        [("meta/v1.LabelSelector", Value::from("atomic")), ("core/v1.PodSpec", Value::Null)]
+    {
+        assert_eq!(schema(&core, message)["x-kubernetes-map-type"], wanted, "{message}");
+    }
 }
 
 #[test]
