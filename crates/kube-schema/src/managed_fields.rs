@@ -4,6 +4,8 @@
 //! an object are owned by themselves, and which as a whole, is the table's to say. The rules are those of upstream's
 //! structured merge.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use tokenward_kube_rules::Release;
 
@@ -182,9 +184,10 @@ fn managed_fields(object: &Object) -> &[Value] {
 /// only that changes nothing.
 #[must_use]
 pub fn same_but_for_times(one: &[Value], other: &[Value]) -> bool {
-    fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
-        entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time")
-    }
-    let has = |list: &[Value], entry: &Value| list.iter().any(|other| timeless(other).eq(timeless(entry)));
-    one.len() == other.len() && one.iter().all(|entry| has(other, entry))
+    let timeless = |entry: &Value| -> String {
+        let members = entry.as_object().into_iter().flatten().filter(|(name, _)| *name != "time");
+        members.map(|(name, value)| format!("{name}:{value},")).collect()
+    };
+    let others: HashSet<String> = other.iter().map(timeless).collect();
+    one.len() == other.len() && one.iter().all(|entry| others.contains(&timeless(entry)))
 }

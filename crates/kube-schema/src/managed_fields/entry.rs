@@ -1,14 +1,14 @@
 //! Entries of `metadata.managedFields`: who owns which fields.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::set::FieldSet;
 
 /// How a manager came to own fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Operation {
     /// By server-side apply.
     Apply,
@@ -78,11 +78,15 @@ impl Fields {
 }
 
 impl Entry {
-    /// Whether both are entries of one and the same manager. An applier stays the same in another version.
+    /// Whether both are entries of one and the same manager.
     pub(super) fn is_of(&self, other: &Self) -> bool {
-        (self.operation, &self.manager, &self.subresource)
-            == (other.operation, &other.manager, &other.subresource)
-            && (self.operation == Operation::Apply || self.api_version == other.api_version)
+        self.identity() == other.identity()
+    }
+
+    /// Who the manager is. An applier stays the same in another version.
+    fn identity(&self) -> (Operation, &str, &str, Option<&str>) {
+        let version = (self.operation == Operation::Update).then_some(self.api_version.as_str());
+        (self.operation, &self.manager, &self.subresource, version)
     }
 
     /// The order in which entries stand.
@@ -155,13 +159,13 @@ impl Entry {
 
 /// Reads a list of entries; none if one of them cannot be read. Of two of one manager, the last counts.
 pub(super) fn read(list: &[Value], trusted: bool) -> Option<Vec<Entry>> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(list.len());
-    for value in list {
-        let entry = Entry::read(value, trusted)?;
-        if !trusted {
-            entries.retain(|earlier| !earlier.is_of(&entry));
-        }
-        entries.push(entry);
+    let mut entries = list.iter().map(|value| Entry::read(value, trusted)).collect::<Option<Vec<_>>>()?;
+    if !trusted {
+        // A client may send very many.
+        let mut seen = HashSet::new();
+        let is_last: Vec<bool> = entries.iter().rev().map(|entry| seen.insert(entry.identity())).collect();
+        let mut is_last = is_last.into_iter().rev();
+        entries.retain(|_| is_last.next().unwrap_or(true));
     }
     Some(entries)
 }

@@ -99,6 +99,11 @@ fn a_client_may_send_entries_of_its_own() {
         ("brought into form", unsorted, sorted),
         ("reset", json!([]), json!([])),
         ("reset with an empty entry", json!([{}]), json!([])),
+        (
+            "the last of a manager counts",
+            json!([entry("two", "Apply", &json!({"f:x": {}})), other[0].clone()]),
+            other.clone(),
+        ),
         ("unreadable", bad, stored.clone()),
         ("left out", Value::Null, stored.clone()),
     ];
