@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tokenward_apiserver::StaticTokens;
 use tokenward_cluster::control_plane::{ControlPlaneConfig, ControlPlaneError};
+use tokenward_cluster::key_files::KeyFiles;
 use tokenward_cluster::serving::{
     PemError, ServingCertificate, ServingCertificateError, certificates_from_pem, no_private_key,
     private_key_from_pem,
@@ -30,6 +31,9 @@ pub(crate) fn control_plane(
     control_plane.listen = listen;
     control_plane.external_hostname = config.external_hostname;
     control_plane.issuer = config.issuer;
+    control_plane.anonymous = config.anonymous;
+    control_plane.key_files =
+        KeyFiles { signing: config.signing_key_file.clone(), verifying: config.key_files.clone() };
     control_plane.serving = config.serving.as_ref().map(serving).transpose()?;
     if let Some(path) = &config.client_ca_file {
         let flag = "--client-ca-file";
@@ -160,6 +164,7 @@ mod tests {
             external_hostname: None,
             serving: None,
             client_ca_file: None,
+            anonymous: true,
             token_auth_file: None,
             issuer: IssuerConfig::new(["https://issuer.example"]).unwrap(),
             signing_key_file: None,

@@ -60,6 +60,16 @@ impl Body {
         }
     }
 
+    /// The same body, which keeps something for as long as its events last.
+    pub(crate) fn holding(self, held: impl Send + 'static) -> Self {
+        match self.0 {
+            Content::Events(stream) => Self::events(stream.inspect(move |_| {
+                let _ = &held;
+            })),
+            at_once => Self(at_once),
+        }
+    }
+
     /// The same body, whose events end when `stop` is cancelled.
     pub(crate) fn until(self, stop: &CancellationToken) -> Self {
         match self.0 {

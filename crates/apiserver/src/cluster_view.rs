@@ -90,11 +90,11 @@ impl ClusterView {
         }
     }
 
-    /// Whether a CSI driver asks tokens for an audience: none when there is no such driver.
-    pub(crate) fn driver_asks_for(&self, driver: &str, audience: &str) -> Option<bool> {
+    /// The audiences that a CSI driver asks tokens for: none when there is no such driver.
+    pub(crate) fn audiences_of(&self, driver: &str) -> Option<Vec<String>> {
         let entry = self.entry("storage.k8s.io/csidrivers", None, driver)?;
         match &entry.index.facts {
-            Facts::CsiDriver { audiences } => Some(audiences.iter().any(|wanted| wanted == audience)),
+            Facts::CsiDriver { audiences } => Some(audiences.clone()),
             _ => None,
         }
     }

@@ -110,6 +110,8 @@ pub struct PodFacts {
     pub nominated_node: String,
     /// What the volumes of the pod lead to, in order.
     pub volumes: Vec<VolumeUse>,
+    /// The volume of each of these uses, by its name in the pod.
+    pub volume_names: Vec<String>,
     /// Secrets named outside of volumes: pull secrets and the environment.
     pub other_secrets: Vec<String>,
     /// Config maps named outside of volumes.
@@ -119,7 +121,7 @@ pub struct PodFacts {
 /// What one volume of a pod leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeUse {
-    /// An inline CSI volume.
+    /// An inline CSI volume, or one of an older kind that a CSI driver has taken over.
     Csi {
         /// The driver's name.
         driver: String,
@@ -297,6 +299,13 @@ struct Spec {
     token_requests: Vec<TokenRequest>,
     csi: Option<CsiVolume>,
     claim_ref: Option<ObjectRef>,
+    aws_elastic_block_store: Option<IgnoredAny>,
+    azure_disk: Option<IgnoredAny>,
+    azure_file: Option<IgnoredAny>,
+    cinder: Option<IgnoredAny>,
+    gce_persistent_disk: Option<IgnoredAny>,
+    portworx_volume: Option<IgnoredAny>,
+    vsphere_volume: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -374,6 +383,13 @@ struct Volume {
     config_map: Option<Named>,
     secret: Option<SecretSource>,
     projected: Option<Projected>,
+    aws_elastic_block_store: Option<IgnoredAny>,
+    azure_disk: Option<IgnoredAny>,
+    azure_file: Option<IgnoredAny>,
+    cinder: Option<IgnoredAny>,
+    gce_persistent_disk: Option<IgnoredAny>,
+    portworx_volume: Option<IgnoredAny>,
+    vsphere_volume: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -429,6 +445,23 @@ struct EnvironmentSource {
     config_map_ref: Option<Named>,
 }
 
+/// Volumes of kinds that were built in before CSI: the API still has them, and these CSI drivers serve them.
+macro_rules! driver_of_old_kind {
+    ($volume:expr) => {
+        [
+            (&$volume.aws_elastic_block_store, "ebs.csi.aws.com"),
+            (&$volume.azure_disk, "disk.csi.azure.com"),
+            (&$volume.azure_file, "file.csi.azure.com"),
+            (&$volume.cinder, "cinder.csi.openstack.org"),
+            (&$volume.gce_persistent_disk, "pd.csi.storage.gke.io"),
+            (&$volume.portworx_volume, "pxd.portworx.com"),
+            (&$volume.vsphere_volume, "csi.vsphere.vmware.com"),
+        ]
+        .into_iter()
+        .find_map(|(source, driver)| source.is_some().then_some(driver))
+    };
+}
+
 fn event(source: &Source) -> Facts {
     let object = &source.involved_object;
     let component = &source.source.component;
@@ -461,6 +494,7 @@ fn role(bytes: &[u8]) -> Facts {
 }
 
 fn volume(spec: Spec) -> Facts {
+    let old_kind = driver_of_old_kind!(spec);
     let csi = spec.csi.unwrap_or_default();
     let references = [
         csi.node_publish_secret_ref,
@@ -470,7 +504,7 @@ fn volume(spec: Spec) -> Facts {
         csi.controller_expand_secret_ref,
     ];
     Facts::PersistentVolume {
-        driver: csi.driver,
+        driver: old_kind.map_or(csi.driver, str::to_owned),
         claim: spec.claim_ref.map(|claim| (claim.namespace, claim.name)),
         secrets: references
             .into_iter()
@@ -494,6 +528,14 @@ fn pod(name: &str, spec: Spec, status: Status) -> PodFacts {
             other_config_maps.extend(source.config_map_ref.map(|named| named.name));
         }
     }
+    let (volume_names, volumes) = spec
+        .volumes
+        .into_iter()
+        .flat_map(|volume| {
+            let own_name = volume.name.clone();
+            volume_uses(name, volume).into_iter().map(move |volume_use| (own_name.clone(), volume_use))
+        })
+        .unzip();
     PodFacts {
         node: spec.node_name,
         service_account: spec.service_account_name,
@@ -505,13 +547,15 @@ fn pod(name: &str, spec: Spec, status: Status) -> PodFacts {
         ip: status.pod_ip,
         ips: status.pod_ips.into_iter().map(|address| address.ip).collect::<Vec<_>>().join(","),
         nominated_node: status.nominated_node_name,
-        volumes: spec.volumes.into_iter().flat_map(|volume| volume_uses(name, volume)).collect(),
+        volumes,
+        volume_names,
         other_secrets,
         other_config_maps,
     }
 }
 
 fn volume_uses(pod: &str, volume: Volume) -> Vec<VolumeUse> {
+    let old_kind = driver_of_old_kind!(volume);
     let mut uses = Vec::new();
     for source in volume.projected.and_then(|projected| projected.sources).unwrap_or_default() {
         uses.extend(source.service_account_token.map(|token| VolumeUse::Token(token.audience)));
@@ -526,6 +570,7 @@ fn volume_uses(pod: &str, volume: Volume) -> Vec<VolumeUse> {
         driver: csi.driver,
         secret: csi.node_publish_secret_ref.map(|reference| reference.name),
     }));
+    uses.extend(old_kind.map(|driver| VolumeUse::Csi { driver: driver.to_owned(), secret: None }));
     uses
 }
 

@@ -45,6 +45,7 @@ mod discovery;
 mod document;
 mod encodings;
 mod face;
+mod flow_control;
 mod form;
 mod https;
 mod identity;

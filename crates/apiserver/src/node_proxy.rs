@@ -103,6 +103,12 @@ fn passed_on(headers: &HeaderMap<HeaderValue>) -> HeaderMap<HeaderValue> {
     for name in NOT_PASSED_ON {
         kept.remove(name);
     }
+    // Whom the client acts as has been decided here; the node is not to act on it again.
+    let acting = |name: &&HeaderName| name.as_str().starts_with("impersonate-");
+    let acting: Vec<HeaderName> = kept.keys().filter(acting).cloned().collect();
+    for name in acting {
+        kept.remove(name);
+    }
     kept
 }
 
@@ -182,6 +188,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer canary"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/plain"));
+        headers.insert("impersonate-group", HeaderValue::from_static("system:masters"));
         let kept = passed_on(&headers);
         assert_eq!(kept.len(), 1);
         assert!(kept.contains_key(header::ACCEPT));

@@ -1,5 +1,7 @@
 //! HTTPS: the server behind TLS, HTTP/1.1 and HTTP/2, with client certificates as one way to say who one is.
 
+mod client_certificates;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use rustls::RootCertStore;
-use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::authentication::PeerIdentity;
+use self::client_certificates::ClientCertificates;
 use crate::server::ApiServer;
 
 /// At most this many connections at once; further ones wait to be accepted.
@@ -28,6 +28,10 @@ const MAX_CONNECTIONS: usize = 16_384;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A peer that has not sent its request's headers by then is dropped.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// How long an HTTP/2 connection may be silent before its peer is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// A peer that has not answered by then is gone, and what it held is given back.
+const PING_LIMIT: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1_000;
 /// How long running requests may take to finish once the server is told to stop.
@@ -66,29 +70,32 @@ pub enum ServeError {
     Listener(#[source] io::Error),
 }
 
+/// Makes TLS connections, and judges the certificates that clients show.
+#[derive(Clone)]
+struct Acceptor {
+    tls: TlsAcceptor,
+    clients: Option<Arc<ClientCertificates>>,
+}
+
 impl TlsConfig {
-    fn acceptor(self) -> Result<TlsAcceptor, ServeError> {
+    fn acceptor(self) -> Result<Acceptor, ServeError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(ServeError::Certificate)?;
-        let builder = if self.client_authorities.is_empty() {
-            builder.with_no_client_auth()
+        let clients = if self.client_authorities.is_empty() {
+            None
         } else {
-            let mut roots = RootCertStore::empty();
-            for authority in self.client_authorities {
-                roots.add(authority).map_err(|error| ServeError::ClientAuthority(error.into()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| ServeError::ClientAuthority(error.into()))?;
-            builder.with_client_cert_verifier(verifier)
+            Some(Arc::new(ClientCertificates::new(self.client_authorities, provider)?))
+        };
+        let builder = match clients.clone() {
+            Some(clients) => builder.with_client_cert_verifier(clients),
+            None => builder.with_no_client_auth(),
         };
         let mut config =
             builder.with_single_cert(self.certificates, self.key).map_err(ServeError::Certificate)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), clients })
     }
 }
 
@@ -148,14 +155,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 async fn connection(
     server: ApiServer,
-    acceptor: TlsAcceptor,
+    acceptor: Acceptor,
     socket: TcpStream,
     watcher: hyper_util::server::graceful::Watcher,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
     let _ = socket.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await {
+    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.tls.accept(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%error, "TLS handshake failed");
@@ -166,16 +173,15 @@ async fn connection(
             return;
         }
     };
-    let certificates = stream.get_ref().1.peer_certificates();
-    let peer = certificates
-        .and_then(|chain| chain.first())
-        .and_then(|certificate| PeerIdentity::of_certificate(certificate));
+    let shown = stream.get_ref().1.peer_certificates();
+    let certificate =
+        acceptor.clients.and_then(|clients| shown.and_then(|certificates| clients.judge(certificates)));
     // Cloning the token itself would take a lock that all connections share.
     let stop = Arc::new(stop);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let server = server.clone();
-        if let Some(peer) = &peer {
-            request.extensions_mut().insert(peer.clone());
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
         }
         let stop = stop.clone();
         async move {
@@ -185,7 +191,12 @@ async fn connection(
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(Some(PING_INTERVAL))
+        .keep_alive_timeout(PING_LIMIT);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(%error, "a connection ended badly");

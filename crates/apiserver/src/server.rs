@@ -1,5 +1,6 @@
 //! A request's way through the server: who asks, whether they may, what they want, and the answer.
 
+mod access;
 mod answers;
 mod bodies;
 mod faces;
@@ -13,19 +14,22 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use tokenward_issuer::{Issuer, SigningKey, random_uuid};
+use tokenward_issuer::{Issuer, KeySet, SigningKey, random_uuid};
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{Kind, Verb, find_resource};
 use tokenward_store::Store;
 use tokenward_tokens::Clock;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
+use self::access::Stopped;
 use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options};
-use crate::authentication::{PeerIdentity, StaticTokens, User};
-use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
+use crate::admission::node_restriction;
+use crate::authentication::{StaticTokens, User};
+use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
+use crate::flow_control::{Admitted, FlowControl};
 use crate::form::Columns;
 use crate::index::Index;
 use crate::media::{Endpoint, Form, Representation};
@@ -35,17 +39,10 @@ use crate::object::{Metadata, Object};
 use crate::query::{Query, WriteOptions};
 use crate::registry::{Collection, EventWriter, Part, Registry, Target, Written};
 use crate::request::{ResourcePath, Route, verb_of};
-use crate::selector::FieldSelector;
 use crate::status::ApiError;
 use crate::table::Include;
 use crate::token_request::Asked;
-use crate::token_review::TokenAuthenticators;
 use crate::{binding, default_roles, discovery, face, review, token_request, token_review};
-
-/// At most this many reading requests at once; more are told to come back (upstream's `--max-requests-inflight`).
-const MAX_READING: usize = 400;
-/// At most this many changing requests at once (upstream's `--max-mutating-requests-inflight`).
-const MAX_CHANGING: usize = 200;
 
 /// What an API server is made of.
 #[derive(Clone, Debug)]
@@ -64,6 +61,9 @@ pub struct Config {
     pub external_address: String,
     /// How to connect to nodes, for requests that are passed on to them; none passes none on.
     pub node_access: Option<NodeAccess>,
+    /// Whether requests without credentials are `system:anonymous`, which may read little more than the health; else
+    /// they are refused (`--anonymous-auth`).
+    pub anonymous: bool,
 }
 
 impl Config {
@@ -77,6 +77,7 @@ impl Config {
             static_tokens: StaticTokens::default(),
             external_address: "localhost:443".to_owned(),
             node_access: None,
+            anonymous: true,
         }
     }
 }
@@ -93,8 +94,8 @@ struct Shared {
     static_tokens: StaticTokens,
     external_address: String,
     node_access: Option<NodeAccess>,
-    reading: Semaphore,
-    changing: Semaphore,
+    anonymous: bool,
+    flow: FlowControl,
     signing_key_ready: watch::Sender<bool>,
     metrics: Metrics,
 }
@@ -119,8 +120,8 @@ impl ApiServer {
             static_tokens: config.static_tokens,
             external_address: config.external_address,
             node_access: config.node_access,
-            reading: Semaphore::new(MAX_READING),
-            changing: Semaphore::new(MAX_CHANGING),
+            anonymous: config.anonymous,
+            flow: FlowControl::new(),
             signing_key_ready: watch::Sender::new(is_ready),
         };
         Self { shared: Arc::new(shared) }
@@ -130,6 +131,21 @@ impl ApiServer {
     pub fn set_signing_key(&self, key: SigningKey) {
         self.shared.issuer.set_signing_key(key);
         self.shared.signing_key_ready.send_replace(true);
+    }
+
+    /// The keys that service account tokens are signed and verified with.
+    #[must_use]
+    pub fn keys(&self) -> Arc<KeySet> {
+        self.shared.issuer.keys()
+    }
+
+    /// Signs and verifies with exactly these keys from now on.
+    pub fn replace_keys(&self, keys: KeySet) {
+        let signs = keys.signing_key().is_some();
+        self.shared.issuer.replace_keys(keys);
+        if signs {
+            self.shared.signing_key_ready.send_replace(true);
+        }
     }
 
     /// Makes the roles and bindings that every cluster has, or puts back what they lack. Until then only
@@ -197,7 +213,11 @@ impl ApiServer {
         B: http_body::Body<Data: Buf>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let user = self.authenticate(parts)?;
+        let user = match self.user(parts) {
+            Ok(user) => user,
+            Err(Stopped::Refused(error)) => return Err(error),
+            Err(Stopped::Answered(answer)) => return Ok(*answer),
+        };
         observed.is_authenticated();
         let query = Query::parse(parts.uri.query().unwrap_or(""));
         let route = Route::parse(parts.uri.path());
@@ -208,18 +228,23 @@ impl ApiServer {
                     return Err(ApiError::method_not_allowed());
                 };
                 observed.is_about(&path, verb, &query);
-                let _permit = self.admit(verb)?;
-                self.authorize(&user, verb, &path, &query)?;
+                let admitted = self.shared.flow.admit(&user, verb).await?;
+                self.authorize_resource(&user, verb, &path, &query)?;
                 observed.is_authorized();
                 let request = ResourceRequest { parts, user: &user, query: &query, path: &path, verb };
-                self.resource(request, body, warnings).await
+                let response = self.resource(request, body, warnings).await?;
+                // A watch is under way for as long as it is read.
+                Ok(match admitted {
+                    Admitted::Watching(place) => response.map(|body| body.holding(place)),
+                    Admitted::Exempt | Admitted::Seated { .. } => response,
+                })
             }
             Route::NodeProxy { node, path } => {
                 let Some(verb) = proxy_verb(&parts.method) else {
                     return Err(ApiError::method_not_allowed());
                 };
                 observed.is_passed_on();
-                let _permit = self.admit(verb)?;
+                let _admitted = self.shared.flow.admit(&user, verb).await?;
                 let attributes = ResourceAttributes {
                     verb: verb.as_str(),
                     group: "",
@@ -249,76 +274,6 @@ impl ApiServer {
                 self.face(&parts.method, &parts.headers, &query, &other)
             }
         }
-    }
-
-    fn authenticate(&self, parts: &Parts) -> Result<Arc<User>, ApiError> {
-        if let Some(PeerIdentity(user)) = parts.extensions.get::<PeerIdentity>() {
-            return Ok(user.clone());
-        }
-        let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
-            return Ok(Arc::new(User::anonymous()));
-        };
-        let token = value.to_str().ok().and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Err(ApiError::unauthorized());
-        };
-        match self.token_authenticators().authenticate(token, &[]) {
-            Ok(bearer) => Ok(Arc::new(bearer.user)),
-            Err(rejected) => {
-                tracing::debug!(%rejected, "bearer token refused");
-                Err(ApiError::unauthorized())
-            }
-        }
-    }
-
-    fn token_authenticators(&self) -> TokenAuthenticators<'_> {
-        TokenAuthenticators {
-            static_tokens: &self.shared.static_tokens,
-            issuer: &self.shared.issuer,
-            cluster: self.shared.registry.view(),
-            now: self.shared.registry.clock().now(),
-            counters: &self.shared.metrics.tokens,
-        }
-    }
-
-    fn admit(&self, verb: Verb) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
-        let lane = match verb {
-            Verb::Watch => return Ok(None),
-            Verb::Get | Verb::List => &self.shared.reading,
-            _ => &self.shared.changing,
-        };
-        lane.try_acquire().map(Some).map_err(|_| ApiError::too_many_requests(1))
-    }
-
-    fn authorize(&self, user: &User, verb: Verb, path: &ResourcePath, query: &Query) -> Result<(), ApiError> {
-        let name = path.name.as_deref().unwrap_or("");
-        // A namespace is in itself, as upstream sees it.
-        let namespace = match path.namespace.as_deref() {
-            Some(namespace) => namespace,
-            None if path.group.is_empty() && path.resource == "namespaces" => name,
-            None => "",
-        };
-        // One that does not parse selects nothing here, and is refused once the request is authorized.
-        let selector = match query.text("fieldSelector") {
-            Some(text) if matches!(verb, Verb::List | Verb::Watch) => {
-                FieldSelector::parse(text).unwrap_or_default()
-            }
-            _ => FieldSelector::default(),
-        };
-        let attributes = ResourceAttributes {
-            verb: verb.as_str(),
-            group: &path.group,
-            resource: &path.resource,
-            subresource: path.subresource.as_deref().unwrap_or(""),
-            namespace,
-            name: if name.is_empty() { selector.exact("metadata.name").unwrap_or("") } else { name },
-        };
-        let attributes = Attributes::Resource(attributes);
-        let access = Access { attributes, selected_node: selector.exact("spec.nodeName") };
-        authorize(user, &access, self.shared.registry.view())
     }
 
     async fn resource<B>(
@@ -446,6 +401,10 @@ impl ApiServer {
             registry.own_answer(kind, &options, &mut object)?;
         }
         match (path.subresource.as_deref(), target) {
+            _ if body_kind.kind == "Binding" && user.node().is_some() => {
+                let name = target.map_or_else(|| object.name(), |target| target.name);
+                Err(node_restriction::binding_refused(name))
+            }
             (None, _) if kind.kind == "Binding" => {
                 let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
                 let name = object.name().to_owned();

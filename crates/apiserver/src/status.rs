@@ -214,6 +214,17 @@ impl ApiError {
         self
     }
 
+    /// The same failure with causes in its details.
+    #[must_use]
+    pub(crate) fn because_of(mut self, causes: Vec<Value>) -> Self {
+        if !causes.is_empty() {
+            let mut causes = Value::Array(causes);
+            blank_in(&mut causes);
+            self.details.get_or_insert_default().insert("causes".to_owned(), causes);
+        }
+        self
+    }
+
     /// The same failure, telling the client when to come back.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {

@@ -14,7 +14,7 @@ use tokenward_issuer::{BoundObject, Issuer, ServiceAccount, SignError, TokenRequ
 use tokenward_jose::ObjectRef;
 use tokenward_kube_rules::FieldError;
 
-use crate::admission::node_restriction::{self, BoundTo, TokenDemand};
+use crate::admission::node_restriction::token::{self as restriction, BoundTo, TokenDemand};
 use crate::authentication::User;
 use crate::cluster_view::ClusterView;
 use crate::content::Content;
@@ -63,7 +63,7 @@ impl Granting<'_> {
                     uid: &bound.uid,
                 }),
             };
-            node_restriction::admit_token(node, demand, cluster)?;
+            restriction::admit(user, node, demand, cluster)?;
         }
 
         let request = Subject { group: "authentication.k8s.io", kind: "TokenRequest", name: account };

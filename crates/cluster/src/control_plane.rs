@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::controllers_api::InProcessApi;
 use crate::kept_keys::{KeptKeys, KeptKeysError};
+use crate::key_files::{self, KeyFiles};
 use crate::kubeconfig::{Kubeconfig, Server};
 use crate::pki::{Authority, Identity, PkiError};
 use crate::serving::ServingCertificate;
@@ -55,6 +56,10 @@ pub struct ControlPlaneConfig {
     pub signing_key: Option<SigningKey>,
     /// Further keys whose tokens are good.
     pub verifying_keys: Vec<VerifyingKey>,
+    /// Files that keys were read from: they are followed, and what changes in them takes effect at once.
+    pub key_files: KeyFiles,
+    /// Whether requests without credentials are answered as those of `system:anonymous`.
+    pub anonymous: bool,
     /// Users with tokens out of a file.
     pub static_tokens: StaticTokens,
     /// The objects; a store that another control plane had is taken over as it is.
@@ -80,6 +85,8 @@ impl ControlPlaneConfig {
             issuer: IssuerConfig::new([DEFAULT_ISSUER])?,
             signing_key: None,
             verifying_keys: Vec::new(),
+            key_files: KeyFiles::default(),
+            anonymous: true,
             static_tokens: StaticTokens::default(),
             store: new_store(),
             kept_keys: None,
@@ -152,6 +159,7 @@ impl ControlPlane {
         let mut server_config = Config::new(config.gates, config.store, issuer, config.clock.clone());
         server_config.static_tokens = config.static_tokens;
         server_config.external_address = external_address.clone();
+        server_config.anonymous = config.anonymous;
         let server = ApiServer::new(server_config);
         server.establish_default_roles().await.map_err(ControlPlaneError::DefaultRoles)?;
 
@@ -193,6 +201,13 @@ impl ControlPlane {
 
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
+        if !config.key_files.is_empty() {
+            let following = key_files::follow(config.key_files, server.clone(), stop.clone());
+            serving.spawn(async move {
+                following.await;
+                Ok(())
+            });
+        }
         serving.spawn(serve(server.clone(), listener, tls, stop.clone()));
         let client = server.client(controller_user());
         make_system_namespaces(&client).await;

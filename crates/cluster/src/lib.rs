@@ -39,6 +39,7 @@ mod controllers_api;
 pub mod delivery;
 pub mod drivers;
 pub mod kept_keys;
+pub mod key_files;
 pub mod kubeconfig;
 pub mod manifest;
 pub mod pki;

@@ -22,6 +22,7 @@ pub struct Resource {
 }
 
 impl Resource {
+    pub(crate) const CLUSTER_ROLES: Self = Self::of("rbac.authorization.k8s.io", "clusterroles");
     pub(crate) const CONFIG_MAPS: Self = Self::core("configmaps");
     pub(crate) const CONTROLLER_REVISIONS: Self = Self::of("apps", "controllerrevisions");
     pub(crate) const CSI_DRIVERS: Self = Self::of("storage.k8s.io", "csidrivers");

@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 mod api;
 mod attachments;
 mod binder;
+mod cluster_roles;
 mod conditions;
 mod daemon_sets;
 mod ephemeral_claims;
@@ -74,6 +75,7 @@ pub use api::{Api, ApiError, Document, Request, Resource, Target, Verb, WatchEve
 
 use attachments::Attachments;
 use binder::Binder;
+use cluster_roles::ClusterRoles;
 use daemon_sets::DaemonSets;
 use ephemeral_claims::EphemeralClaims;
 use feed::Feeds;
@@ -119,6 +121,7 @@ impl Controllers {
         };
         start.controller(ServiceAccounts::new());
         start.controller(Binder::new());
+        start.controller(ClusterRoles::new());
         start.controller(Scheduler::new());
         start.controller(NodeLifecycle::new());
         start.controller(TaintEviction::new());

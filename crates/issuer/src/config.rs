@@ -7,6 +7,7 @@ pub struct IssuerConfig {
     api_audiences: Vec<String>,
     max_expiration_seconds: Option<i64>,
     extend_expiration: bool,
+    lookup: bool,
     jwks_uri: Option<String>,
 }
 
@@ -51,6 +52,7 @@ impl IssuerConfig {
             issuers,
             max_expiration_seconds: None,
             extend_expiration: true,
+            lookup: true,
             jwks_uri: None,
         })
     }
@@ -79,6 +81,14 @@ impl IssuerConfig {
     #[must_use]
     pub fn with_extended_expiration(mut self, extend: bool) -> Self {
         self.extend_expiration = extend;
+        self
+    }
+
+    /// `--service-account-lookup`: whether a token without an audience, of the old kind that lives in Secrets, is good
+    /// only while its objects exist. For tokens of today they always have to.
+    #[must_use]
+    pub fn with_lookup(mut self, lookup: bool) -> Self {
+        self.lookup = lookup;
         self
     }
 
@@ -112,6 +122,11 @@ impl IssuerConfig {
     /// Whether tokens of automounted volumes live for a year.
     pub fn extends_expiration(&self) -> bool {
         self.extend_expiration
+    }
+
+    /// Whether the objects of tokens of the old kind are looked up.
+    pub fn looks_up(&self) -> bool {
+        self.lookup
     }
 
     /// Where clients are told to fetch the keys; `None` for the server's own address.

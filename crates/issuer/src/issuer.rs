@@ -59,6 +59,11 @@ impl Issuer {
         *keys = Arc::new(keys.with_signing_key(key.into()));
     }
 
+    /// Signs and verifies with exactly these keys from now on. Tokens of keys that are not among them are good no more.
+    pub fn replace_keys(&self, keys: KeySet) {
+        *self.keys.write() = Arc::new(keys);
+    }
+
     /// Accepts tokens of these keys too (`--service-account-key-file`).
     pub fn add_verifying_keys(&self, added: impl IntoIterator<Item = VerifyingKey>) {
         let mut keys = self.keys.write();

@@ -15,6 +15,30 @@ pub struct KeySet {
 }
 
 impl KeySet {
+    /// A set of exactly these keys: what a server reads from its key files. The signing key verifies too.
+    #[must_use]
+    pub fn of(
+        signing: Option<Arc<SigningKey>>,
+        verifying: impl IntoIterator<Item = Arc<VerifyingKey>>,
+    ) -> Self {
+        let own = signing.iter().map(|key| Arc::clone(key.verifying_key())).collect();
+        let verifying = Self::new(None, own).extended(verifying);
+        Self::new(signing, verifying)
+    }
+
+    /// Whether another set signs and verifies with the same keys.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.signing_id() == other.signing_id() && self.verifying_ids().eq(other.verifying_ids())
+    }
+
+    fn signing_id(&self) -> Option<&str> {
+        self.signing.as_ref().map(|key| key.verifying_key().public_key().id().as_str())
+    }
+
+    fn verifying_ids(&self) -> impl Iterator<Item = &str> {
+        self.verifying.iter().map(|key| key.public_key().id().as_str())
+    }
+
     pub(crate) fn new(signing: Option<Arc<SigningKey>>, verifying: Vec<Arc<VerifyingKey>>) -> Self {
         let keys = verifying.iter().map(|key| Jwk::from(key.public_key())).collect();
         let jwks = JwkSet { keys }.to_json().into();
@@ -77,5 +101,24 @@ impl KeySet {
 impl Default for KeySet {
     fn default() -> Self {
         Self::new(None, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_exactly_its_keys_and_each_once() {
+        let key = || Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let (old, new) = (key(), key());
+        let public = |key: &Arc<SigningKey>| Arc::clone(key.verifying_key());
+        let id = |key: &Arc<SigningKey>| key.verifying_key().public_key().id().as_str().to_owned();
+        let set = KeySet::of(Some(new.clone()), [public(&old), public(&new), public(&old)]);
+        assert_eq!(set.signing_id(), Some(id(&new).as_str()));
+        assert_eq!(set.verifying_ids().collect::<Vec<_>>(), [id(&new), id(&old)]);
+        let nobody = KeySet::of(None, [public(&old)]);
+        assert_eq!((nobody.signing_id(), nobody.verifying_keys().len()), (None, 1));
+        assert!(set.is_same_as(&set.clone()) && !set.is_same_as(&nobody));
     }
 }

@@ -35,6 +35,18 @@ pub(crate) struct ServerArgs {
     /// Users with static tokens: lines of `token,user,uid[,"group1,group2"]`.
     #[arg(long, value_name = "CSV", help_heading = CLIENTS)]
     token_auth_file: Option<PathBuf>,
+    /// Whether requests without credentials are answered, as those of system:anonymous, which may read the health and the version.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_value = "true",
+        default_missing_value = "true",
+        value_parser = parse_bool,
+        help_heading = CLIENTS
+    )]
+    anonymous_auth: bool,
     /// Who issues service account tokens; may be repeated: the first signs, all are accepted [default: the cluster's own name].
     #[arg(long, value_name = "URL", help_heading = SERVICE_ACCOUNTS)]
     service_account_issuer: Vec<String>,
@@ -53,6 +65,18 @@ pub(crate) struct ServerArgs {
     /// The longest that a token may live, 1h at the least; 0s is no limit.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration::parse, help_heading = SERVICE_ACCOUNTS)]
     service_account_max_token_expiration: Duration,
+    /// Whether tokens without an audience, of the old kind that lives in Secrets, are good only while their objects exist.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_value = "true",
+        default_missing_value = "true",
+        value_parser = parse_bool,
+        help_heading = SERVICE_ACCOUNTS
+    )]
+    service_account_lookup: bool,
     /// Whether tokens of pods' own volumes, of 3607 seconds, live for a year.
     #[arg(
         long,
@@ -75,6 +99,7 @@ pub(crate) struct ServerConfig {
     pub(crate) serving: Option<ServingFiles>,
     pub(crate) client_ca_file: Option<PathBuf>,
     pub(crate) token_auth_file: Option<PathBuf>,
+    pub(crate) anonymous: bool,
     pub(crate) issuer: IssuerConfig,
     pub(crate) signing_key_file: Option<PathBuf>,
     pub(crate) key_files: Vec<PathBuf>,
@@ -112,7 +137,8 @@ impl ServerArgs {
         }
         .map_err(|error| Failure::usage(format!("--service-account-issuer: {error}")))?
         .with_api_audiences(self.api_audiences)
-        .with_extended_expiration(self.service_account_extend_token_expiration);
+        .with_extended_expiration(self.service_account_extend_token_expiration)
+        .with_lookup(self.service_account_lookup);
         if let Some(uri) = self.service_account_jwks_uri {
             if !uri.starts_with("https://") {
                 return Err(Failure::usage(format!("--service-account-jwks-uri: `{uri}` is no https URL"))
@@ -134,6 +160,7 @@ impl ServerArgs {
             serving,
             client_ca_file: self.client_ca_file,
             token_auth_file: self.token_auth_file,
+            anonymous: self.anonymous_auth,
             issuer,
             signing_key_file: self.service_account_signing_key_file,
             key_files: self.service_account_key_file,
@@ -173,6 +200,7 @@ mod tests {
         assert_eq!(config.serving, None);
         assert_eq!(config.issuer, IssuerConfig::new([DEFAULT_ISSUER]).unwrap());
         assert!(config.key_files.is_empty());
+        assert!(config.anonymous && config.issuer.looks_up());
     }
 
     #[test]
@@ -187,6 +215,8 @@ mod tests {
             "--service-account-extend-token-expiration=false",
             "--service-account-key-file=a.pub",
             "--service-account-key-file=b.pub",
+            "--service-account-lookup=false",
+            "--anonymous-auth=false",
         ])
         .unwrap();
         assert_eq!(config.issuer.issuer(), "https://new.example");
@@ -194,7 +224,7 @@ mod tests {
         assert_eq!(config.issuer.jwks_uri(), Some("https://keys.example/jwks"));
         assert_eq!(config.issuer.api_audiences(), ["api", "kube", "third"]);
         assert_eq!(config.issuer.max_expiration_seconds(), Some(86_400));
-        assert!(!config.issuer.extends_expiration());
+        assert!(!config.issuer.extends_expiration() && !config.issuer.looks_up() && !config.anonymous);
         assert_eq!(config.key_files, [PathBuf::from("a.pub"), PathBuf::from("b.pub")]);
         let bare = resolve(&["--service-account-extend-token-expiration", "--api-audiences=api"]).unwrap();
         assert!(bare.issuer.extends_expiration());

@@ -6,7 +6,8 @@ use tokenward_store::{Key, WriteError};
 
 use super::ownership::{self, Submitted};
 use super::{Part, Registry, Target, Written, collection, encode, print, unstored};
-use crate::admission::{self, namespace_lifecycle, node_restriction};
+use crate::admission::node_restriction::{self, NodeWrite};
+use crate::admission::{self, namespace_lifecycle};
 use crate::authentication::User;
 use crate::authorization::escalation::{self, Grant};
 use crate::object::{Metadata, Object, format_time};
@@ -146,7 +147,14 @@ impl Registry {
         object: &mut Object,
     ) -> Result<(), ApiError> {
         if let Some(node) = user.node() {
-            node_restriction::admit_create(node, &collection(kind), object)?;
+            let write = NodeWrite {
+                node,
+                collection: &collection(kind),
+                namespace: namespace.unwrap_or(""),
+                name: object.name(),
+                operation: node_restriction::Operation::Create { new: &*object },
+            };
+            node_restriction::admit(write, &self.view)?;
         }
         let grant =
             Grant { kind, namespace: namespace.unwrap_or(""), path_name: "", new: &*object, old: None };

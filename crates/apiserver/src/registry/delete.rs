@@ -10,7 +10,8 @@ use tokenward_kube_schema::protobuf;
 use tokenward_store::{Entry, WriteError};
 
 use super::{Collection, Registry, Target, Written, encode, print, unstored};
-use crate::admission::{namespace_lifecycle, node_restriction};
+use crate::admission::namespace_lifecycle;
+use crate::admission::node_restriction::{self, NodeWrite};
 use crate::authentication::User;
 use crate::content::{Content, List};
 use crate::index::Index;
@@ -54,11 +55,18 @@ impl Registry {
         namespace_lifecycle::admit_delete(target.kind, target.name)?;
         loop {
             let entry = self.get(target)?;
+            let old = self.tree(target.kind, &entry.value)?;
             if let Some(node) = user.node() {
-                node_restriction::admit_change(node, &collection(target.kind), &entry)?;
+                let write = NodeWrite {
+                    node,
+                    collection: &collection(target.kind),
+                    namespace: target.namespace.unwrap_or(""),
+                    name: target.name,
+                    operation: node_restriction::Operation::Delete { old: &old },
+                };
+                node_restriction::admit(write, &self.view)?;
             }
             check_preconditions(target, options, &entry.index.uid, &entry.revision.to_string())?;
-            let old = self.tree(target.kind, &entry.value)?;
             let strategy = strategy::of(target.kind);
             self.ask_about_deletion(target, user, &old, options, warnings).await?;
             let grace = match options.grace_period_seconds {

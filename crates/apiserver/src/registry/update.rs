@@ -6,7 +6,8 @@ use tokenward_store::{Entry, Revision, WriteError};
 
 use super::ownership::{self, Submitted};
 use super::{Registry, Target, Written, collection, encode, print, unstored};
-use crate::admission::{self, node_restriction};
+use crate::admission;
+use crate::admission::node_restriction::{self, NodeWrite};
 use crate::authentication::User;
 use crate::authorization::escalation::{self, Grant};
 use crate::content::Shown;
@@ -92,11 +93,18 @@ impl Registry {
         let mut attempts_left = CONFLICT_ATTEMPTS;
         loop {
             let entry = self.get(target)?;
-            if let Some(node) = user.node() {
-                node_restriction::admit_change(node, &collection(target.kind), &entry)?;
-            }
             let old = self.tree(target.kind, &entry.value)?;
             let Submitted { mut object, ownership } = succeed(&old, &entry, warnings)?;
+            if let Some(node) = user.node() {
+                let write = NodeWrite {
+                    node,
+                    collection: &collection(target.kind),
+                    namespace: target.namespace.unwrap_or(""),
+                    name: target.name,
+                    operation: node_restriction::Operation::Update { part, new: &object, old: &old },
+                };
+                node_restriction::admit(write, &self.view)?;
+            }
             if part == Part::Object {
                 strategy::of(target.kind).set_defaults(&mut object);
                 object = print(target.kind, &self.gates, &object)?;

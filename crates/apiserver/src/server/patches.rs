@@ -35,7 +35,7 @@ impl ApiServer {
             object: parse_configuration(&body, options.field_validation, warnings)?,
             force: query.force().unwrap_or(false),
             // Who may change objects may not therefore make them.
-            may_create: self.authorize(user, Verb::Create, path, query),
+            may_create: self.authorize_resource(user, Verb::Create, path, query),
         };
         registry.apply(target, part(path), user, &configuration, &options, warnings).await
     }

@@ -1,5 +1,6 @@
 //! What the server does when it is asked for too much.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, StatusCode};
 use http_body_util::StreamBody;
-use tokenward_apiserver::{ApiServer, PeerIdentity};
+use serde_json::json;
+use tokenward_apiserver::{ApiServer, PeerIdentity, User};
 use tokenward_kube_rules::Release;
 
-use crate::testbed::{DRIVERS, Testbed, admin, driver, send};
+use crate::testbed::{DRIVERS, Testbed, driver, send};
+
+const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
 #[tokio::test]
 async fn a_body_of_more_than_three_mebibytes_is_refused() {
@@ -25,31 +29,32 @@ async fn a_body_of_more_than_three_mebibytes_is_refused() {
     assert_eq!(refused.json()["message"], "Request entity too large: limit is 3145728");
 }
 
-/// A write whose body never comes.
-async fn stalled(server: ApiServer) -> StatusCode {
+/// A write of a user whose body never comes.
+async fn stalled(server: ApiServer, user: &'static str) -> StatusCode {
     let never = stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
-    let mut request = Request::post(DRIVERS).body(StreamBody::new(never)).unwrap();
-    request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
+    let mut request = Request::post(WHO).body(StreamBody::new(never)).unwrap();
+    request.extensions_mut().insert(PeerIdentity(Arc::new(User::authenticated(user, []))));
     server.handle(request).await.status()
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_the_writes_in_flight_clients_are_told_to_come_back() {
-    let server = Testbed::new().server(Release::V1_35);
-    let writes: Vec<_> = (0..200).map(|_| tokio::spawn(stalled(server.clone()))).collect();
+async fn bodies_that_do_not_come_give_their_places_back() {
+    let (server, _) = Testbed::new().furnished().await;
+    let writes: Vec<_> = (0..400).map(|_| tokio::spawn(stalled(server.clone(), "busy"))).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let refused = send(&server, Method::POST, DRIVERS, &[], driver("d").to_string()).await;
-    assert_eq!(refused.code(), StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refused.response.headers()["retry-after"], "1");
-    assert_eq!(refused.json()["details"]["retryAfterSeconds"], 1);
-    let reading = send(&server, Method::GET, DRIVERS, &[], "").await;
-    assert_eq!(reading.code(), StatusCode::OK, "reading has places of its own");
-    // Bodies that do not come give their places back.
+    let busy = server.client(User::authenticated("busy", []));
+    let refused = busy.create(WHO, &json!({})).await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::TOO_MANY_REQUESTS));
+    let other = server.client(User::authenticated("other", []));
+    other.create(WHO, &json!({})).await.expect("one user does not starve another");
+    let mut codes = BTreeMap::new();
     for write in writes {
-        assert_eq!(write.await.unwrap(), StatusCode::GATEWAY_TIMEOUT);
+        *codes.entry(write.await.unwrap().as_u16()).or_insert(0) += 1;
     }
-    let made = send(&server, Method::POST, DRIVERS, &[], driver("d").to_string()).await;
-    assert_eq!(made.code(), StatusCode::CREATED);
+    // A hundred had places until their time was over; the others were told to come back, at once or when they had
+    // waited long enough.
+    assert_eq!(codes, BTreeMap::from([(504, 100), (429, 300)]));
+    busy.create(WHO, &json!({})).await.unwrap();
 }
 
 #[tokio::test]

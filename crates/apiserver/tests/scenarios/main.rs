@@ -7,6 +7,7 @@ mod deletions;
 mod faces;
 mod forms;
 mod hostile;
+mod identity;
 mod lifecycle;
 mod limits;
 mod lists;

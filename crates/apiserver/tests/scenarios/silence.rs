@@ -99,6 +99,17 @@ async fn no_log_at_any_level_has_a_token() {
     for path in in_paths {
         send(&server, Method::GET, &path, &[], "").await;
     }
+    // As somebody, or something of somebody's, that has the name of a token.
+    let mut said = String::new();
+    for header in ["impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-x"] {
+        for others in [vec![], vec![("impersonate-user", "alice")]] {
+            for credentials in [vec![], vec![("authorization", "")]] {
+                let headers = [vec![(header, token.as_str())], others.clone(), credentials].concat();
+                said.push_str(&send(&server, Method::GET, PODS, &headers, "").await.text());
+            }
+        }
+    }
+    assert_silent(&said, &token, "impersonation");
     let log = String::from_utf8(log.0.lock().clone()).unwrap();
     assert!(log.contains("answered"), "the log was listened to: {log}");
     assert_silent(&log, &token, "log");

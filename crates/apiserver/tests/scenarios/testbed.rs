@@ -62,8 +62,13 @@ impl Testbed {
         self.server_with(FeatureGates::for_release(release), "")
     }
 
+    /// What a server over the store is made of.
+    pub(crate) fn config(&self, gates: FeatureGates) -> Config {
+        Config::new(gates, self.store.clone(), self.issuer.clone(), self.clock.clock())
+    }
+
     pub(crate) fn server_with(&self, gates: FeatureGates, static_tokens: &str) -> ApiServer {
-        let mut config = Config::new(gates, self.store.clone(), self.issuer.clone(), self.clock.clock());
+        let mut config = self.config(gates);
         config.static_tokens = StaticTokens::parse(static_tokens).unwrap();
         ApiServer::new(config)
     }

@@ -179,6 +179,22 @@ fn a_token_without_audience_is_a_legacy_one() {
 }
 
 #[test]
+fn objects_of_legacy_tokens_are_looked_up_unless_told_otherwise() {
+    let live = Objects::all().without("serviceaccount/apps/web");
+    for (lookup, audiences, good) in
+        [(true, &[][..], false), (false, &[], true), (true, &["api"], false), (false, &["api"], false)]
+    {
+        let config = IssuerConfig::new([ISSUER]).unwrap().with_api_audiences(["api"]).with_lookup(lookup);
+        let issuer = Issuer::new(config);
+        issuer.set_signing_key(KEY.clone());
+        let mut claims = claims(audiences, 600, None);
+        claims.aud.0 = audiences.iter().map(|audience| (*audience).to_owned()).collect();
+        let token = signed(&claims);
+        assert_eq!(issuer.verify(&token, &[], &live, at(0)).is_ok(), good, "{lookup} {audiences:?}");
+    }
+}
+
+#[test]
 fn times_have_a_minute_of_leeway_each_way() {
     let token = claims(&["vault"], 600, None);
     let text = |seconds: i64, claims: &Claims| {
@@ -304,6 +320,36 @@ fn a_replaced_key_still_verifies() {
     assert_eq!(issuer.keys().verifying_keys().len(), 2);
     issuer.add_verifying_keys([crate::VerifyingKey::clone(KEY.verifying_key())]);
     assert_eq!(issuer.keys().verifying_keys().len(), 2);
+}
+
+#[test]
+fn keys_are_rotated_as_their_files_are() {
+    let issuer = issuer();
+    let (live, none) = (Objects::all(), Vec::new());
+    let good = |token: &str| issuer.verify(token, &none, &live, at(0)).map(|_| ());
+    let sign = || issuer.sign(&claims(&["api"], 600, None)).unwrap().expose_token().to_owned();
+    let old = KEY.clone();
+    let of_old = sign();
+    let new = std::sync::Arc::new(SigningKey::generate(Algorithm::Es384).unwrap());
+    let document = || {
+        let found = issuer.discovery("a:1").unwrap();
+        (String::from_utf8(found.configuration).unwrap(), String::from_utf8(found.jwks.to_vec()).unwrap())
+    };
+
+    // The new key is announced first, so that whoever keeps the documents knows it when it signs.
+    issuer.replace_keys(KeySet::of(Some(old.clone()), [new.verifying_key().clone()]));
+    let (configuration, jwks) = document();
+    assert!(configuration.contains(r#"["ES256","ES384"]"#), "{configuration}");
+    assert!(jwks.contains(new.verifying_key().public_key().id().as_str()));
+    // Then it signs, and tokens of the old one stay good for as long as that is among the files.
+    issuer.replace_keys(KeySet::of(Some(new.clone()), [old.verifying_key().clone()]));
+    let of_new = sign();
+    assert_eq!((good(&of_old), good(&of_new)), (Ok(()), Ok(())));
+    issuer.replace_keys(KeySet::of(Some(new.clone()), []));
+    assert_eq!((good(&of_old), good(&of_new)), (Err(VerifyError::NoKey), Ok(())));
+    let (configuration, jwks) = document();
+    assert!(configuration.contains(r#"["ES384"]"#), "{configuration}");
+    assert!(!jwks.contains(old.verifying_key().public_key().id().as_str()));
 }
 
 #[test]
