@@ -1,5 +1,6 @@
 //! The roles and bindings that every cluster has, made at the first start and put right at every other.
 
+use futures_util::future::{try_join, try_join_all};
 use tokenward_kube_rules::rbac::{GROUP, MASTERS, bootstrap, reconciled_binding, reconciled_role};
 use tokenward_kube_schema::{Kind, find_resource, parse};
 
@@ -13,12 +14,11 @@ use crate::status::ApiError;
 pub(crate) async fn establish(registry: &Registry) -> Result<(), ApiError> {
     let establishing =
         Establishing { registry, user: User::authenticated("system:apiserver", [MASTERS.to_owned()]) };
-    for role in bootstrap::cluster_roles() {
-        establishing.role(role).await?;
-    }
-    for binding in bootstrap::cluster_role_bindings() {
-        establishing.binding(binding).await?;
-    }
+    // All at once: a store on disk makes them durable together.
+    let roles = bootstrap::cluster_roles().into_iter().map(|role| establishing.role(role));
+    let bindings =
+        bootstrap::cluster_role_bindings().into_iter().map(|binding| establishing.binding(binding));
+    try_join(try_join_all(roles), try_join_all(bindings)).await?;
     Ok(())
 }
 
