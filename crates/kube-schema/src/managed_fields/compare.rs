@@ -53,10 +53,18 @@ impl Comparison {
     }
 
     /// Puts what was found below a step, and at it, into its place.
-    fn attach(&mut self, element: String, change: Option<Change>, below: Self) {
-        self.modified.attach(element.clone(), change == Some(Change::Modified), below.modified);
-        self.removed.attach(element.clone(), change == Some(Change::Removed), below.removed);
-        self.added.attach(element, change == Some(Change::Added), below.added);
+    fn attach(&mut self, element: &str, change: Option<Change>, below: Self) {
+        let places = [
+            (&mut self.added, Change::Added, below.added),
+            (&mut self.modified, Change::Modified, below.modified),
+            (&mut self.removed, Change::Removed, below.removed),
+        ];
+        for (set, own, below) in places {
+            let is_member = change == Some(own);
+            if is_member || !below.is_empty() {
+                set.attach(element.to_owned(), is_member, below);
+            }
+        }
     }
 }
 
@@ -136,7 +144,7 @@ impl Walk {
             (Some(_), Some(_)) => is_leaf.then_some(Change::Modified),
         };
         if change.is_some() || !below.is_empty() {
-            found.attach(element(), change, below);
+            found.attach(&element(), change, below);
         }
         Ok(())
     }
@@ -162,16 +170,16 @@ impl Walk {
                 }
                 // Items that cannot be told apart are one whole.
                 (2.., 2..) if old == new => {}
-                (2.., 2..) => found.attach(element, Some(Change::Modified), Comparison::default()),
+                (2.., 2..) => found.attach(&element, Some(Change::Modified), Comparison::default()),
                 (2.., _) => {
                     let new = new.first().copied();
                     self.value(item, || element.clone(), None, new, &[], found)?;
-                    found.attach(element, Some(Change::Removed), Comparison::default());
+                    found.attach(&element, Some(Change::Removed), Comparison::default());
                 }
                 (_, 2..) => {
                     let old = old.first().copied();
                     self.value(item, || element.clone(), old, None, &[], found)?;
-                    found.attach(element, Some(Change::Added), Comparison::default());
+                    found.attach(&element, Some(Change::Added), Comparison::default());
                 }
             }
         }

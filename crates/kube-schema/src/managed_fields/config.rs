@@ -89,7 +89,7 @@ impl Check {
                 Err(fault) => self.fault(&format!("element {index}: {fault}")),
                 Ok(element) if !seen.insert(element.clone()) => {
                     let mut shown = String::new();
-                    element::write(&element, &mut shown);
+                    element::show(&element, &mut shown);
                     self.fault(&format!("duplicate entries for key {shown}"));
                 }
                 Ok(element) => self.at(&element, |check| check.item(field, item)),
@@ -146,7 +146,7 @@ impl Check {
     /// Looks at what a step leads to.
     fn at(&mut self, element: &str, look: impl FnOnce(&mut Self)) {
         let before = self.path.len();
-        element::write(element, &mut self.path);
+        element::show(element, &mut self.path);
         look(self);
         self.path.truncate(before);
     }

@@ -3,6 +3,8 @@
 //! `f:name` is a member, `v:"x"` an item that is its own key, `k:{"name":"x"}` an item found by its keys, `i:0` an item found
 //! by its place. Steps are kept in this form, with keys in order and without blanks, so that equal steps are equal texts.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// A text that is no step.
@@ -21,8 +23,18 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// The item with these keys.
-pub(super) fn keys(keys: Map<String, Value>) -> String {
-    format!("k:{}", Value::Object(keys))
+pub(super) fn keys<'k>(keys: impl IntoIterator<Item = (&'k str, Value)>) -> String {
+    let mut keys: Vec<(&str, Value)> = keys.into_iter().collect();
+    keys.sort_by_key(|(name, _)| *name);
+    let mut element = String::from("k:{");
+    for (position, (name, value)) in keys.iter().enumerate() {
+        let comma = if position > 0 { "," } else { "" };
+        // A key's name has nothing that JSON escapes, unless a client made it up.
+        let name = Value::from(*name);
+        write!(element, "{comma}{name}:{value}").expect("a string takes every text");
+    }
+    element.push('}');
+    element
 }
 
 /// Brings a step that a client wrote into the form that all have.
@@ -32,7 +44,9 @@ pub(super) fn read(text: &str) -> Result<String, BadElement> {
         "f:" => Ok(text.to_owned()),
         "v:" => Ok(value(&serde_json::from_str(rest).map_err(|_| BadElement)?)),
         "k:" => match serde_json::from_str(rest) {
-            Ok(Value::Object(members)) => Ok(keys(members)),
+            Ok(Value::Object(members)) => {
+                Ok(keys(members.iter().map(|(name, value)| (name.as_str(), value.clone()))))
+            }
             _ => Err(BadElement),
         },
         "i:" => rest.parse::<i64>().map(|index| format!("i:{index}")).map_err(|_| BadElement),
@@ -41,7 +55,7 @@ pub(super) fn read(text: &str) -> Result<String, BadElement> {
 }
 
 /// A step as errors write it: `.spec`, `[="x"]`, `[name="x"]`, `[0]`.
-pub(super) fn write(element: &str, path: &mut String) {
+pub(super) fn show(element: &str, path: &mut String) {
     let (prefix, rest) = element.split_at_checked(2).unwrap_or(("", element));
     match prefix {
         "f:" => path.extend([".", rest]),
@@ -82,7 +96,7 @@ mod tests {
             assert_eq!(found.as_deref(), wanted.as_deref(), "{text}");
             if let Ok(element) = found {
                 let mut path = String::new();
-                write(&element, &mut path);
+                show(&element, &mut path);
                 assert_eq!((path.as_str(), read(&element)), (shown, Ok(element.clone())), "{text}");
             }
         }

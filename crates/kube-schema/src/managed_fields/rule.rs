@@ -1,6 +1,6 @@
 //! How the table says that a value is owned and merged: as a whole, by members, or by items.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokenward_kube_rules::Release;
 
 use super::element;
@@ -92,10 +92,10 @@ impl Rule {
         match (self, item) {
             (Self::Keyed(..), Value::Null) => Err(ItemFault::NullWithKeys),
             (Self::Keyed(message, keys), Value::Object(members)) => {
-                let mut found = Map::new();
-                for key in keys {
-                    let value = members.get(*key).cloned().or_else(|| default_key(message, key));
-                    found.insert((*key).to_owned(), value.ok_or(ItemFault::NoKey(key))?);
+                let mut found = Vec::with_capacity(keys.len());
+                for &key in keys {
+                    let value = members.get(key).cloned().or_else(|| default_key(message, key));
+                    found.push((key, value.ok_or(ItemFault::NoKey(key))?));
                 }
                 Ok(element::keys(found))
             }

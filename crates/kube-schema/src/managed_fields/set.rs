@@ -69,7 +69,7 @@ impl FieldSet {
     fn collect_paths(&self, path: &mut String, paths: &mut Vec<String>) {
         let before = path.len();
         for (element, node) in &self.nodes {
-            element::write(element, path);
+            element::show(element, path);
             if node.member {
                 paths.push(path.clone());
             }
