@@ -34,13 +34,26 @@ pub(crate) fn control_plane(
     control_plane.anonymous = config.anonymous;
     control_plane.key_files =
         KeyFiles { signing: config.signing_key_file.clone(), verifying: config.key_files.clone() };
-    control_plane.serving = config.serving.as_ref().map(serving).transpose()?;
+    control_plane.serving = config
+        .serving
+        .as_ref()
+        .map(|files| identity(files, ["--tls-cert-file", "--tls-private-key-file"]))
+        .transpose()?;
     if let Some(path) = &config.client_ca_file {
         let flag = "--client-ca-file";
         let text = read(flag, path)?;
         control_plane.client_authorities =
             certificates_from_pem(&text).map_err(|error| in_file(flag, path, error))?;
     }
+    if let Some(path) = &config.node_authority_file {
+        let flag = "--kubelet-certificate-authority";
+        let text = read(flag, path)?;
+        control_plane.node_authorities =
+            certificates_from_pem(&text).map_err(|error| in_file(flag, path, error))?;
+    }
+    let flags = ["--kubelet-client-certificate", "--kubelet-client-key"];
+    control_plane.node_client =
+        config.node_client.as_ref().map(|files| identity(files, flags)).transpose()?;
     if let Some(path) = &config.token_auth_file {
         control_plane.static_tokens = static_tokens(path)?;
     }
@@ -62,8 +75,11 @@ pub(crate) fn control_plane(
     Ok(control_plane)
 }
 
-fn serving(files: &ServingFiles) -> Result<ServingCertificate, Failure> {
-    let (certificate_flag, key_flag) = ("--tls-cert-file", "--tls-private-key-file");
+/// A certificate and its key, which were named by these flags.
+fn identity(
+    files: &ServingFiles,
+    [certificate_flag, key_flag]: [&str; 2],
+) -> Result<ServingCertificate, Failure> {
     let certificates = read(certificate_flag, &files.certificates)?;
     let key = read(key_flag, &files.key)?;
     let chain = certificates_from_pem(&certificates)
@@ -75,7 +91,7 @@ fn serving(files: &ServingFiles) -> Result<ServingCertificate, Failure> {
             files.key.display(),
             files.certificates.display()
         ))
-        .hint("The server's own certificate comes first in its file, those that signed it after it."),
+        .hint("The certificate of the key comes first in its file, those that signed it after it."),
         other => Failure::because(other),
     })
 }
@@ -166,6 +182,8 @@ mod tests {
             client_ca_file: None,
             anonymous: true,
             token_auth_file: None,
+            node_authority_file: None,
+            node_client: None,
             issuer: IssuerConfig::new(["https://issuer.example"]).unwrap(),
             signing_key_file: None,
             key_files: Vec::new(),

@@ -43,6 +43,13 @@ pub(crate) fn fill_in(
     Ok(())
 }
 
+/// Fills in a change of an object.
+pub(crate) fn fill_in_change(kind: &Kind, object: &mut Object) {
+    if (kind.group, kind.kind) == ("", "Pod") {
+        tolerations::admit_pod(object);
+    }
+}
+
 /// Refuses a change that validation has nothing against.
 pub(crate) fn check_change(
     kind: &Kind,

@@ -58,7 +58,11 @@ impl LabelSelector {
         }
         loop {
             match parser.peek() {
-                Token::Not | Token::Word(_) => requirements.push(parser.requirement()?),
+                Token::Not | Token::Word(_) => {
+                    let requirement = parser.requirement();
+                    requirements
+                        .push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
+                }
                 other => {
                     return Err(format!(
                         "found '{}', expected: !, identifier, or 'end of string'",
@@ -218,10 +222,7 @@ impl Parser {
                 let values = self.values(&key)?;
                 Ok(LabelRequirement::NotIn(key, values))
             }
-            other => Err(format!(
-                "unable to parse requirement: found '{}', expected: in, notin, =, ==, !=, gt, lt",
-                other.text()
-            )),
+            other => Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.text())),
         }
     }
 
@@ -242,7 +243,7 @@ impl Parser {
         value.parse().map_err(|_| {
             let value = crate::status::go_quote(&value);
             format!(
-                "unable to parse requirement: values[0]: Invalid value: {value}: for 'Gt', 'Lt' operators, the value \
+                "values[0]: Invalid value: {value}: for 'Gt', 'Lt' operators, the value \
                  must be an integer"
             )
         })
@@ -290,7 +291,7 @@ fn refuse(value: &str, faults: &[String], path: &str) -> Result<(), String> {
         return Ok(());
     }
     let value = crate::status::go_quote(value);
-    Err(format!("unable to parse requirement: {path}: Invalid value: {value}: {}", faults.join("; ")))
+    Err(format!("{path}: Invalid value: {value}: {}", faults.join("; ")))
 }
 
 impl FieldSelector {

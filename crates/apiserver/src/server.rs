@@ -158,6 +158,10 @@ impl ApiServer {
         Box::pin(default_roles::establish(&self.shared.registry)).await
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
     /// A client in this process, acting as `user`: no port, no TLS, the same answers.
     pub fn client(&self, user: User) -> Client {
         Client::new(self.clone(), user)

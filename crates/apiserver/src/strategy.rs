@@ -182,6 +182,7 @@ pub(crate) fn validate_change(kind: &Kind, rules: Rules, new: &Object, old: &Obj
     let member = |name: &str| metadata.and_then(|metadata| metadata.get(name));
     errors.extend(metadata::validate_labels(member("labels"), "metadata.labels"));
     errors.extend(metadata::validate_annotations(member("annotations"), "metadata.annotations"));
+    errors.extend(metadata::validate_owner_references(member("ownerReferences")));
     errors.extend(new_finalizers_while_terminating(new, old));
     match rules {
         Rules::Object => {

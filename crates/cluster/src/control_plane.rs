@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use tokenward_apiserver::{
-    ApiError, ApiServer, Client, Config, Index, ServeError, StaticTokens, TlsConfig, User, new_store, serve,
+    ApiError, ApiServer, Client, Config, Index, ServeError, ServerIdentity, StaticTokens, TlsConfig, User,
+    forget_old_events, keep_identity, new_store, serve,
 };
 use tokenward_controllers::Controllers;
 use tokenward_issuer::{ConfigError, Issuer, IssuerConfig, KeyError, SigningKey, VerifyingKey};
@@ -23,6 +24,7 @@ use crate::controllers_api::InProcessApi;
 use crate::kept_keys::{KeptKeys, KeptKeysError};
 use crate::key_files::{self, KeyFiles};
 use crate::kubeconfig::{Kubeconfig, Server};
+use crate::node_access::{NodeAccessError, node_access};
 use crate::pki::{Authority, Identity, PkiError};
 use crate::serving::ServingCertificate;
 
@@ -46,6 +48,10 @@ pub struct ControlPlaneConfig {
     pub serving: Option<ServingCertificate>,
     /// Whose client certificates are believed, beside those of the run's own authority.
     pub client_authorities: Vec<CertificateDer<'static>>,
+    /// Who vouches for nodes' serving certificates, beside the run's own authority.
+    pub node_authorities: Vec<CertificateDer<'static>>,
+    /// The client certificate that nodes are shown; none makes one.
+    pub node_client: Option<ServingCertificate>,
     /// Whether controllers run: default service accounts, scheduler, binder. kube-apiserver alone has none.
     pub runs_controllers: bool,
     /// The time.
@@ -80,6 +86,8 @@ impl ControlPlaneConfig {
             external_hostname: None,
             serving: None,
             client_authorities: Vec::new(),
+            node_authorities: Vec::new(),
+            node_client: None,
             runs_controllers: true,
             clock: Clock::system(),
             issuer: IssuerConfig::new([DEFAULT_ISSUER])?,
@@ -133,6 +141,9 @@ pub enum ControlPlaneError {
     /// The server failed while it was serving.
     #[error("the API server failed")]
     Serve(#[from] ServeError),
+    /// There is no way to connect to nodes.
+    #[error("cannot connect to nodes")]
+    NodeAccess(#[from] NodeAccessError),
     /// The signing key could not be made.
     #[error("cannot make the key that signs service account tokens")]
     SigningKey(#[from] KeyError),
@@ -160,6 +171,8 @@ impl ControlPlane {
         server_config.static_tokens = config.static_tokens;
         server_config.external_address = external_address.clone();
         server_config.anonymous = config.anonymous;
+        server_config.node_access =
+            Some(node_access(&authority, config.node_authorities, config.node_client, now)?);
         let server = ApiServer::new(server_config);
         server.establish_default_roles().await.map_err(ControlPlaneError::DefaultRoles)?;
 
@@ -211,6 +224,18 @@ impl ControlPlane {
         serving.spawn(serve(server.clone(), listener, tls, stop.clone()));
         let client = server.client(controller_user());
         make_system_namespaces(&client).await;
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let identity = ServerIdentity { hostname, address: reachable };
+        let keeping = keep_identity(client.clone(), identity, config.clock.clone(), stop.clone());
+        serving.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
+        let forgetting = forget_old_events(server.clone(), config.clock.clone(), stop.clone());
+        serving.spawn(async move {
+            forgetting.await;
+            Ok(())
+        });
         let controllers = config.runs_controllers.then(|| {
             let controllers = Controllers::new(config.clock.clone()).publishing(&*face.authorities_pem);
             let stop = stop.clone();
@@ -401,6 +426,9 @@ async fn make_system_namespaces(client: &Client) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+    use tokenward_kube_rules::Release;
+
     use super::*;
 
     #[test]
@@ -410,6 +438,22 @@ mod tests {
         {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_says_that_it_is_there() {
+        let mut config = ControlPlaneConfig::new(FeatureGates::for_release(Release::V1_35)).unwrap();
+        config.runs_controllers = false;
+        let control_plane = ControlPlane::start(config).await.unwrap();
+        let admin = control_plane.admin();
+        let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?watch=1&fieldSelector=metadata.name%3Dkubernetes";
+        let mut events = Box::pin(admin.watch(path).await.unwrap());
+        let first = tokio::time::timeout(std::time::Duration::from_secs(30), events.next()).await.unwrap();
+        let slice = first.unwrap().unwrap().object;
+        assert_eq!(slice["endpoints"][0]["addresses"][0], control_plane.address().ip().to_string());
+        assert_eq!(slice["ports"][0]["port"], control_plane.address().port());
+        drop(events);
+        control_plane.stop().await.unwrap();
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod kept_keys;
 pub mod key_files;
 pub mod kubeconfig;
 pub mod manifest;
+pub mod node_access;
 pub mod pki;
 pub mod root_directory;
 pub mod serving;

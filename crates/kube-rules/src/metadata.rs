@@ -72,7 +72,49 @@ pub fn validate(metadata: &Map<String, Value>, namespaced: bool, rule: NameRule)
     }
     errors.extend(validate_labels(metadata.get("labels"), "metadata.labels"));
     errors.extend(validate_annotations(metadata.get("annotations"), "metadata.annotations"));
+    errors.extend(validate_owner_references(metadata.get("ownerReferences")));
     errors.extend(validate_finalizers(metadata.get("finalizers")));
+    errors
+}
+
+/// What is wrong with the list of those that an object belongs to. Paths name the list, not its items, as upstream's do.
+#[must_use]
+pub fn validate_owner_references(references: Option<&Value>) -> Vec<FieldError> {
+    const PATH: &str = "metadata.ownerReferences";
+    let list = references.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut errors = Vec::new();
+    let mut controller: Option<&str> = None;
+    for reference in list {
+        let text = |member: &str| reference.get(member).and_then(Value::as_str).unwrap_or_default();
+        let api_version = text("apiVersion");
+        if api_version.rsplit('/').next().unwrap_or_default().is_empty() {
+            let path = format!("{PATH}.apiVersion");
+            errors.push(FieldError::invalid(path, api_version, "version must not be empty"));
+        }
+        for member in ["kind", "name", "uid"] {
+            if text(member).is_empty() {
+                let detail = format!("{member} must not be empty");
+                errors.push(FieldError::invalid(format!("{PATH}.{member}"), "", &detail));
+            }
+        }
+        if (api_version, text("kind")) == ("v1", "Event") {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            errors.push(FieldError::invalid(PATH, reference.clone(), detail));
+        }
+        if reference.get("controller").and_then(Value::as_bool) == Some(true) {
+            match controller {
+                None => controller = Some(text("name")),
+                Some(first) => {
+                    let detail = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
+                         and {}",
+                        text("name")
+                    );
+                    errors.push(FieldError::invalid(PATH, Value::Array(list.to_vec()), &detail));
+                }
+            }
+        }
+    }
     errors
 }
 
@@ -108,12 +150,19 @@ pub fn validate_annotations(annotations: Option<&Value>, path: &str) -> Vec<Fiel
 
 fn validate_finalizers(finalizers: Option<&Value>) -> Vec<FieldError> {
     const PATH: &str = "metadata.finalizers";
-    let finalizers = finalizers.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    finalizers
+    let list = finalizers.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut errors: Vec<FieldError> = list
+        .iter()
+        .filter_map(Value::as_str)
         .flat_map(|name| {
             names::qualified_name(name).into_iter().map(move |fault| FieldError::invalid(PATH, name, &fault))
         })
-        .collect()
+        .collect();
+    if ["orphan", "foregroundDeletion"].iter().all(|name| list.iter().any(|own| own == name)) {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid(PATH, Value::Array(list.to_vec()), detail));
+    }
+    errors
 }
 
 #[cfg(test)]
@@ -168,6 +217,36 @@ mod tests {
         assert!(NameRule::DnsSubdomain.check_prefix("web-").is_empty());
         assert!(!NameRule::DnsSubdomain.check_prefix("-").is_empty());
         assert!(!NameRule::DnsLabel.check_prefix("w.b-").is_empty());
+    }
+
+    #[test]
+    fn owners_are_whole_and_one_of_them_controls() {
+        let owner = |name: &str, controller: bool| json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": "u", "controller": controller});
+        let texts = |list: Value| -> Vec<String> {
+            validate_owner_references(Some(&list)).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(texts(json!([owner("a", true), owner("b", false)])), [""; 0]);
+        assert_eq!(
+            texts(json!([{"apiVersion": "apps/"}])),
+            [
+                "metadata.ownerReferences.apiVersion: Invalid value: \"apps/\": version must not be empty",
+                "metadata.ownerReferences.kind: Invalid value: \"\": kind must not be empty",
+                "metadata.ownerReferences.name: Invalid value: \"\": name must not be empty",
+                "metadata.ownerReferences.uid: Invalid value: \"\": uid must not be empty",
+            ]
+        );
+        let two = texts(json!([owner("a", true), owner("b", true)]));
+        assert!(two[0].ends_with("Found \"true\" in references for a and b"), "{two:?}");
+        let event = texts(json!([{"apiVersion": "v1", "kind": "Event", "name": "e", "uid": "u"}]));
+        assert!(event[0].ends_with("is disallowed from being an owner"), "{event:?}");
+        let finalizers = json!({"name": "a", "finalizers": ["orphan", "foregroundDeletion"]});
+        assert_faults(
+            &finalizers,
+            false,
+            &[
+                "metadata.finalizers: Invalid value: [\"orphan\",\"foregroundDeletion\"]: finalizer orphan and",
+            ],
+        );
     }
 
     #[test]

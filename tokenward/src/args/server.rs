@@ -13,6 +13,7 @@ use crate::failure::Failure;
 
 const TLS: &str = "Serving";
 const CLIENTS: &str = "Clients";
+const NODES: &str = "Nodes";
 const SERVICE_ACCOUNTS: &str = "Service account tokens";
 
 /// The flags.
@@ -47,6 +48,15 @@ pub(crate) struct ServerArgs {
         help_heading = CLIENTS
     )]
     anonymous_auth: bool,
+    /// Believe nodes whose serving certificates these authorities have signed, when requests are passed on to them.
+    #[arg(long, value_name = "PEM", help_heading = NODES)]
+    kubelet_certificate_authority: Option<PathBuf>,
+    /// The client certificate that nodes are shown [default: made for the run].
+    #[arg(long, value_name = "PEM", help_heading = NODES)]
+    kubelet_client_certificate: Option<PathBuf>,
+    /// The key of that certificate.
+    #[arg(long, value_name = "PEM", help_heading = NODES)]
+    kubelet_client_key: Option<PathBuf>,
     /// Who issues service account tokens; may be repeated: the first signs, all are accepted [default: the cluster's own name].
     #[arg(long, value_name = "URL", help_heading = SERVICE_ACCOUNTS)]
     service_account_issuer: Vec<String>,
@@ -100,6 +110,8 @@ pub(crate) struct ServerConfig {
     pub(crate) client_ca_file: Option<PathBuf>,
     pub(crate) token_auth_file: Option<PathBuf>,
     pub(crate) anonymous: bool,
+    pub(crate) node_authority_file: Option<PathBuf>,
+    pub(crate) node_client: Option<ServingFiles>,
     pub(crate) issuer: IssuerConfig,
     pub(crate) signing_key_file: Option<PathBuf>,
     pub(crate) key_files: Vec<PathBuf>,
@@ -125,6 +137,16 @@ impl ServerArgs {
             (None, Some(_)) => {
                 return Err(Failure::usage("--tls-private-key-file is of no use without --tls-cert-file")
                     .hint("Name the certificate of that key, or neither: then a certificate is made for the run."));
+            }
+        };
+        let node_client = match (self.kubelet_client_certificate, self.kubelet_client_key) {
+            (None, None) => None,
+            (Some(certificates), Some(key)) => Some(ServingFiles { certificates, key }),
+            _ => {
+                let text =
+                    "--kubelet-client-certificate and --kubelet-client-key are of no use without each other";
+                return Err(Failure::usage(text)
+                    .hint("Name both, or neither: then a certificate is made for the run."));
             }
         };
         if self.external_hostname.as_deref().is_some_and(|host| host.is_empty() || host.contains('/')) {
@@ -161,6 +183,8 @@ impl ServerArgs {
             client_ca_file: self.client_ca_file,
             token_auth_file: self.token_auth_file,
             anonymous: self.anonymous_auth,
+            node_authority_file: self.kubelet_certificate_authority,
+            node_client,
             issuer,
             signing_key_file: self.service_account_signing_key_file,
             key_files: self.service_account_key_file,
@@ -235,6 +259,7 @@ mod tests {
         for (arguments, expected) in [
             (vec!["--tls-cert-file=a"], "--tls-cert-file is of no use without --tls-private-key-file"),
             (vec!["--tls-private-key-file=a"], "--tls-private-key-file is of no use without --tls-cert-file"),
+            (vec!["--kubelet-client-key=a"], "--kubelet-client-certificate and --kubelet-client-key"),
             (vec!["--service-account-issuer="], "--service-account-issuer: an issuer must not be empty"),
             (
                 vec!["--service-account-issuer=a", "--service-account-issuer=a"],

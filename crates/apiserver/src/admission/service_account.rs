@@ -19,7 +19,12 @@ const EXPIRATION_SECONDS: i64 = 3607;
 pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView) -> Result<(), ApiError> {
     let annotations = pod.get("metadata").and_then(|metadata| metadata.get("annotations"));
     if annotations.is_some_and(|annotations| annotations.get(MIRROR).is_some()) {
-        return Ok(());
+        return match mirror_fault(pod) {
+            None => Ok(()),
+            Some(why) => {
+                Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: pod.name_or_prefix() }, why))
+            }
+        };
     }
     let named = match text_at(pod, &["spec", "serviceAccountName"]) {
         // The deprecated spelling still counts.
@@ -49,6 +54,41 @@ pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView
         mount_token(pod);
     }
     Ok(())
+}
+
+/// A mirror stands for a pod that a node runs by itself: it gives its node nothing that belongs to an account.
+fn mirror_fault(pod: &Object) -> Option<&'static str> {
+    let named = ["serviceAccountName", "serviceAccount"].map(|member| text_at(pod, &["spec", member]));
+    if named.iter().any(|name| !name.is_empty()) {
+        return Some("a mirror pod may not reference service accounts");
+    }
+    let list = |list: Option<&Value>| list.and_then(Value::as_array).cloned().unwrap_or_default();
+    let spec = |member: &str| list(at(pod, &["spec", member]));
+    let sources = |volume: &Value| list(volume.pointer("/projected/sources"));
+    let volumes = spec("volumes");
+    if volumes
+        .iter()
+        .any(|volume| sources(volume).iter().any(|source| source.get("serviceAccountToken").is_some()))
+    {
+        return Some("a mirror pod may not use ServiceAccountToken volume projections");
+    }
+    let is_secret = |volume: &Value| {
+        let in_csi = volume.pointer("/csi/nodePublishSecretRef").is_some();
+        volume.get("secret").is_some()
+            || in_csi
+            || sources(volume).iter().any(|source| source.get("secret").is_some())
+    };
+    let uses_secret = |container: &Value| {
+        let from = list(container.get("envFrom")).iter().any(|source| source.get("secretRef").is_some());
+        from || list(container.get("env"))
+            .iter()
+            .any(|variable| variable.pointer("/valueFrom/secretKeyRef").is_some())
+    };
+    let containers = [spec("containers"), spec("initContainers")].concat();
+    let has_secrets = !spec("imagePullSecrets").is_empty()
+        || volumes.iter().any(is_secret)
+        || containers.iter().any(uses_secret);
+    has_secrets.then_some("a mirror pod may not reference secrets")
 }
 
 /// Mounts a projected token into every container that has nothing at the usual place.
@@ -105,6 +145,30 @@ mod tests {
         assert!(name.starts_with(VOLUME_PREFIX), "{name}");
         assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["name"], name);
         assert_eq!(pod["spec"]["containers"][1]["volumeMounts"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_mirror_has_nothing_of_an_account() {
+        let fault = |spec: Value| {
+            mirror_fault(
+                json!({"metadata": {"annotations": {MIRROR: "x"}}, "spec": spec}).as_object().unwrap(),
+            )
+        };
+        assert_eq!(fault(json!({"containers": [{"name": "c", "env": [{"name": "A", "value": "b"}]}]})), None);
+        let account = Some("a mirror pod may not reference service accounts");
+        assert_eq!(fault(json!({"serviceAccountName": "web"})), account);
+        let token = json!({"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]});
+        assert_eq!(fault(token), Some("a mirror pod may not use ServiceAccountToken volume projections"));
+        for spec in [
+            json!({"volumes": [{"name": "s", "secret": {"secretName": "s"}}]}),
+            json!({"volumes": [{"name": "s", "projected": {"sources": [{"secret": {"name": "s"}}]}}]}),
+            json!({"volumes": [{"name": "s", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "s"}}}]}),
+            json!({"imagePullSecrets": [{"name": "s"}]}),
+            json!({"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}]}),
+            json!({"initContainers": [{"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}]}),
+        ] {
+            assert_eq!(fault(spec.clone()), Some("a mirror pod may not reference secrets"), "{spec}");
+        }
     }
 
     #[test]

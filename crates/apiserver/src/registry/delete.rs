@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenward_kube_schema::protobuf;
-use tokenward_store::{Entry, WriteError};
+use tokenward_store::{Entry, Revision, WriteError};
 
 use super::{Collection, Registry, Target, Written, encode, print, unstored};
 use crate::admission::namespace_lifecycle;
@@ -154,6 +154,21 @@ impl Registry {
         }
         strategy::of(target.kind).mark_deleted(&mut object);
         object
+    }
+
+    /// The revision of the newest write.
+    pub(crate) fn newest_revision(&self) -> Revision {
+        self.store.current_revision()
+    }
+
+    /// Removes the events that were last written at `until` or before. Says how many.
+    pub(crate) async fn forget_events(&self, until: Revision) -> usize {
+        let mut forgotten = 0;
+        for entry in self.view.entries("events").iter().filter(|entry| entry.revision <= until) {
+            // One that was written or removed just now is left to its writer.
+            forgotten += usize::from(self.store.delete(&entry.key, Some(entry.revision)).await.is_ok());
+        }
+        forgotten
     }
 
     /// Deletes what a list with these parameters would show. Answers with that list.

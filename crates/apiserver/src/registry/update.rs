@@ -191,6 +191,7 @@ impl Registry {
                 if target.kind.subresource("status").is_some() {
                     copy_member(&mut new, old, "status");
                 }
+                admission::fill_in_change(target.kind, &mut new);
                 strategy.prepare_update(&mut new, old, &self.gates);
             }
             Part::Status => {

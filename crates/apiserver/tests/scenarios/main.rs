@@ -8,6 +8,8 @@ mod faces;
 mod forms;
 mod hostile;
 mod identity;
+mod identities;
+mod kinds;
 mod lifecycle;
 mod limits;
 mod lists;

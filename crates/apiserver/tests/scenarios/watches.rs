@@ -179,3 +179,41 @@ async fn one_object_is_watched_by_its_own_path_too() {
         assert_eq!(brief(&next(&mut events).await), ("ADDED", "b"), "{path}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn parameters_that_do_not_go_together_are_refused() {
+    let testbed = Testbed::new();
+    let client = testbed.server(Release::V1_35).client(admin());
+    let invalid = |why: &str| format!("ListOptions.meta.k8s.io \"\" is invalid: {why}");
+    let requires = "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+    let only = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
+    let unless = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+    let number = |value: &str| format!("strconv.ParseInt: parsing \"{value}\": invalid syntax");
+    for (query, code, message) in [
+        ("sendInitialEvents=true", 422, invalid(requires)),
+        ("sendInitialEvents=false", 422, invalid(requires)),
+        ("sendInitialEvents=true&resourceVersionMatch=Exact", 422, invalid(&format!("[{requires}, {only}]"))),
+        ("resourceVersionMatch=NotOlderThan", 422, invalid(unless)),
+        ("resourceVersionMatch=Exact", 422, invalid(&format!("[{unless}, {only}]"))),
+        ("timeoutSeconds=x", 400, number("x")),
+        ("limit=", 400, number("")),
+        ("labelSelector=%3D", 400, "found '=', expected: !, identifier, or 'end of string'".to_owned()),
+        (
+            "fieldSelector=spec.nodeName%3Dn",
+            400,
+            "\"spec.nodeName\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                .to_owned(),
+        ),
+        ("resourceVersion=99999", 504, "Timeout: Too large resource version: 99999, current: 1".to_owned()),
+    ] {
+        let refused = client.watch(&format!("{DRIVERS}?watch=1&{query}")).await.err().unwrap();
+        assert_eq!(refused.code().unwrap().as_u16(), code, "{query}: {refused}");
+        if code != 504 {
+            assert_eq!(refused.to_string(), message, "{query}");
+        }
+    }
+    let start = Instant::now();
+    let events = client.watch(&format!("{DRIVERS}?watch=1&timeoutSeconds=-5")).await.unwrap();
+    assert_eq!(events.count().await, 0);
+    assert_eq!(Instant::now(), start, "a time that is past is over at once");
+}
