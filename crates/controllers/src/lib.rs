@@ -1,5 +1,5 @@
-//! The reconcilers that a small cluster needs beside its API server: default service accounts, a scheduler, a binder of
-//! claims to volumes and the protection of both, the nodes' lifecycle with eviction by taints.
+//! The reconcilers that a cluster needs beside its API server: scheduler, binder, DaemonSets, garbage collector, what keeps
+//! namespaces, nodes and volumes in order, and so on.
 //!
 //! Each is a pure core, which makes a plan (writes wanted) from a view (objects seen), in a shell common to all, which
 //! watches, sends, and paces what has to be repeated. The one invariant: *a plan is made from the whole view and nothing
@@ -65,6 +65,7 @@ mod root_certificates;
 mod runner;
 mod scheduler;
 mod service_accounts;
+mod stranded_pods;
 mod taint_eviction;
 mod volume_protection;
 mod volume_user;
@@ -86,6 +87,7 @@ use root_certificates::RootCertificates;
 use runner::{Controller, drive};
 use scheduler::Scheduler;
 use service_accounts::ServiceAccounts;
+use stranded_pods::StrandedPods;
 use taint_eviction::TaintEviction;
 use volume_protection::VolumeProtection;
 
@@ -125,6 +127,7 @@ impl Controllers {
         start.controller(Scheduler::new());
         start.controller(NodeLifecycle::new());
         start.controller(TaintEviction::new());
+        start.controller(StrandedPods::new());
         start.controller(VolumeProtection::new());
         start.controller(DaemonSets::new());
         start.controller(EphemeralClaims::new());

@@ -45,9 +45,7 @@ impl Affinity {
     pub(crate) fn target_node(&self) -> Option<&str> {
         let required = self.node_affinity.as_ref()?;
         let required = required.required_during_scheduling_ignored_during_execution.as_ref()?;
-        required
-            .node_selector_terms
-            .iter()
-            .find_map(|term| term.match_fields.iter().find_map(|requirement| requirement.only_value_of(NAME)))
+        let [term] = &*required.node_selector_terms else { return None };
+        term.match_fields.iter().find_map(|requirement| requirement.only_value_of(NAME))
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, CsiNode, Metadata, Node, StorageClass, Volume};
+use crate::objects::{Affinity, Claim, CsiNode, Metadata, Node, StorageClass, Volume};
 use crate::runner::{Controller, Plan};
 
 mod claims;
@@ -171,7 +171,15 @@ impl<'a> Round<'a> {
         // Without preferences the first that fits is the best: they are in the order of their load.
         let has_preferences =
             self.any_is_reluctant || fit::has_preferences(&pod.spec) || wishes.selected.is_some();
-        for (load, name) in &self.by_load {
+        // The pod of a DaemonSet is for one node: the others need not be looked at.
+        let target = pod.spec.affinity.as_ref().and_then(Affinity::target_node);
+        let target = target.and_then(|name| self.nodes.get("", name)).map(|node| &*node.metadata.name);
+        let only = target.map(|name| (self.usage.pods_on(name), name));
+        if only.is_some() && count > 1 {
+            refusals.insert(fit::NOT_SELECTED.to_owned(), count - 1);
+        }
+        let all = only.is_none().then_some(&self.by_load).into_iter().flatten();
+        for (load, name) in only.iter().chain(all) {
             let Some(node) = self.nodes.get("", name) else { continue };
             match self.check(pod, &wishes, node) {
                 Ok(()) => {

@@ -7,6 +7,8 @@ use crate::node_lifecycle::UNSCHEDULABLE;
 use crate::objects::{Node, PodSpec, Taint};
 use crate::quantity::Quantity;
 
+pub(super) const NOT_SELECTED: &str = "node(s) didn't match Pod's node affinity/selector";
+
 /// Whether the pod may run on the node beside what is there already; if not, what is wrong with nodes like this one.
 pub(super) fn check(pod: &Waiting, node: &Node, taken: Option<&Taken<'_>>) -> Result<(), Vec<String>> {
     let refused = |reason: &str| Err(vec![reason.to_owned()]);
@@ -20,7 +22,7 @@ pub(super) fn check(pod: &Waiting, node: &Node, taken: Option<&Taken<'_>>) -> Re
         return refused("node(s) had untolerated taint(s)");
     }
     if !node_affinity::selects(spec, &node.metadata) {
-        return refused("node(s) didn't match Pod's node affinity/selector");
+        return refused(NOT_SELECTED);
     }
     let mut reasons = Vec::new();
     let allocatable = &node.status.allocatable;

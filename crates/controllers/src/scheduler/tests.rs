@@ -540,3 +540,19 @@ proptest::proptest! {
         proptest::prop_assert!(again.iter().all(|request| request.target.subresource == Some("status")));
     }
 }
+
+#[test]
+fn a_pod_for_one_node_goes_there_or_says_why_not() {
+    let affinity = json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}],
+    }}}});
+    let outcome_with = |of_b: Value| {
+        let nodes = vec![node("a", json!({})), node("b", of_b), node("c", json!({}))];
+        outcome(&scheduler(nodes, vec![pod("p", affinity.clone())], vec![])).remove(0).1
+    };
+    assert_eq!(outcome_with(json!({})), "b");
+    assert_eq!(
+        outcome_with(json!({"unschedulable": true})),
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't match Pod's node affinity/selector."
+    );
+}
