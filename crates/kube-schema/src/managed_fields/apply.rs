@@ -17,7 +17,8 @@ pub struct Applied {
     /// The object: what the configuration names has its values, and what the manager applied before, does not name any more,
     /// and nobody else owns, is gone.
     pub object: Object,
-    /// The object's `managedFields`. The manager's own time is always the write's, also when nothing changed.
+    /// The object's `managedFields`. The manager's own time is that of its last apply that changed a value; none, if no
+    /// apply of its has.
     pub managed_fields: Vec<Value>,
 }
 
@@ -93,8 +94,8 @@ pub fn apply(
 
     let mine = write.entry(Operation::Apply, write.manager, FieldSet::default());
     let place = entries.iter().position(|entry| entry.is_of(&mine));
-    let before =
-        place.map(|place| entries.remove(place)).map_or_else(FieldSet::default, |entry| entry.fields.set());
+    let earlier = place.map(|place| entries.remove(place));
+    let before = earlier.as_ref().map_or_else(FieldSet::default, |entry| entry.fields.set());
     let mut configured = fields_of(message, release, configuration);
     configured.remove_with_all_below(&paths(reset::put_back(write.kind, write.subresource)));
 
@@ -124,7 +125,8 @@ pub fn apply(
     }
     configured.remove(&paths(&ignored));
     configured.remove(&paths(&[&["metadata"]]));
-    entries.push(Entry { fields: Fields::Read(configured), ..mine });
+    let time = if object == *live { earlier.and_then(|entry| entry.time) } else { mine.time.clone() };
+    entries.push(Entry { fields: Fields::Read(configured), time, ..mine });
     last_applied::keep(write, configuration, &mut object);
     Ok(Applied { object, managed_fields: entry::write(entries) })
 }

@@ -136,6 +136,29 @@ fn a_client_may_send_entries_of_its_own() {
 }
 
 #[test]
+fn an_apply_that_changes_nothing_has_no_time() {
+    let maps = kind("", "configmaps");
+    let owned = json!([entry("one", "Apply", &json!({"f:data": {"f:a": {}}}))]);
+    let mut live = printed(maps, &with(&json!({"metadata": {"name": "m"}, "data": {"a": "1"}}), &owned));
+    let mut apply = |manager: &str, now: &str, value: &str| {
+        let configuration =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": value}});
+        let write = Write { now, ..write(maps, manager) };
+        let configuration = configuration.as_object().expect("an object");
+        let applied = apply(&write, Some(&live), configuration, true).expect("nobody is asked");
+        live = applied.object;
+        live["metadata"]["managedFields"] = Value::Array(applied.managed_fields.clone());
+        let of_entry = |entry: &Value| (entry["manager"].clone(), entry["time"].clone());
+        applied.managed_fields.iter().map(of_entry).collect::<Vec<_>>()
+    };
+    let later = "2026-03-01T13:00:00Z";
+    let [one, two] = [json!("one"), json!("two")];
+    assert_eq!(apply("one", later, "1"), [(one.clone(), json!(NOW))]);
+    assert_eq!(apply("two", later, "1"), [(two.clone(), Value::Null), (one, json!(NOW))]);
+    assert_eq!(apply("two", later, "2"), [(two, json!(later))]);
+}
+
+#[test]
 fn the_oldest_updates_are_put_together() {
     let maps = kind("", "configmaps");
     let mut object = printed(maps, &json!({"metadata": {}, "data": {}}));
