@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Flags of other programs that the docs name: cargo's and kubectl's.
-const OF_OTHERS: [&str; 6] =
-    ["--package", "--release", "--server-side", "--test", "--validate", "--workspace"];
+const OF_OTHERS: [&str; 8] =
+    ["--as", "--list", "--package", "--release", "--server-side", "--test", "--validate", "--workspace"];
 
 /// Each command by its path (`driver token-files`), with its long help.
 fn commands() -> BTreeMap<String, String> {
