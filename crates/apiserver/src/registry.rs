@@ -7,6 +7,7 @@ mod apply;
 mod create;
 mod delete;
 mod events;
+mod operations;
 mod ownership;
 mod patch;
 mod read;

@@ -38,7 +38,8 @@ impl ClientCertificate {
         let end = certificate.validity().not_after.timestamp();
         let Ok(expires) = Timestamp::from_second(end) else { return Self::Refused };
         let subject = certificate.subject();
-        let name = subject.iter_common_name().next().and_then(|name| name.as_str().ok());
+        // Of several the last one counts, as it does for whoever reads certificates in Go.
+        let name = subject.iter_common_name().last().and_then(|name| name.as_str().ok());
         let user = name.filter(|name| !name.is_empty()).map(|name| {
             let groups = subject.iter_organization().filter_map(|group| group.as_str().ok());
             let mut user = User::authenticated(name, groups.map(str::to_owned));

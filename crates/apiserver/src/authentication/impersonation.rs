@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use tokenward_issuer::parse_username;
 
@@ -32,20 +32,31 @@ struct Part {
     name: String,
 }
 
-/// Companions without a user to act as.
+/// Why nobody knows whom to act as. The request is refused then: as itself it would do more than was meant.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("requested [{0}] without impersonating a user name")]
-pub(crate) struct WithoutUser(String);
+pub(crate) enum Unclear {
+    /// A header is not UTF-8.
+    #[error("the header {0} is not UTF-8")]
+    NotText(String),
+    /// Companions without a user to act as.
+    #[error("requested [{0}] without impersonating a user name")]
+    WithoutUser(String),
+}
 
 /// Reads the headers; none when nobody is to be acted as.
 ///
 /// # Errors
-/// When a group, uid or extra key comes without a user.
-pub(crate) fn impersonated(headers: &HeaderMap) -> Result<Option<Impersonated>, WithoutUser> {
+/// When a header cannot be read, or a group, uid or extra key comes without a user.
+pub(crate) fn impersonated(headers: &HeaderMap) -> Result<Option<Impersonated>, Unclear> {
     if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
         return Ok(None);
     }
-    let texts = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    for (name, value) in headers {
+        if name.as_str().starts_with("impersonate-") && text(value).is_none() {
+            return Err(Unclear::NotText(name.to_string()));
+        }
+    }
+    let texts = |name: &str| headers.get_all(name).iter().filter_map(text);
     let username = texts(USER).next().unwrap_or_default().to_owned();
     let mut parts = Vec::new();
     let mut groups: Vec<String> = Vec::new();
@@ -69,7 +80,7 @@ pub(crate) fn impersonated(headers: &HeaderMap) -> Result<Option<Impersonated>, 
     for (header, value) in headers {
         let Some(key) = header.as_str().strip_prefix(EXTRA) else { continue };
         let key = percent_decode_str(key).decode_utf8().map_or_else(|_| key.to_owned(), Into::into);
-        let value = value.to_str().unwrap_or_default().to_owned();
+        let value = text(value).unwrap_or_default().to_owned();
         parts.push(Part::of_authentication("userextras", &key, &value));
         extra.entry(key).or_default().push(value);
     }
@@ -79,10 +90,15 @@ pub(crate) fn impersonated(headers: &HeaderMap) -> Result<Option<Impersonated>, 
     }
     if username.is_empty() {
         let shown: Vec<String> = parts.iter().map(Part::to_reference).collect();
-        return if shown.is_empty() { Ok(None) } else { Err(WithoutUser(shown.join(" "))) };
+        return if shown.is_empty() { Ok(None) } else { Err(Unclear::WithoutUser(shown.join(" "))) };
     }
     add_implied_group(&username, &mut groups);
     Ok(Some(Impersonated { user: User { username, uid, groups, extra }, parts }))
+}
+
+/// Names may be in any script; `HeaderValue::to_str` takes ASCII only.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 /// Everybody is in one of two groups; whoever names neither is in the one that fits the user.
@@ -140,7 +156,7 @@ impl Part {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Impersonated>, WithoutUser> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<Impersonated>, Unclear> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let name: http::HeaderName = name.parse().expect("a name");
@@ -230,5 +246,19 @@ mod tests {
         assert_eq!(refused.to_string(), "requested [{Group  devs    }] without impersonating a user name");
         assert!(read(&[("Impersonate-Uid", "u")]).is_err());
         assert!(read(&[("Impersonate-Extra-K", "v")]).is_err());
+    }
+
+    #[test]
+    fn a_name_in_another_script_is_a_name_and_nonsense_is_refused() {
+        let mut headers = HeaderMap::new();
+        let name = HeaderValue::from_bytes("jürgen".as_bytes()).expect("a value");
+        headers.insert("impersonate-user", name);
+        let found = impersonated(&headers).expect("well-formed").expect("somebody");
+        assert_eq!(found.user.username, "jürgen");
+        for header in ["impersonate-user", "impersonate-group", "impersonate-uid", "impersonate-extra-a"] {
+            let mut headers = headers.clone();
+            headers.insert(header, HeaderValue::from_bytes(b"j\xfcrgen").expect("a value"));
+            assert_eq!(impersonated(&headers), Err(Unclear::NotText(header.to_owned())));
+        }
     }
 }

@@ -105,6 +105,8 @@ impl Registry {
                 None => Ok(unstored(StatusCode::CREATED, kind, &object)),
             };
         }
+        // Webhooks may have taken their time, and the namespace may be gone since: nobody would empty it again.
+        namespace_lifecycle::admit_create(kind, namespace, &object, &self.view)?;
         let key = Key::new(collection(kind), namespace, &name)
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         match self.store.create(key, encode(&object)).await {

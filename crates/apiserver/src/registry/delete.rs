@@ -150,7 +150,7 @@ impl Registry {
         object.metadata_mut().insert("finalizers".to_owned(), finalizers.into());
         let generation = object.metadata_number("generation");
         if is_first && generation > 0 {
-            object.metadata_mut().insert("generation".to_owned(), (generation + 1).into());
+            object.metadata_mut().insert("generation".to_owned(), generation.saturating_add(1).into());
         }
         strategy::of(target.kind).mark_deleted(&mut object);
         object

@@ -5,7 +5,7 @@ use tokenward_kube_rules::FieldError;
 use tokenward_kube_schema::{self as schema, Kind, StrategicFault};
 
 use super::update::is_at;
-use super::{Part, Registry, Target, Written};
+use super::{Part, Registry, Target, Written, operations};
 use crate::authentication::User;
 use crate::object::{Metadata, Object};
 use crate::query::{FieldValidation, WriteOptions};
@@ -58,9 +58,7 @@ impl Registry {
     fn patched(&self, kind: &'static Kind, change: &Change, old: &Object) -> Result<Value, ApiError> {
         let mut patched = Value::Object(old.clone());
         match change {
-            Change::Json(patch) => {
-                json_patch::patch(&mut patched, patch).map_err(|_| ApiError::unprocessable())?;
-            }
+            Change::Json(patch) => operations::carry_out(patch, &mut patched)?,
             Change::Merge(patch) => json_patch::merge(&mut patched, patch),
             Change::Strategic(patch) => {
                 let merged = schema::strategic_merge(kind, self.gates.release(), old, patch);

@@ -29,6 +29,8 @@ use crate::status::ApiError;
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The least time after which the server ends a watch that set no time of its own; half as much again at most.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// No watch lives longer, however long a client wants it to: the clock's numbers end somewhere.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// This long before its end, a watcher gets a last bookmark.
 const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
@@ -95,7 +97,7 @@ impl Registry {
         };
         let now = Instant::now();
         let lifetime = match options.timeout_seconds {
-            Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+            Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_TIMEOUT),
             // Spread, so that the watchers of a restarted server do not all come back together for ever.
             _ => {
                 DEFAULT_TIMEOUT

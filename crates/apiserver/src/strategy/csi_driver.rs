@@ -44,7 +44,7 @@ impl Strategy for CsiDriverStrategy {
         let change = csi_driver::prepare_update(&mut changed, &spec(old), gates);
         set_spec(new, &changed);
         if change == SpecChange::Changed {
-            let generation = old.metadata_number("generation") + 1;
+            let generation = old.metadata_number("generation").saturating_add(1);
             new.metadata_mut().insert("generation".to_owned(), generation.into());
         }
     }

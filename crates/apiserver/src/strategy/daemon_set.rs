@@ -42,9 +42,12 @@ impl Strategy for DaemonSetStrategy {
     fn prepare_update(&self, new: &mut Object, old: &Object, _gates: &FeatureGates) {
         let of_template = template_generation(old);
         let has_new_template = at(new, &["spec", "template"]) != at(old, &["spec", "template"]);
-        set_template_generation(new, if has_new_template { of_template + 1 } else { of_template });
+        set_template_generation(
+            new,
+            if has_new_template { of_template.saturating_add(1) } else { of_template },
+        );
         if new.get("spec") != old.get("spec") {
-            let generation = old.metadata_number("generation") + 1;
+            let generation = old.metadata_number("generation").saturating_add(1);
             new.metadata_mut().insert("generation".to_owned(), generation.into());
         }
     }

@@ -35,7 +35,7 @@ impl Strategy for EndpointSliceStrategy {
             (labels, ["addressType", "endpoints", "ports"].map(|member| object.get(member).cloned()))
         };
         if content(new) != content(old) {
-            let generation = old.metadata_number("generation") + 1;
+            let generation = old.metadata_number("generation").saturating_add(1);
             new.metadata_mut().insert("generation".to_owned(), generation.into());
         }
     }

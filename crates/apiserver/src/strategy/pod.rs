@@ -36,7 +36,7 @@ impl Strategy for PodStrategy {
             }
         }
         if new.get("spec") != old.get("spec") {
-            let generation = old.metadata_number("generation") + 1;
+            let generation = old.metadata_number("generation").saturating_add(1);
             new.metadata_mut().insert("generation".to_owned(), generation.into());
         }
     }
@@ -53,13 +53,13 @@ impl Strategy for PodStrategy {
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
-        update::validate(new, old)
+        mirror_fault(new, old).into_iter().chain(update::validate(new, old)).collect()
     }
 
     fn validate_status(&self, new: &Object, old: &Object) -> Vec<FieldError> {
         let class = |object| Field::of(object, "status").child("qosClass");
         let changed = class(old).is_set().then(|| class(new).immutable(&class(old))).flatten();
-        changed.into_iter().collect()
+        mirror_fault(new, old).into_iter().chain(changed).collect()
     }
 
     fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
@@ -82,6 +82,22 @@ impl Strategy for PodStrategy {
             seconds => seconds,
         }
     }
+}
+
+/// A pod is a mirror pod for life: as any other it would let its node read what its volumes name.
+fn mirror_fault(new: &Object, old: &Object) -> Option<FieldError> {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    let mark = |pod| text_of_annotation(pod, MIRROR);
+    let why = match (mark(old), mark(new)) {
+        (before, now) if before == now => return None,
+        (None, _) => "may not add mirror pod annotation",
+        (Some(_), _) => "may not remove or update mirror pod annotation",
+    };
+    Some(FieldError::forbidden(&format!("metadata.annotations[{MIRROR}]"), why))
+}
+
+fn text_of_annotation<'a>(pod: &'a Object, name: &str) -> Option<&'a str> {
+    at(pod, &["metadata", "annotations", name]).and_then(Value::as_str)
 }
 
 /// `BestEffort` without requests and limits, `Guaranteed` when every container has equal ones for both resources.

@@ -40,7 +40,7 @@ impl Strategy for ValidatingWebhookStrategy {
 
     fn prepare_update(&self, new: &mut Object, old: &Object, _gates: &FeatureGates) {
         if new.get("webhooks") != old.get("webhooks") {
-            let generation = old.metadata_number("generation") + 1;
+            let generation = old.metadata_number("generation").saturating_add(1);
             new.metadata_mut().insert("generation".to_owned(), generation.into());
         }
     }

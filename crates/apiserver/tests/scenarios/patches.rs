@@ -168,3 +168,47 @@ async fn what_a_patch_says_twice_or_in_vain_is_warned_of() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_small_patch_makes_no_object_larger_than_memory() {
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    admin.create(DRIVERS, &driver("d")).await.unwrap();
+    let mut operations = vec![json!({"op": "add", "path": "/a", "value": {}})];
+    operations.extend((0..40).map(|n| json!({"op": "copy", "from": "/a", "path": format!("/a/x{n}")})));
+    let body = json!(operations).to_string();
+    assert!(body.len() < 3_000);
+    let answer = patch(&server, JSON, &format!("{DRIVERS}/d?dryRun=All"), body).await;
+    assert_eq!(answer.code(), StatusCode::PAYLOAD_TOO_LARGE, "{}", answer.text());
+    assert!(answer.text().contains("exceeding the limit 3145728"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_pod_does_not_stop_being_a_mirror_pod() {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    let testbed = Testbed::new();
+    let (server, admin) = testbed.furnished().await;
+    let mut mirror = pod("m");
+    mirror["metadata"]["annotations"] = json!({MIRROR: "x"});
+    // As its node makes it, without what an API server would have to hand out.
+    mirror["spec"] = json!({"nodeName": "node-1", "containers": [{"name": "c", "image": "pause"}]});
+    admin.create(PODS, &mirror).await.unwrap();
+    admin.create(PODS, &pod("p")).await.unwrap();
+    let marked = |value: serde_json::Value| json!({"metadata": {"annotations": {MIRROR: value}}}).to_string();
+    for path in ["m", "m/status"] {
+        for value in [json!(null), json!("y")] {
+            let answer = patch(&server, MERGE, &format!("{PODS}/{path}"), marked(value)).await;
+            assert_eq!(answer.code(), StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text());
+            assert!(
+                answer.text().contains("may not remove or update mirror pod annotation"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    for path in ["p", "p/status"] {
+        let answer = patch(&server, MERGE, &format!("{PODS}/{path}"), marked(json!("x"))).await;
+        assert_eq!(answer.code(), StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text());
+        assert!(answer.text().contains("may not add mirror pod annotation"), "{}", answer.text());
+    }
+}

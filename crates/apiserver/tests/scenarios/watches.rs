@@ -217,3 +217,21 @@ async fn parameters_that_do_not_go_together_are_refused() {
     assert_eq!(events.count().await, 0);
     assert_eq!(Instant::now(), start, "a time that is past is over at once");
 }
+
+#[tokio::test]
+async fn a_watch_may_be_wanted_for_longer_than_clocks_go() {
+    let testbed = Testbed::new();
+    let (_, admin) = testbed.furnished().await;
+    for seconds in [i64::MAX, i64::MAX / 2, 1 << 40] {
+        let mut events =
+            Box::pin(admin.watch(&format!("{DRIVERS}?watch=1&timeoutSeconds={seconds}")).await.unwrap());
+        let name = format!("d{seconds}");
+        admin.create(DRIVERS, &driver(&name)).await.unwrap();
+        loop {
+            let event = events.next().await.unwrap().unwrap();
+            if event.object["metadata"]["name"] == name.as_str() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! JSON Patch (RFC 6902), operation by operation within bounds. A few copies of copies, a kilobyte of patch, would
+//! otherwise make a tree larger than memory, or deeper than any stack.
+
+use json_patch::PatchOperation;
+use serde_json::Value;
+
+use crate::body::REQUEST_LIMIT;
+use crate::status::ApiError;
+
+/// No tree becomes deeper than a body may be.
+const DEEPEST: usize = 200;
+
+/// Carries a patch out on a tree, which is of no use afterwards if this fails.
+pub(super) fn carry_out(patch: &json_patch::Patch, tree: &mut Value) -> Result<(), ApiError> {
+    let mut copied = 0;
+    // Never less than the tree's own depth; moves and copies are counted as if the deepest part were theirs.
+    let mut depth = measure(tree, usize::MAX).depth;
+    for operation in &patch.0 {
+        let target = operation.path().count();
+        let added = match operation {
+            PatchOperation::Add(add) => measure(&add.value, usize::MAX).depth,
+            PatchOperation::Replace(replace) => measure(&replace.value, usize::MAX).depth,
+            PatchOperation::Copy(copy) => {
+                if let Some(source) = tree.pointer(copy.from.as_str()) {
+                    copied += measure(source, REQUEST_LIMIT).bytes;
+                }
+                if copied > REQUEST_LIMIT {
+                    return Err(ApiError::entity_too_large(&format!(
+                        "Unable to complete the copy, the accumulated size increase of copy is {copied}, \
+                         exceeding the limit {REQUEST_LIMIT}"
+                    )));
+                }
+                depth.saturating_sub(copy.from.count())
+            }
+            PatchOperation::Move(moved) => depth.saturating_sub(moved.from.count()),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => 0,
+        };
+        if target + added > DEEPEST {
+            return Err(ApiError::unprocessable());
+        }
+        depth = depth.max(target + added);
+        json_patch::patch_unsafe(tree, std::slice::from_ref(operation))
+            .map_err(|_| ApiError::unprocessable())?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Measure {
+    /// About what it takes as text.
+    bytes: usize,
+    /// Steps from the value to its deepest member.
+    depth: usize,
+}
+
+/// Looks at a value without recursion, and stops when it is larger than `enough`.
+fn measure(value: &Value, enough: usize) -> Measure {
+    let mut measure = Measure::default();
+    let mut waiting = vec![(value, 0)];
+    while let Some((value, depth)) = waiting.pop() {
+        measure.depth = measure.depth.max(depth);
+        measure.bytes += match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+            Value::String(text) => text.len() + 2,
+            Value::Array(items) => {
+                waiting.extend(items.iter().map(|item| (item, depth + 1)));
+                items.len() + 2
+            }
+            Value::Object(members) => {
+                waiting.extend(members.values().map(|member| (member, depth + 1)));
+                members.keys().map(|name| name.len() + 4).sum::<usize>() + 2
+            }
+        };
+        if measure.bytes > enough {
+            break;
+        }
+    }
+    measure
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn outcome(operations: &Value, tree: &Value) -> Result<Value, u16> {
+        let patch = serde_json::from_value(operations.clone()).unwrap();
+        let mut tree = tree.clone();
+        carry_out(&patch, &mut tree).map(|()| tree).map_err(|error| error.code().as_u16())
+    }
+
+    #[test]
+    fn operations_do_what_they_say_in_their_order() {
+        let operations = json!([
+            {"op": "add", "path": "/b", "value": [1]},
+            {"op": "copy", "from": "/b", "path": "/c"},
+            {"op": "move", "from": "/a", "path": "/b/-"},
+            {"op": "test", "path": "/b", "value": [1, "x"]},
+            {"op": "replace", "path": "/c/0", "value": 2},
+            {"op": "remove", "path": "/b/0"},
+        ]);
+        assert_eq!(outcome(&operations, &json!({"a": "x"})), Ok(json!({"b": ["x"], "c": [2]})));
+        assert_eq!(outcome(&json!([{"op": "test", "path": "/a", "value": 1}]), &json!({"a": 2})), Err(422));
+        assert_eq!(outcome(&json!([{"op": "copy", "from": "/x", "path": "/y"}]), &json!({})), Err(422));
+    }
+
+    #[test]
+    fn copies_of_copies_are_stopped_before_memory_is() {
+        let double = |number: usize| json!({"op": "copy", "from": "/a", "path": format!("/a/x{number}")});
+        let operations: Vec<Value> = (0..40).map(double).collect();
+        assert_eq!(outcome(&json!(operations), &json!({"a": {}})), Err(413));
+    }
+
+    #[test]
+    fn no_tree_becomes_deeper_than_a_body_may_be() {
+        let mut path = "/a".to_owned();
+        let mut copies = Vec::new();
+        for _ in 0..16 {
+            let target = format!("{path}/a");
+            copies.push(json!({"op": "copy", "from": "/a", "path": target}));
+            path = path.repeat(2);
+        }
+        assert!(outcome(&json!(copies[..6]), &json!({"a": {}})).is_ok());
+        assert_eq!(outcome(&json!(copies), &json!({"a": {}})), Err(422));
+        let nested = |steps: usize| (0..steps).fold(json!({}), |inner, _| json!({"a": inner}));
+        let add = |path: String| json!([{"op": "add", "path": path, "value": nested(100)}]);
+        assert!(outcome(&add(format!("{}/b", "/a".repeat(90))), &nested(100)).is_ok());
+        assert_eq!(outcome(&add(format!("{}/b", "/a".repeat(100))), &nested(100)), Err(422));
+    }
+
+    #[test]
+    fn a_value_is_measured_to_its_deepest_member() {
+        assert_eq!(measure(&json!([]), 10), Measure { bytes: 2, depth: 0 });
+        assert_eq!(measure(&json!({"a": ["xy", {}]}), 100).depth, 2);
+        assert!(measure(&json!(["x".repeat(50), "y"]), 10).bytes < 60);
+    }
+}
