@@ -37,6 +37,9 @@ use crate::status::{ApiError, Subject};
 use crate::table::{Include, Scene};
 use crate::webhook::{self, Operation, Webhooks};
 
+/// How many bytes an object may have as it is stored: etcd's `--max-request-bytes`, unless it is told otherwise.
+const LARGEST_OBJECT: usize = 1_572_864;
+
 /// Objects of all kinds over one store.
 #[derive(Clone)]
 pub(crate) struct Registry {
@@ -248,9 +251,15 @@ fn name_kind(kind: &Kind, object: &mut Object) {
     object.insert("apiVersion".to_owned(), kind.api_version().into());
 }
 
-fn encode(object: &Object) -> Unstamped {
+/// The object as it is stored. What etcd would refuse by default, every store refuses.
+fn encode(object: &Object) -> Result<Unstamped, ApiError> {
     let encoded = schema::encode(object);
-    Unstamped::new(encoded.bytes, encoded.stamp_at)
+    let size = encoded.bytes.len();
+    if size > LARGEST_OBJECT {
+        let why = format!("the object would be stored in {size} bytes, limit is {LARGEST_OBJECT}");
+        return Err(ApiError::entity_too_large(&why));
+    }
+    Ok(Unstamped::new(encoded.bytes, encoded.stamp_at))
 }
 
 /// The object as a response that nothing was stored for.

@@ -95,7 +95,7 @@ impl Registry {
             if !options.dry_run.is_empty() {
                 return Ok(unstored(StatusCode::OK, target.kind, &marked));
             }
-            match self.store.update(&entry.key, entry.revision, encode(&marked)).await {
+            match self.store.update(&entry.key, entry.revision, encode(&marked)?).await {
                 Ok(entry) => return Ok(Written::ok(self.show(target.kind, &entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),

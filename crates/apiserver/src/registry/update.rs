@@ -149,7 +149,7 @@ impl Registry {
                 })
             } else {
                 self.store
-                    .update(&entry.key, entry.revision, encode(&new))
+                    .update(&entry.key, entry.revision, encode(&new)?)
                     .await
                     .map(|entry| self.show(target.kind, &entry))
             };
@@ -287,7 +287,7 @@ impl Registry {
             if dry_run {
                 return Ok(());
             }
-            match self.store.update(&entry.key, entry.revision, encode(&new)).await {
+            match self.store.update(&entry.key, entry.revision, encode(&new)?).await {
                 Ok(_) => return Ok(()),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),

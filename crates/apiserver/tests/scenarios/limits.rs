@@ -29,6 +29,25 @@ async fn a_body_of_more_than_three_mebibytes_is_refused() {
     assert_eq!(refused.json()["message"], "Request entity too large: limit is 3145728");
 }
 
+#[tokio::test]
+async fn an_object_larger_than_etcd_takes_is_refused() {
+    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let (_, admin) = Testbed::new().furnished().await;
+    let role = |length: usize| {
+        json!({"metadata": {"name": "large"},
+            "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["x".repeat(length)]}]})
+    };
+    let refused = admin.create(ROLES, &role(1_572_864)).await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::PAYLOAD_TOO_LARGE));
+    assert!(refused.to_string().contains("bytes, limit is 1572864"), "{refused}");
+    admin.create(ROLES, &role(1_500_000)).await.unwrap();
+    let path = format!("{ROLES}/large");
+    let change = json!({"metadata": {"annotations": {"more": "y".repeat(100_000)}}});
+    let refused = admin.merge_patch(&path, &change).await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::PAYLOAD_TOO_LARGE));
+    admin.delete(&path, None).await.unwrap();
+}
+
 /// A write of a user whose body never comes.
 async fn stalled(server: ApiServer, user: &'static str) -> StatusCode {
     let never = stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
