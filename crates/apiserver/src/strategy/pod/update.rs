@@ -1,5 +1,7 @@
 //! What of a pod may change once it is made.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use tokenward_kube_rules::FieldError;
 
@@ -45,7 +47,8 @@ fn deadline_fault(new: &Field<'_>, old: &Field<'_>) -> Option<FieldError> {
 
 fn tolerations_fault(new: &Field<'_>, old: &Field<'_>) -> Option<FieldError> {
     let tolerations = new.child("tolerations");
-    let is_kept = |old: Field<'_>| tolerations.items().any(|new| key(&new) == key(&old));
+    let keys: HashSet<_> = tolerations.items().map(|new| key(&new)).collect();
+    let is_kept = |old: Field<'_>| keys.contains(&key(&old));
     let why = "existing toleration can not be modified except its tolerationSeconds";
     (!old.child("tolerations").items().all(is_kept)).then(|| tolerations.forbidden(why))
 }
@@ -55,17 +58,19 @@ fn key<'a>(toleration: &Field<'a>) -> [&'a str; 4] {
     ["key", "operator", "value", "effect"].map(|member| toleration.child(member).text())
 }
 
+fn name<'a>(gate: &Field<'a>) -> &'a str {
+    gate.child("name").text()
+}
+
 /// Gates may only fall.
 fn gate_faults(new: &Field<'_>, old: &Field<'_>) -> Vec<FieldError> {
     let gates = new.child("schedulingGates");
-    let known = old.child("schedulingGates");
-    let is_known =
-        |gate: &Field<'_>| known.items().any(|old| old.child("name").text() == gate.child("name").text());
+    let known: HashSet<_> = old.child("schedulingGates").items().map(|gate| name(&gate)).collect();
     gates
         .items()
-        .filter(|gate| !is_known(gate))
-        .map(|gate| {
-            let name = gate.child("name").text();
+        .map(|gate| name(&gate))
+        .filter(|name| !known.contains(name))
+        .map(|name| {
             gates.forbidden(&format!("only deletion is allowed, but found new scheduling gate '{name}'"))
         })
         .collect()
