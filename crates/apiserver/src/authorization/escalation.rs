@@ -97,10 +97,13 @@ fn confirm(
     rules: &[PolicyRule],
     cluster: &ClusterView,
 ) -> Result<(), ApiError> {
-    let missing = cluster.with_policy(|policy| {
+    // Copied, since everybody waits while the policy is looked at.
+    let (held, faults) = cluster.with_policy(|policy| {
         let (held, faults) = policy.rules_for(user.who(), grant.namespace);
-        missing_rights(user.who(), &held, rules, &faults)
+        (held.into_iter().cloned().collect::<Vec<_>>(), faults)
     });
+    let held: Vec<&PolicyRule> = held.iter().collect();
+    let missing = missing_rights(user.who(), &held, rules, &faults);
     missing.map_or(Ok(()), |why| Err(ApiError::forbidden(grant.subject(), &why)))
 }
 

@@ -82,6 +82,10 @@ async fn nobody_grants_what_they_do_not_hold() {
 
     let pods = |verbs: &[&str]| json!([{"verbs": verbs, "apiGroups": [""], "resources": ["pods"]}]);
     assert_eq!(message(alice.create(&roles, &role("held", &pods(&["get"]))).await), "allowed");
+    let many = |what: &str| (0..1_000).map(|number| format!("{what}{number}")).collect::<Vec<_>>();
+    let product = json!([{"verbs": ["get"], "apiGroups": many("g"), "resources": many("r")}]);
+    let refused = message(alice.create(&roles, &role("product", &product)).await);
+    assert!(refused.contains(" is forbidden: ") && refused.contains("too many combinations"), "{refused}");
     let missing = "user \"alice\" (groups=[\"devs\" \"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n\
                    {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"list\"]}";
     assert_eq!(

@@ -1,11 +1,21 @@
 //! Nobody grants what they do not hold: which parts of a grant exceed the rights of the one who makes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::PolicyRule;
-use super::rule::{covers_path, has, quoted};
+use super::rule::{covers_path, quoted};
 use super::{Faults, Who};
 use crate::field_error::quote;
+
+/// How many single rights a grant may come to beyond the rules that one held rule covers. A rule of a few kilobytes
+/// has millions of combinations; what people write stays far below this.
+const MOST_RIGHTS: usize = 10_000;
+
+/// How much text those rights may come to: a long name would be repeated in each.
+const MOST_TEXT: usize = 4 * 1024 * 1024;
+
+/// How many missing rights a refusal lists.
+const MOST_SHOWN: usize = 100;
 
 /// The rules of `cluster-admin`: who writes an aggregation rule must hold them,
 /// since it can gather anything.
@@ -20,8 +30,9 @@ pub fn full_authority() -> [PolicyRule; 2] {
 
 /// What of `granted` is not covered by `held`, or none when all of it is: the text of the refusal, upstream's.
 ///
-/// Every granted rule is broken down to single verbs, groups, resources and names, so that it may be covered by several
-/// rules together.
+/// A granted rule that no held rule covers as a whole is broken down to single verbs, groups, resources and names, so
+/// that it may be covered by several rules together. Unlike upstream, a grant that has too many of these is refused
+/// unseen, and a long list of missing rights is cut.
 #[must_use]
 pub fn missing_rights(
     who: Who<'_>,
@@ -29,17 +40,29 @@ pub fn missing_rights(
     granted: &[PolicyRule],
     faults: &Faults,
 ) -> Option<String> {
-    let missing = uncovered(held, granted);
+    let maker = || format!("user {} (groups={})", quote(who.name), quoted(who.groups));
+    let held = coverages(held);
+    let partial = not_wholly_covered(&held, granted);
+    if is_too_much(&partial) {
+        return Some(format!(
+            "{} is attempting to grant RBAC permissions with too many combinations of verbs, API groups, resources \
+             and names to be checked (at most {MOST_RIGHTS}): grant fewer at a time, or rules that a single rule \
+             currently held covers, or have the verb \"escalate\" or \"bind\"",
+            maker(),
+        ));
+    }
+    let missing = uncovered_parts(&held, &partial);
     if missing.is_empty() {
         return None;
     }
     let shown: BTreeSet<String> = compacted(missing).iter().map(ToString::to_string).collect();
-    let shown = shown.into_iter().collect::<Vec<_>>().join("\n");
-    let mut text = format!(
-        "user {} (groups={}) is attempting to grant RBAC permissions not currently held:\n{shown}",
-        quote(who.name),
-        quoted(who.groups),
-    );
+    let more = shown.len().saturating_sub(MOST_SHOWN);
+    let shown = shown.into_iter().take(MOST_SHOWN).collect::<Vec<_>>().join("\n");
+    let mut text =
+        format!("{} is attempting to grant RBAC permissions not currently held:\n{shown}", maker());
+    if more > 0 {
+        text.push_str(&format!("\nand {more} more"));
+    }
     if !faults.is_empty() {
         text.push_str(&format!("; resolution errors: [{faults}]"));
     }
@@ -48,8 +71,46 @@ pub fn missing_rights(
 
 /// The single rights of `granted` that no rule of `held` covers, in order.
 pub(super) fn uncovered(held: &[&PolicyRule], granted: &[PolicyRule]) -> Vec<PolicyRule> {
-    let single = granted.iter().flat_map(broken_down);
-    single.filter(|right| !held.iter().any(|own| covers(own, right))).collect()
+    let held = coverages(held);
+    uncovered_parts(&held, &not_wholly_covered(&held, granted))
+}
+
+fn coverages<'a>(held: &[&'a PolicyRule]) -> Vec<Coverage<'a>> {
+    held.iter().map(|rule| Coverage::of(rule)).collect()
+}
+
+/// The rules that only several held rules together could cover, if any.
+fn not_wholly_covered<'a>(held: &[Coverage<'_>], granted: &'a [PolicyRule]) -> Vec<&'a PolicyRule> {
+    granted.iter().filter(|rule| !held.iter().any(|own| own.covers(rule))).collect()
+}
+
+fn uncovered_parts(held: &[Coverage<'_>], rules: &[&PolicyRule]) -> Vec<PolicyRule> {
+    let single = rules.iter().flat_map(|rule| broken_down(rule));
+    single.filter(|right| !held.iter().any(|own| own.covers(right))).collect()
+}
+
+/// Whether the rules come to more single rights, or to more text in them, than is looked at.
+fn is_too_much(rules: &[&PolicyRule]) -> bool {
+    let (mut rights, mut text) = (0_usize, 0_usize);
+    for rule in rules {
+        let combinations = combinations(rule);
+        let lists =
+            [&rule.verbs, &rule.api_groups, &rule.resources, &rule.resource_names, &rule.non_resource_urls];
+        let longest: usize = lists.iter().filter_map(|list| list.iter().map(String::len).max()).sum();
+        rights = rights.saturating_add(combinations);
+        text = text.saturating_add(combinations.saturating_mul(longest));
+    }
+    rights > MOST_RIGHTS || text > MOST_TEXT
+}
+
+/// How many single rights [`broken_down`] makes of a rule.
+fn combinations(rule: &PolicyRule) -> usize {
+    let objects = rule
+        .api_groups
+        .len()
+        .saturating_mul(rule.resources.len())
+        .saturating_mul(rule.resource_names.len().max(1));
+    objects.saturating_add(rule.non_resource_urls.len()).saturating_mul(rule.verbs.len())
 }
 
 /// One rule for each combination of its group, resource, verb and name, or of its path and verb.
@@ -87,43 +148,64 @@ fn broken_down(rule: &PolicyRule) -> Vec<PolicyRule> {
     single
 }
 
-/// Whether a rule covers a single right.
-fn covers(own: &PolicyRule, right: &PolicyRule) -> bool {
-    let has_all = |own: &[String], wanted: &[String]| wanted.iter().all(|wanted| has(own, wanted));
-    let has_resource = |wanted: &String| {
-        has(&own.resources, wanted)
-            || wanted.split_once('/').is_some_and(|(_, subresource)| {
-                let starred = format!("*/{subresource}");
-                own.resources.contains(&starred)
-            })
-    };
-    let has_url = |wanted: &String| own.non_resource_urls.iter().any(|own| covers_path(own, wanted));
-    // A right to objects of any name is not covered by one to some names, nor by naming none of them.
-    let has_names = own.resource_names.is_empty()
-        || !right.resource_names.is_empty()
-            && right.resource_names.iter().all(|name| own.resource_names.contains(name));
-    has_all(&own.verbs, &right.verbs)
-        && has_all(&own.api_groups, &right.api_groups)
-        && right.resources.iter().all(has_resource)
-        && right.non_resource_urls.iter().all(has_url)
-        && has_names
+/// A held rule, its lists as sets: each is asked many times.
+struct Coverage<'a> {
+    verbs: HashSet<&'a str>,
+    api_groups: HashSet<&'a str>,
+    resources: HashSet<&'a str>,
+    resource_names: HashSet<&'a str>,
+    non_resource_urls: &'a [String],
+}
+
+impl<'a> Coverage<'a> {
+    fn of(rule: &'a PolicyRule) -> Self {
+        let set = |list: &'a [String]| list.iter().map(String::as_str).collect();
+        Self {
+            verbs: set(&rule.verbs),
+            api_groups: set(&rule.api_groups),
+            resources: set(&rule.resources),
+            resource_names: set(&rule.resource_names),
+            non_resource_urls: &rule.non_resource_urls,
+        }
+    }
+
+    /// Whether the held rule covers everything of a rule.
+    fn covers(&self, right: &PolicyRule) -> bool {
+        let has = |own: &HashSet<&str>, wanted: &str| own.contains("*") || own.contains(wanted);
+        let has_resource = |wanted: &String| {
+            has(&self.resources, wanted)
+                || wanted.split_once('/').is_some_and(|(_, subresource)| {
+                    let starred = format!("*/{subresource}");
+                    self.resources.contains(starred.as_str())
+                })
+        };
+        let has_url = |wanted: &String| self.non_resource_urls.iter().any(|own| covers_path(own, wanted));
+        // A right to objects of any name is not covered by one to some names, nor by naming none of them.
+        let has_names = self.resource_names.is_empty()
+            || !right.resource_names.is_empty()
+                && right.resource_names.iter().all(|name| self.resource_names.contains(name.as_str()));
+        has_names
+            && right.verbs.iter().all(|verb| has(&self.verbs, verb))
+            && right.api_groups.iter().all(|group| has(&self.api_groups, group))
+            && right.resources.iter().all(has_resource)
+            && right.non_resource_urls.iter().all(has_url)
+    }
 }
 
 /// Rights to the same resource that differ only in their verb become one rule.
 pub(super) fn compacted(rights: Vec<PolicyRule>) -> Vec<PolicyRule> {
     let mut rules: Vec<PolicyRule> = Vec::new();
+    let mut places = HashMap::new();
     for right in rights {
-        let is_simple = right.resource_names.is_empty() && right.non_resource_urls.is_empty();
-        let same = rules.iter_mut().find(|rule| {
-            is_simple
-                && rule.resource_names.is_empty()
-                && rule.api_groups == right.api_groups
-                && rule.resources == right.resources
-        });
-        match same {
-            Some(rule) => rule.verbs.extend(right.verbs),
-            None => rules.push(right),
+        if right.resource_names.is_empty() && right.non_resource_urls.is_empty() {
+            let resource = (right.api_groups.clone(), right.resources.clone());
+            let place = *places.entry(resource).or_insert(rules.len());
+            if let Some(rule) = rules.get_mut(place) {
+                rule.verbs.extend(right.verbs);
+                continue;
+            }
         }
+        rules.push(right);
     }
     rules
 }
@@ -182,6 +264,61 @@ mod tests {
         );
     }
 
+    fn many(what: &str, count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("{what}-{number}")).collect()
+    }
+
+    fn product(groups: usize, resources: usize, verbs: usize) -> PolicyRule {
+        PolicyRule {
+            api_groups: many("group", groups),
+            resources: many("resource", resources),
+            verbs: many("verb", verbs),
+            ..PolicyRule::default()
+        }
+    }
+
+    #[test]
+    fn too_many_combinations_are_refused_unless_one_rule_covers_them() {
+        let refused = |held: &[PolicyRule], granted: &[PolicyRule]| {
+            missing(held, granted).is_some_and(|text| text.contains("too many combinations"))
+        };
+        let large = product(300, 300, 10);
+        assert!(refused(&[], std::slice::from_ref(&large)));
+        // No product of these lengths fits a machine word.
+        let names =
+            PolicyRule { resource_names: many("name", 100_000), ..product(100_000, 100_000, 100_000) };
+        assert!(refused(&[], &[names]));
+        assert!(!refused(&[], &[product(100, 100, 1)]));
+        assert!(refused(&[], &[product(100, 100, 1), product(1, 1, 1)]), "together");
+        let urls = PolicyRule {
+            non_resource_urls: many("/path", 1_000),
+            verbs: many("verb", 11),
+            ..PolicyRule::default()
+        };
+        assert!(refused(&[], &[urls]));
+        let long = PolicyRule { api_groups: vec!["g".repeat(1_000_000)], ..product(1, 100, 1) };
+        assert!(refused(&[], &[long]), "text that would be repeated");
+
+        assert_eq!(missing(&full_authority(), std::slice::from_ref(&large)), None);
+        assert_eq!(missing(std::slice::from_ref(&large), std::slice::from_ref(&large)), None);
+        let parts = [product(300, 300, 9), product(300, 300, 10)];
+        assert_eq!(missing(&parts, &[large]), None);
+    }
+
+    #[test]
+    fn a_long_list_of_missing_rights_is_cut() {
+        let lines = |resources| {
+            let text = missing(&[], &[product(1, resources, 2)]).expect("a refusal");
+            text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let all = lines(100);
+        assert_eq!(all.len(), 100);
+        assert!(all.iter().all(|line| line.starts_with("{APIGroups:")), "{all:?}");
+        let cut = lines(1_000);
+        assert_eq!(cut.len(), 101);
+        assert_eq!(cut[100], "and 900 more");
+    }
+
     fn any_rule() -> impl Strategy<Value = PolicyRule> {
         let texts = |from: &'static [&'static str]| {
             proptest::collection::vec(select(from).prop_map(str::to_owned), 0..3)
@@ -224,6 +361,24 @@ mod tests {
                     }
                 }
             }
+        }
+
+        #[test]
+        fn combinations_are_counted_as_they_are_made(rule in any_rule(), urls in 0_usize..3) {
+            let rule = PolicyRule { non_resource_urls: many("/path", urls), ..rule };
+            prop_assert_eq!(combinations(&rule), broken_down(&rule).len());
+        }
+
+        /// Looking at whole rules first changes no outcome.
+        #[test]
+        fn what_is_covered_as_a_whole_is_covered_in_every_part(
+            held in proptest::collection::vec(any_rule(), 0..4),
+            granted in proptest::collection::vec(any_rule(), 0..3),
+        ) {
+            let held: Vec<&PolicyRule> = held.iter().collect();
+            let coverages = coverages(&held);
+            let every: Vec<&PolicyRule> = granted.iter().collect();
+            prop_assert_eq!(uncovered(&held, &granted), uncovered_parts(&coverages, &every));
         }
 
         #[test]
