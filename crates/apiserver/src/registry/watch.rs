@@ -34,6 +34,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// This long before its end, a watcher gets a last bookmark.
 const LAST_BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
+/// About so much is written of existing objects at once: what a connection takes before it waits for its reader.
+const PIECE: usize = 64 * 1024;
+
 /// One watch.
 pub(crate) struct WatchStream {
     registry: Registry,
@@ -46,8 +49,11 @@ pub(crate) struct WatchStream {
     /// Rings at the next bookmark, or at the end. It lives as long as the watch: one made for each event would cost more
     /// than the event.
     timer: Pin<Box<Sleep>>,
-    /// What is to be sent before anything else.
-    first: BytesMut,
+    /// What there was when the watch began, as far as it has not been written: objects that all readers share, so that a
+    /// watcher which does not read holds no copies of them.
+    existing: std::vec::IntoIter<Arc<Entry<Index>>>,
+    /// What follows them.
+    then: Option<(&'static str, Content)>,
     is_over: bool,
 }
 
@@ -57,13 +63,14 @@ impl Registry {
         &self,
         of: Collection<'_>,
         options: WatchOptions,
-        mut writer: EventWriter,
+        writer: EventWriter,
     ) -> Result<WatchStream, ApiError> {
         check_selection(of.kind, &options.selection)?;
         let scope = of.scope(&options.selection);
         let current = self.store.current_revision();
         let too_new = |wanted: Revision| ApiError::too_large_resource_version(wanted.get(), current.get());
-        let mut first = BytesMut::new();
+        let mut existing = Vec::new();
+        let mut then = None;
         let mut is_over = false;
         let watch = match options.from {
             WatchFrom::Existing(not_older_than) if not_older_than > current => {
@@ -71,15 +78,10 @@ impl Registry {
             }
             WatchFrom::Existing(_) => {
                 let (listing, watch) = self.store.list_and_watch(&scope);
-                for entry in &listing.entries {
-                    if selects(&options.selection, &entry.key, &entry.index) {
-                        let shown = self.show(of.kind, entry).into();
-                        writer.write(self, &mut first, "ADDED", shown)?;
-                    }
-                }
+                existing = listing.entries;
+                existing.retain(|entry| selects(&options.selection, &entry.key, &entry.index));
                 if options.initial_events_end {
-                    let bookmark = bookmark(of.kind, listing.revision, true);
-                    writer.write(self, &mut first, "BOOKMARK", bookmark)?;
+                    then = Some(("BOOKMARK", bookmark(of.kind, listing.revision, true)));
                 }
                 watch
             }
@@ -87,7 +89,7 @@ impl Registry {
                 Ok(watch) => watch,
                 Err(ReadError::Future { wanted, .. }) => return Err(too_new(wanted)),
                 Err(ReadError::Compacted(compacted)) => {
-                    writer.write(self, &mut first, "ERROR", expired(compacted))?;
+                    then = Some(("ERROR", expired(compacted)));
                     is_over = true;
                     self.store
                         .watch(&scope, Start::Now)
@@ -114,7 +116,8 @@ impl Registry {
             bookmarks: options.bookmarks,
             end,
             timer: Box::pin(sleep_until(next_ring(options.bookmarks, now, end))),
-            first,
+            existing: existing.into_iter(),
+            then,
             is_over,
         })
     }
@@ -130,8 +133,8 @@ impl WatchStream {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        if !self.first.is_empty() {
-            return Some(self.first.split().freeze());
+        if let Some(piece) = self.beginning() {
+            return Some(piece);
         }
         while !self.is_over {
             let batch = tokio::select! {
@@ -165,6 +168,23 @@ impl WatchStream {
         None
     }
 
+    /// The next piece of what there was when the watch began, and of what follows it.
+    fn beginning(&mut self) -> Option<Bytes> {
+        let mut written = BytesMut::new();
+        while written.len() < PIECE
+            && let Some(entry) = self.existing.next()
+        {
+            let shown = self.registry.show(self.kind, &entry);
+            self.write(&mut written, "ADDED", shown.into());
+        }
+        if self.existing.as_slice().is_empty()
+            && let Some((kind, object)) = self.then.take()
+        {
+            self.write(&mut written, kind, object);
+        }
+        (!written.is_empty()).then(|| written.freeze())
+    }
+
     fn write_batch(&mut self, batch: &Batch<Index>, written: &mut BytesMut) {
         for event in &batch.events {
             if let Some((kind, object)) = self.as_seen(event) {
@@ -177,6 +197,7 @@ impl WatchStream {
     fn write(&mut self, written: &mut BytesMut, kind: &str, object: Content) {
         if let Err(error) = self.writer.write(&self.registry, written, kind, object) {
             tracing::error!(%error, "a watch event cannot be written");
+            self.existing = Vec::new().into_iter();
             self.is_over = true;
         }
     }

@@ -93,7 +93,7 @@ fn mirror_fault(new: &Object, old: &Object) -> Option<FieldError> {
         (None, _) => "may not add mirror pod annotation",
         (Some(_), _) => "may not remove or update mirror pod annotation",
     };
-    Some(FieldError::forbidden(&format!("metadata.annotations[{MIRROR}]"), why))
+    Some(FieldError::forbidden(format!("metadata.annotations[{MIRROR}]"), why))
 }
 
 fn text_of_annotation<'a>(pod: &'a Object, name: &str) -> Option<&'a str> {

@@ -156,7 +156,7 @@ async fn a_watcher_that_never_reads_holds_no_events() {
     for number in 0..1_000 {
         label(&client, "d", &number.to_string().into()).await;
     }
-    // What it gets in the end: the beginning, which was made when it asked, and the news that it has missed the rest.
+    // What it gets in the end: the beginning, as it was when it asked, and the news that it has missed the rest.
     let mut text = String::new();
     while let Some(frame) = unread.frame().await {
         text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
@@ -234,4 +234,31 @@ async fn a_watch_may_be_wanted_for_longer_than_clocks_go() {
             }
         }
     }
+}
+
+/// Else whoever starts watches and never reads makes the server hold all objects, once for each watch.
+#[tokio::test]
+async fn what_exists_is_written_piece_by_piece_as_it_is_read() {
+    let testbed = Testbed::new();
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    for number in 0..60 {
+        let mut large = driver(&format!("d{number:02}"));
+        large["metadata"]["annotations"] = json!({"ballast": "x".repeat(8 * 1024)});
+        client.create(DRIVERS, &large).await.unwrap();
+    }
+    let path = format!(
+        "{DRIVERS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
+    let mut request = http::Request::get(path).body(String::new()).unwrap();
+    request.extensions_mut().insert(tokenward_apiserver::PeerIdentity(std::sync::Arc::new(admin())));
+    let mut body = server.handle(request).await.into_body();
+    let mut text = String::new();
+    while !text.contains("k8s.io/initial-events-end") {
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(piece.len() < 100 * 1024, "{} bytes at once", piece.len());
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    assert_eq!(text.matches("\"ADDED\"").count(), 60);
+    assert_eq!(text.matches('\n').count(), 61);
 }
