@@ -24,8 +24,11 @@ pub(crate) struct StrandedPods {
     nodes: Mirror<NodeName>,
     /// The nodes that pods name and that are not there: since when.
     missing: BTreeMap<String, Timestamp>,
-    /// Those of them that the server says are gone.
-    gone: BTreeSet<String>,
+    /// Those of them that the server says are gone: the uids of the pods that the answer is about.
+    gone: BTreeMap<String, BTreeSet<String>>,
+    /// The uids of pods heard of while a question about their node may have been on its way: its answer is not about
+    /// them.
+    late: BTreeSet<String>,
 }
 
 /// That there is a node of the name.
@@ -50,9 +53,15 @@ impl StrandedPods {
             pods: Mirror::new(Resource::PODS),
             nodes: Mirror::new(Resource::NODES),
             missing: BTreeMap::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            late: BTreeSet::new(),
         }
     }
+}
+
+/// When the patience with a node that is missing since then ends.
+fn end_of_patience(since: Timestamp) -> Timestamp {
+    since.checked_add(PATIENCE).unwrap_or(Timestamp::MAX)
 }
 
 impl Controller for StrandedPods {
@@ -61,6 +70,8 @@ impl Controller for StrandedPods {
 
     fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) -> bool {
         let mut names = Vec::new();
+        // Whether a pod has left a node that is missing.
+        let mut any_left = false;
         if resource == Resource::NODES {
             let was_listed = self.nodes.is_listed();
             self.nodes.observe_each(event, |old, new| {
@@ -70,7 +81,26 @@ impl Controller for StrandedPods {
                 names.extend(self.pods.iter().map(|pod| pod.node.clone()));
             }
         } else {
-            self.pods.observe_each(event, |_, new| names.extend(new.map(|pod| pod.node.clone())));
+            self.pods.observe_each(event, |old, new| {
+                names.extend(new.map(|pod| pod.node.clone()));
+                let place = |pod: &VolumeUser| (pod.metadata.uid.clone(), pod.node.clone());
+                let (old, new) = (old.map(place), new.map(place));
+                if old == new {
+                    return;
+                }
+                if let Some((uid, node)) = old {
+                    self.late.remove(&uid);
+                    if let Some(pods) = self.gone.get_mut(&node) {
+                        pods.remove(&uid);
+                    }
+                    any_left |= self.missing.contains_key(&node);
+                }
+                if let Some((uid, node)) = new
+                    && self.missing.get(&node).is_some_and(|&since| end_of_patience(since) <= now)
+                {
+                    self.late.insert(uid);
+                }
+            });
         }
         let mut any = false;
         for name in names.into_iter().filter(|name| !name.is_empty()) {
@@ -82,12 +112,13 @@ impl Controller for StrandedPods {
                 self.missing.entry(name).or_insert(now);
             }
         }
-        if any && resource == Resource::NODES {
+        if any_left || any && resource == Resource::NODES {
             // Of the missing only those matter that pods name.
             let named: BTreeSet<&str> = self.pods.iter().map(|pod| &*pod.node).collect();
             self.missing.retain(|name, _| named.contains(&**name));
+            self.gone.retain(|name, _| named.contains(&**name));
         }
-        any
+        any || any_left
     }
 
     fn is_ready(&self) -> bool {
@@ -98,7 +129,7 @@ impl Controller for StrandedPods {
         let mut plan = Plan::default();
         let mut due = BTreeSet::new();
         for (name, since) in &self.missing {
-            let end = since.checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
+            let end = end_of_patience(*since);
             if end <= now {
                 due.insert(&**name);
             } else {
@@ -110,7 +141,7 @@ impl Controller for StrandedPods {
         }
         let mut asked = BTreeSet::new();
         for pod in self.pods.iter().filter(|pod| due.contains(&*pod.node)) {
-            if self.gone.contains(&pod.node) {
+            if self.gone.get(&pod.node).is_some_and(|pods| pods.contains(&pod.metadata.uid)) {
                 let mut request =
                     Request::delete(Target::of(Resource::PODS, &pod.metadata), &pod.metadata.uid);
                 request.body["gracePeriodSeconds"] = 0.into();
@@ -123,11 +154,20 @@ impl Controller for StrandedPods {
         plan
     }
 
-    fn accepted(&mut self, _request: &Request, _answer: &Document) {}
+    fn accepted(&mut self, request: &Request, _answer: &Document) {
+        if request.verb == Verb::Get {
+            self.gone.remove(&request.target.name);
+        }
+    }
 
     fn refused(&mut self, request: &Request, refusal: Refusal) {
-        if (request.verb, refusal) == (Verb::Get, Refusal::NotFound) {
-            self.gone.insert(request.target.name.clone());
+        let name = &request.target.name;
+        // An answer that comes when no pod names the node any more is about none.
+        if (request.verb, refusal) == (Verb::Get, Refusal::NotFound) && self.missing.contains_key(name) {
+            let there = self.pods.iter().filter(|pod| pod.node == *name).map(|pod| &pod.metadata.uid);
+            // For those that came late the next question is asked after they were heard of.
+            let about = there.filter(|uid| !self.late.remove(*uid)).cloned().collect();
+            self.gone.insert(name.clone(), about);
         }
     }
 }
@@ -192,5 +232,80 @@ mod tests {
         world.tell(&mut controller, at(100));
         assert_eq!(controller.plan(at(139)).requests, []);
         assert_eq!(controller.plan(at(140)).requests.len(), 1);
+    }
+
+    /// The verbs and targets of what is planned.
+    fn planned(controller: &StrandedPods, seconds: i64) -> Vec<String> {
+        let requests = controller.plan(at(seconds)).requests;
+        requests.iter().map(|request| format!("{:?} {}", request.verb, request.target)).collect()
+    }
+
+    #[test]
+    fn no_answer_is_taken_for_one_about_pods_heard_of_later() {
+        const QUESTION: &str = "Get nodes/gone";
+        const OLD: &str = "Delete pods/ns/stranded";
+        // Whether the old pod is over before another comes, and what is planned when it comes and after each answer.
+        let cases: [(bool, &[&[&str]]); 2] = [
+            // Nobody names the node in between: it is missing anew.
+            (true, &[&[]]),
+            // The first answer may be to a question that was asked before the pod came.
+            (false, &[&[QUESTION, OLD], &[QUESTION, OLD], &["Delete pods/ns/other", OLD]]),
+        ];
+        for ((old_is_over, wanted), is_bound_later) in
+            cases.into_iter().flat_map(|case| [(case, false), (case, true)])
+        {
+            let (mut world, mut controller) = scene();
+            let question = controller.plan(at(40)).requests.remove(0);
+            world.carry_out(&mut controller, &question);
+            assert_eq!(planned(&controller, 40), [OLD]);
+            if old_is_over {
+                world.remove(Resource::PODS, &pod("stranded", "gone"));
+            }
+            if is_bound_later {
+                let made = world.put(Resource::PODS, pod("other", ""));
+                world.tell(&mut controller, at(99));
+                let mut bound = made;
+                bound["spec"]["nodeName"] = json!("gone");
+                world.put(Resource::PODS, bound);
+            } else {
+                world.put(Resource::PODS, pod("other", "gone"));
+            }
+            world.tell(&mut controller, at(100));
+            for (answers, wanted) in wanted.iter().enumerate() {
+                if answers > 0 {
+                    controller.refused(&question, Refusal::NotFound);
+                }
+                assert_eq!(planned(&controller, 100), *wanted, "{old_is_over} {is_bound_later} {answers}");
+            }
+            if old_is_over {
+                assert_eq!(planned(&controller, 140), [QUESTION]);
+            }
+            // It turns out to be there: nothing is deleted any more.
+            world.put(Resource::NODES, node("gone"));
+            assert!(world.carry_out(&mut controller, &question));
+            assert_eq!(planned(&controller, 140), [QUESTION]);
+            world.tell(&mut controller, at(141));
+            assert_eq!(controller.plan(at(999)), Plan::default());
+        }
+    }
+
+    #[test]
+    fn a_pod_that_takes_the_name_of_one_of_a_node_that_was_gone_is_kept() {
+        let (mut world, mut controller) = scene();
+        let question = controller.plan(at(40)).requests.remove(0);
+        world.carry_out(&mut controller, &question);
+        world.remove(Resource::PODS, &pod("stranded", "gone"));
+        world.tell(&mut controller, at(41));
+        assert!(controller.missing.is_empty() && controller.gone.is_empty());
+        // An answer that comes now is about nothing.
+        controller.refused(&question, Refusal::NotFound);
+        assert!(controller.gone.is_empty());
+        world.put(Resource::PODS, pod("stranded", "gone"));
+        world.tell(&mut controller, at(100));
+        assert_eq!(planned(&controller, 139), [""; 0]);
+        assert_eq!(planned(&controller, 140), ["Get nodes/gone"]);
+        world.put(Resource::NODES, node("gone"));
+        world.tell(&mut controller, at(140));
+        assert_eq!(controller.plan(at(999)), Plan::default());
     }
 }
