@@ -349,6 +349,39 @@ async fn a_log_that_cannot_be_compacted_grows_until_it_can() {
     assert!(recovery.snapshot.is_some());
 }
 
+/// The names of the files in the directory that begin so.
+fn names(directory: &Path, prefix: &str) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> =
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with(prefix)).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_snapshot_is_whole_wherever_its_last_frame_ends() {
+    // The objects of the last snapshot: none, one that is a frame of its own, and one that another follows.
+    for sizes in [&[][..], &[300 << 10], &[300 << 10, 1], &[1, 300 << 10], &[1]] {
+        let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());
+        let options = LogOptions { compact_after_bytes: 1, ..LogOptions::default() };
+        let quiet = LogOptions { compact_after_bytes: 1 << 30, ..LogOptions::default() };
+        let (store, _) = open_with(&disk, directory.path(), quiet).unwrap();
+        for (number, size) in sizes.iter().enumerate() {
+            store.create(key(&number.to_string()), value(&"x".repeat(*size))).await.unwrap();
+        }
+        let over = store.create(key("over"), value("")).await.unwrap();
+        store.close().await;
+        let (store, _) = open_with(&disk, directory.path(), options).unwrap();
+        store.delete(&over.key, None).await.unwrap();
+        eventually("the snapshot", || !names(directory.path(), "snapshot-").is_empty()).await;
+        let before = state(&store);
+        store.close().await;
+        let (again, recovery) = open_with(&disk, directory.path(), quiet).unwrap();
+        assert_eq!((state(&again), before.len()), (before, sizes.len()));
+        assert!(recovery.snapshot.is_some());
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8),

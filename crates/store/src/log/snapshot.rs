@@ -70,16 +70,16 @@ fn write_draft<I>(
             frame.clear();
         }
     }
-    // The rest, and the empty frame that says that this is all.
-    for last in [before, count] {
-        if last == before && frame.len() == 0 {
-            continue;
-        }
-        let bytes = frame.finish(header.mark, last);
+    if frame.len() > 0 {
+        let bytes = frame.finish(header.mark, before);
         file.write_at(bytes, length)?;
         length += bytes.len() as u64;
         frame.clear();
     }
+    // The empty frame that says that this is all.
+    let bytes = frame.finish(header.mark, count);
+    file.write_at(bytes, length)?;
+    length += bytes.len() as u64;
     file.sync()?;
     Ok(length)
 }
