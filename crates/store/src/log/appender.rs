@@ -114,8 +114,17 @@ impl Appender {
         Ok(written)
     }
 
-    /// Leaves the current file, so that a snapshot can stand for it and all before. Gives the number of the next.
+    /// The number that the next file gets.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Leaves the current file, so that a snapshot can stand for it and all before; a file in which nothing is yet goes
+    /// on. Gives the number of the first file that the snapshot does not stand for.
     pub(crate) fn rotate(&mut self) -> u64 {
+        if self.segment.as_ref().is_some_and(|segment| segment.length == FILE_HEADER as u64) {
+            return self.next_number - 1;
+        }
         self.segment = None;
         self.next_number
     }

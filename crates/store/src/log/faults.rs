@@ -12,24 +12,32 @@ use parking_lot::{Condvar, Mutex};
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 
+use super::appender::{Appender, Frame};
+use super::directory::Directory;
 use super::disk::{Disk, DiskFile, LocalDisk};
+use super::frame::FILE_HEADER;
+use super::writer::LOG_FILES;
 use super::{LogOptions, OpenError, Recovery};
 use crate::{HistoryLimits, Key, Page, Revision, Scope, Start, Store, Unavailable, Unstamped, WriteError};
 
 /// What fails now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Faults {
-    /// Writes fail when this many of their bytes are on the disk.
+    /// Writes of more bytes fail when this many of them are on the disk.
     write_after: Option<usize>,
     sync: bool,
     truncate: bool,
     create: bool,
     rename: bool,
+    /// There is no room for snapshots, but for the log.
+    snapshot: bool,
 }
 
 #[derive(Clone, Default)]
 struct FaultyDisk {
     faults: Arc<Mutex<Faults>>,
+    /// How many snapshots have been begun.
+    snapshots: Arc<AtomicUsize>,
     gate: Arc<Gate>,
 }
 
@@ -57,7 +65,12 @@ fn fail_if(fails: bool) -> io::Result<()> {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        fail_if(self.faults.lock().create)?;
+        let faults = *self.faults.lock();
+        if path.to_string_lossy().contains("snapshot-") {
+            self.snapshots.fetch_add(1, Ordering::SeqCst);
+            fail_if(faults.snapshot)?;
+        }
+        fail_if(faults.create)?;
         Ok(Box::new(FaultyFile { file: LocalDisk.create(path)?, disk: self.clone() }))
     }
 
@@ -77,11 +90,9 @@ impl Disk for FaultyDisk {
 
 impl DiskFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let Some(room) = self.disk.faults.lock().write_after else {
-            return self.file.write_at(bytes, offset);
-        };
-        self.file.write_at(&bytes[..room.min(bytes.len())], offset)?;
-        Err(full())
+        let room = self.disk.faults.lock().write_after.unwrap_or(usize::MAX).min(bytes.len());
+        self.file.write_at(&bytes[..room], offset)?;
+        fail_if(room < bytes.len())
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
@@ -359,6 +370,83 @@ fn names(directory: &Path, prefix: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn many_files_are_not_compacted_again_at_each_write_when_there_is_no_room() {
+    let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());
+    let (path, many) = (directory.path(), LOG_FILES as usize);
+    let options = LogOptions { compact_after_bytes: 1 << 20, ..LogOptions::default() };
+    // Each start makes a file. The last is left for later.
+    for number in 1..many {
+        let (store, _) = open_with(&disk, path, options).unwrap();
+        store.create(key(&number.to_string()), value("")).await.unwrap();
+        store.close().await;
+    }
+    let attempts = || disk.snapshots.load(Ordering::SeqCst);
+    assert_eq!((attempts(), names(path, "log-").len()), (0, many - 1));
+    disk.fail(Faults { snapshot: true, ..Faults::default() });
+    let (store, _) = open_with(&disk, path, options).unwrap();
+    let mut last = store.create(key("a"), value("")).await.unwrap();
+    eventually("the first attempt", || attempts() == 1).await;
+    for number in 0..100 {
+        last = store.update(&last.key, last.revision, value(&number.to_string())).await.unwrap();
+    }
+    // The last before the attempt, and one after it.
+    assert_eq!((attempts(), names(path, "log-").len()), (1, many + 1));
+    // A quarter of what would be compacted without many files is worth another attempt.
+    let filler = "x".repeat(300 << 10);
+    last = store.update(&last.key, last.revision, value(&filler)).await.unwrap();
+    eventually("the second attempt", || attempts() == 2).await;
+    for number in 0..100 {
+        last = store.update(&last.key, last.revision, value(&number.to_string())).await.unwrap();
+    }
+    assert_eq!((attempts(), names(path, "log-").len()), (2, many + 2));
+    disk.fail(Faults::default());
+    store.update(&last.key, last.revision, value(&filler)).await.unwrap();
+    eventually("the third attempt", || !names(path, "snapshot-").is_empty()).await;
+    eventually("the removal of the log", || names(path, "log-").is_empty()).await;
+    let before = state(&store);
+    store.close().await;
+    assert_eq!(attempts(), 3);
+    let (again, _) = open_with(&disk, path, options).unwrap();
+    assert_eq!(state(&again), before);
+}
+
+#[tokio::test]
+async fn files_that_are_made_while_the_store_is_open_are_compacted_when_they_are_many() {
+    let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());
+    let path = directory.path();
+    let (store, _) = open(&disk, path).unwrap();
+    for number in 1..LOG_FILES {
+        store.create(key(&number.to_string()), value("")).await.unwrap();
+        // A failed sync ends a file.
+        disk.fail(Faults { sync: true, ..Faults::default() });
+        store.create(key("refused"), value("")).await.unwrap_err();
+        disk.fail(Faults::default());
+    }
+    assert_eq!(names(path, "log-").len() as u64, LOG_FILES - 1);
+    assert_eq!(disk.snapshots.load(Ordering::SeqCst), 0);
+    store.create(key("last"), value("")).await.unwrap();
+    eventually("the removal of the log", || names(path, "log-").is_empty()).await;
+    assert_eq!(names(path, "snapshot-").len(), 1);
+}
+
+#[test]
+fn a_file_in_which_nothing_is_yet_is_not_left_for_another() {
+    let (disk, directory) = (FaultyDisk::default(), tempfile::tempdir().unwrap());
+    let directory = Arc::new(Directory::open(directory.path()).unwrap());
+    let mut appender = Appender::new(directory, Arc::new(disk.clone()), 1, Revision::new(1));
+    assert_eq!(appender.rotate(), 1, "there is no file yet");
+    let mut frame = Frame::default();
+    frame.records().extend(b"a record");
+    // Room for the header of the file, but not for the frame.
+    disk.fail(Faults { write_after: Some(FILE_HEADER), ..Faults::default() });
+    appender.append(&mut frame).unwrap_err();
+    assert_eq!((appender.rotate(), appender.next_number()), (1, 2));
+    disk.fail(Faults::default());
+    appender.append(&mut frame).unwrap();
+    assert_eq!((appender.next_number(), appender.rotate()), (2, 2));
+}
+
+#[tokio::test]
 async fn a_snapshot_is_whole_wherever_its_last_frame_ends() {
     // The objects of the last snapshot: none, one that is a frame of its own, and one that another follows.
     for sizes in [&[][..], &[300 << 10], &[300 << 10, 1], &[1, 300 << 10], &[1]] {
@@ -400,6 +488,7 @@ fn step() -> impl Strategy<Value = Step> {
             truncate,
             create,
             rename,
+            snapshot: false,
         },
     );
     prop_oneof![

@@ -28,7 +28,7 @@ const FRAME_RECORDS: usize = 4096;
 /// No more is added to a frame that is this long.
 const FRAME_BYTES: usize = 4 << 20;
 /// As many files of the log are compacted even if they are short.
-const LOG_FILES: usize = 64;
+pub(super) const LOG_FILES: u64 = 64;
 
 pub(crate) type Answer<I> = Result<Arc<Entry<I>>, WriteError<I>>;
 
@@ -47,10 +47,13 @@ pub(crate) struct Writer<I> {
     disk: Arc<dyn Disk>,
     options: LogOptions,
     log_bytes: u64,
-    log_files: usize,
+    /// The number of the oldest file of the log.
+    first_file: u64,
     snapshot_bytes: u64,
-    /// Where `log_bytes` must get before the next snapshot.
+    /// Where `log_bytes` must get before the next snapshot, unless there are many files.
     compact_at: u64,
+    /// Where `log_bytes` must get before a snapshot is tried again that has failed, however many files there are.
+    retry_at: u64,
     compaction: Option<Compaction>,
     was_refused: bool,
 }
@@ -60,7 +63,8 @@ struct Compaction {
     thread: JoinHandle<std::io::Result<u64>>,
     /// How much of the log it stands for.
     log_bytes: u64,
-    log_files: usize,
+    /// The first file that it does not stand for.
+    first_kept: u64,
 }
 
 /// The writes that will be made durable together.
@@ -92,9 +96,10 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
             disk,
             options,
             log_bytes: recovered.log_bytes,
-            log_files: recovered.log_files,
+            first_file: recovered.next_number - recovered.log_files as u64,
             snapshot_bytes: recovered.snapshot_bytes,
             compact_at: 0,
+            retry_at: 0,
             compaction: None,
             was_refused: false,
         };
@@ -176,18 +181,24 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
             match compaction.thread.join() {
                 Ok(Ok(bytes)) => {
                     self.log_bytes -= compaction.log_bytes;
-                    self.log_files -= compaction.log_files;
+                    self.first_file = compaction.first_kept;
                     self.snapshot_bytes = bytes;
                     self.compact_at = self.threshold();
+                    self.retry_at = 0;
                 }
-                // The log goes on growing until there is room for a snapshot.
-                Ok(Err(_)) | Err(_) => self.compact_at = self.log_bytes + self.threshold() / 4,
+                Ok(Err(_)) | Err(_) => self.retry_later(),
             }
         }
-        let is_due = self.log_bytes >= self.compact_at || self.log_files >= LOG_FILES;
-        if is_due && self.compaction.is_none() {
+        let log_files = self.appender.next_number() - self.first_file;
+        let is_due = self.log_bytes >= self.compact_at || log_files >= LOG_FILES;
+        if is_due && self.log_bytes >= self.retry_at && self.compaction.is_none() {
             self.compact();
         }
+    }
+
+    /// The log goes on growing until there is room for a snapshot.
+    fn retry_later(&mut self) {
+        self.retry_at = self.log_bytes + self.threshold() / 4;
     }
 
     /// Starts a snapshot of what is durable now. Writers go on in a new file.
@@ -216,12 +227,12 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
         };
         match std::thread::Builder::new().name("store-compaction".to_owned()).spawn(thread) {
             Ok(thread) => {
-                let (log_bytes, log_files) = (self.log_bytes, self.log_files);
-                self.compaction = Some(Compaction { stop, thread, log_bytes, log_files });
+                let log_bytes = self.log_bytes;
+                self.compaction = Some(Compaction { stop, thread, log_bytes, first_kept });
             }
             Err(error) => {
                 tracing::warn!(%error, "no thread to compact the log with");
-                self.compact_at = self.log_bytes + self.threshold() / 4;
+                self.retry_later();
             }
         }
     }
