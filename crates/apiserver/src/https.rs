@@ -1,6 +1,7 @@
 //! Requests of the server's own to others over HTTPS: to webhooks and to nodes. One connection each, HTTP/1.1.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +20,18 @@ pub(crate) struct Destination {
     pub(crate) port: u16,
     /// The name that the certificate has to have.
     pub(crate) server_name: String,
+}
+
+impl Destination {
+    /// What the host is found to have.
+    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, CallError> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        Ok(found.map_err(|source| self.unreachable(source))?.collect())
+    }
+
+    fn unreachable(&self, source: io::Error) -> CallError {
+        CallError::Connect { host: self.host.clone(), port: self.port, source }
+    }
 }
 
 /// Why there is no answer. No text holds anything that was sent or received.
@@ -55,6 +68,18 @@ pub(crate) enum CallError {
 pub(crate) async fn exchange(
     to: &Destination,
     tls: Arc<rustls::ClientConfig>,
+    request: Request<Bytes>,
+    most: usize,
+) -> Result<Response<Bytes>, CallError> {
+    let addresses = to.addresses().await?;
+    exchange_at(&addresses, to, tls, request, most).await
+}
+
+/// As [`exchange`], with one of these addresses, whatever the destination's host is now said to have.
+pub(crate) async fn exchange_at(
+    addresses: &[SocketAddr],
+    to: &Destination,
+    tls: Arc<rustls::ClientConfig>,
     mut request: Request<Bytes>,
     most: usize,
 ) -> Result<Response<Bytes>, CallError> {
@@ -62,11 +87,7 @@ pub(crate) async fn exchange(
     let (host, port) = (host.clone(), *port);
     let name = ServerName::try_from(server_name.clone())
         .map_err(|_| CallError::Name { name: server_name.clone() })?;
-    let socket = TcpStream::connect((host.as_str(), port)).await.map_err(|source| CallError::Connect {
-        host: host.clone(),
-        port,
-        source,
-    })?;
+    let socket = TcpStream::connect(addresses).await.map_err(|source| to.unreachable(source))?;
     let stream = TlsConnector::from(tls).connect(name, socket).await.map_err(|source| CallError::Tls {
         host: host.clone(),
         port,

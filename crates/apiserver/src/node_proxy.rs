@@ -1,7 +1,11 @@
 //! `nodes/NAME/proxy/...`: requests passed on to a node's own HTTPS server, with this server's client identity.
 //!
-//! Who may do so is decided before; the node decides once more, by the identity that it sees.
+//! Who may do so is decided before; the node decides once more, by the identity that it sees. That identity is shown to
+//! nothing but nodes: only a node's own port is connected to, and never this server itself.
 
+mod address;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,9 +60,10 @@ impl std::fmt::Debug for NodeAccess {
     }
 }
 
-/// Passes a request on. `path` is what stands behind `proxy`.
+/// Passes a request on. `path` is what stands behind `proxy`, and `listening` where this server listens.
 pub(crate) async fn pass_on(
     access: Option<&NodeAccess>,
+    listening: &[SocketAddr],
     cluster: &ClusterView,
     node: &str,
     path: &str,
@@ -80,12 +85,18 @@ pub(crate) async fn pass_on(
         .body(body)
         .map_err(|_| ApiError::bad_request("the path behind proxy is no path"))?;
     *onward.headers_mut() = passed_on(&parts.headers);
-    let exchange = https::exchange(&destination, access.tls.clone(), onward, LONGEST_ANSWER);
-    let answer = match tokio::time::timeout(TIME_LIMIT, exchange).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(unreachable(&error.to_string())),
-        Err(_) => return Err(unreachable(&format!("no answer within {} s", TIME_LIMIT.as_secs()))),
+    let exchange = async {
+        let call_failed = |error: https::CallError| unreachable(&error.to_string());
+        let found = destination.addresses().await.map_err(call_failed)?;
+        let addresses = address::permitted(found, listening, address::is_of_this_machine)
+            .map_err(|refusal| ApiError::bad_request(refusal.to_string()))?;
+        https::exchange_at(&addresses, &destination, access.tls.clone(), onward, LONGEST_ANSWER)
+            .await
+            .map_err(call_failed)
     };
+    let answer = tokio::time::timeout(TIME_LIMIT, exchange)
+        .await
+        .unwrap_or_else(|_| Err(unreachable(&format!("no answer within {} s", TIME_LIMIT.as_secs()))))?;
     let (parts, body) = answer.into_parts();
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = parts.status;
@@ -121,7 +132,8 @@ fn split(node: &str) -> Result<(&str, Option<u16>), ApiError> {
     }
 }
 
-/// Where a node listens: the first of its addresses in the order of preference.
+/// Where a node listens: the first of its addresses in the order of preference. Another port than its own is refused,
+/// since whatever listens there is not to see this server's identity.
 fn destination(node: &Object, name: &str, port: Option<u16>) -> Result<Destination, ApiError> {
     let addresses =
         at(node, &["status", "addresses"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -137,7 +149,13 @@ fn destination(node: &Object, name: &str, port: Option<u16>) -> Result<Destinati
     })?;
     let own = at(node, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"]).and_then(Value::as_u64);
     let own = own.and_then(|own| u16::try_from(own).ok()).filter(|own| *own != 0);
-    let port = port.or(own).unwrap_or(DEFAULT_PORT);
+    let own = own.unwrap_or(DEFAULT_PORT);
+    if let Some(other) = port.filter(|port| *port != own) {
+        return Err(ApiError::bad_request(format!(
+            "port not allowed: requests to node {name} are passed on to its own port {own}, not to {other}"
+        )));
+    }
+    let port = own;
     Ok(Destination { host: host.to_owned(), port, server_name: host.to_owned() })
 }
 
@@ -166,12 +184,26 @@ mod tests {
                 None,
                 at("10.0.0.1", DEFAULT_PORT),
             ),
-            (json!({"addresses": addresses}), Some(7), at("10.0.0.1", 7)),
+            (json!({"addresses": addresses}), Some(DEFAULT_PORT), at("10.0.0.1", DEFAULT_PORT)),
+            (json!({"addresses": addresses, "daemonEndpoints": endpoint(7)}), Some(7), at("10.0.0.1", 7)),
         ] {
             assert_eq!(destination(&node(&status), "n", port).unwrap(), wanted);
         }
         let error = destination(&node(&json!({})), "n", None).unwrap_err();
         assert_eq!((error.code().as_u16(), error.reason()), (503, "ServiceUnavailable"));
+    }
+
+    #[test]
+    fn only_a_node_s_own_port_is_connected_to() {
+        let status = json!({
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10_255}},
+        });
+        let node = json!({"status": status}).as_object().unwrap().clone();
+        for other in [0, 22, 6443, DEFAULT_PORT] {
+            let error = destination(&node, "n", Some(other)).unwrap_err();
+            assert_eq!(error.code().as_u16(), 400, "{other}");
+        }
     }
 
     #[test]

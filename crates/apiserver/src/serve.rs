@@ -108,6 +108,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let acceptor = tls.acceptor()?;
+    server.listens_on(listener.local_addr().map_err(ServeError::Listener)?);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();

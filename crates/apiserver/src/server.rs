@@ -7,6 +7,7 @@ mod faces;
 mod patches;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use parking_lot::Mutex;
 use tokenward_issuer::{Issuer, KeySet, SigningKey, random_uuid};
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{Kind, Verb, find_resource};
@@ -94,6 +96,8 @@ struct Shared {
     static_tokens: StaticTokens,
     external_address: String,
     node_access: Option<NodeAccess>,
+    /// Where the server is served, so that it is not made to call itself.
+    listening: Mutex<Vec<SocketAddr>>,
     anonymous: bool,
     flow: FlowControl,
     signing_key_ready: watch::Sender<bool>,
@@ -120,11 +124,17 @@ impl ApiServer {
             static_tokens: config.static_tokens,
             external_address: config.external_address,
             node_access: config.node_access,
+            listening: Mutex::default(),
             anonymous: config.anonymous,
             flow: FlowControl::new(),
             signing_key_ready: watch::Sender::new(is_ready),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Notes an address that the server is served on.
+    pub(crate) fn listens_on(&self, address: SocketAddr) {
+        self.shared.listening.lock().push(address);
     }
 
     /// Gives the issuer its key. Token requests that came before wait for it.
@@ -266,7 +276,9 @@ impl ApiServer {
                 *request.uri_mut() = parts.uri.clone();
                 *request.headers_mut() = parts.headers.clone();
                 let node_access = self.shared.node_access.as_ref();
-                node_proxy::pass_on(node_access, self.shared.registry.view(), &node, &path, request).await
+                let listening = self.shared.listening.lock().clone();
+                let view = self.shared.registry.view();
+                node_proxy::pass_on(node_access, &listening, view, &node, &path, request).await
             }
             other => {
                 let path = parts.uri.path();

@@ -7,10 +7,11 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use tokenward_apiserver::NodeAccess;
 
-use crate::pki::{Authority, PkiError};
+use crate::pki::{Authority, Identity, PkiError};
 use crate::serving::ServingCertificate;
 
-/// As whom the server comes to nodes unless it brings a certificate along.
+/// As whom the server comes to nodes unless it brings a certificate along. In no group: this server believes certificates of
+/// the same authority, and a connection that is led back here must not come with rights.
 const CLIENT: &str = "kube-apiserver-kubelet-client";
 
 /// Why the server cannot connect to nodes.
@@ -38,7 +39,7 @@ pub(crate) fn node_access(
     let (chain, key) = match identity {
         Some(identity) => identity.into_parts(),
         None => {
-            let own = authority.client(CLIENT, Some("system:masters"), now)?;
+            let own = client(authority, now)?;
             (vec![own.certificate_der().clone()], own.expose_key_der())
         }
     };
@@ -48,4 +49,23 @@ pub(crate) fn node_access(
         .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
         .map_err(NodeAccessError::Unusable)?;
     Ok(NodeAccess::new(Arc::new(tls)))
+}
+
+fn client(authority: &Authority, now: Timestamp) -> Result<Identity, PkiError> {
+    authority.client(CLIENT, None, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_see_a_user_in_no_group() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let authority = Authority::generate(now).unwrap();
+        let identity = client(&authority, now).unwrap();
+        let (_, certificate) = x509_parser::parse_x509_certificate(identity.certificate_der()).unwrap();
+        assert_eq!(certificate.subject().to_string(), "CN=kube-apiserver-kubelet-client");
+        node_access(&authority, Vec::new(), None, now).unwrap();
+    }
 }
