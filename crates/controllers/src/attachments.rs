@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, Metadata, Object, Volume};
+use crate::objects::{Claim, Metadata, Volume, has_metadata};
 use crate::runner::{Controller, Plan};
 use crate::volume_user::VolumeUser;
 
@@ -89,21 +89,7 @@ struct AttachmentStatus {
     attached: bool,
 }
 
-macro_rules! object {
-    ($($kind:ident),+) => {
-        $(impl Object for $kind {
-            fn metadata(&self) -> &Metadata {
-                &self.metadata
-            }
-
-            fn metadata_mut(&mut self) -> &mut Metadata {
-                &mut self.metadata
-            }
-        })+
-    };
-}
-
-object!(Attachment, Driver, Node);
+has_metadata!(Attachment, Driver, Node);
 
 impl Attachments {
     pub(crate) fn new() -> Self {

@@ -13,7 +13,7 @@ use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::whole_seconds;
 use crate::mirror::Mirror;
 use crate::names;
-use crate::objects::{Metadata, Object};
+use crate::objects::{Metadata, has_metadata};
 use crate::runner::{Controller, Plan, Refusal};
 use sha2::{Digest, Sha256};
 
@@ -80,21 +80,7 @@ impl Pod {
     }
 }
 
-macro_rules! object {
-    ($($kind:ident),+) => {
-        $(impl Object for $kind {
-            fn metadata(&self) -> &Metadata {
-                &self.metadata
-            }
-
-            fn metadata_mut(&mut self) -> &mut Metadata {
-                &mut self.metadata
-            }
-        })+
-    };
-}
-
-object!(Claim, Pod);
+has_metadata!(Claim, Pod);
 
 impl EphemeralClaims {
     pub(crate) fn new() -> Self {

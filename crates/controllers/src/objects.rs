@@ -19,21 +19,24 @@ pub(crate) trait Object: DeserializeOwned + Clone + PartialEq {
     fn metadata_mut(&mut self) -> &mut Metadata;
 }
 
-macro_rules! object {
+/// Makes kinds with a member `metadata` objects.
+macro_rules! has_metadata {
     ($($kind:ident),+) => {
-        $(impl Object for $kind {
-            fn metadata(&self) -> &Metadata {
+        $(impl $crate::objects::Object for $kind {
+            fn metadata(&self) -> &$crate::objects::Metadata {
                 &self.metadata
             }
 
-            fn metadata_mut(&mut self) -> &mut Metadata {
+            fn metadata_mut(&mut self) -> &mut $crate::objects::Metadata {
                 &mut self.metadata
             }
         })+
     };
 }
 
-object!(Claim, CsiNode, Lease, Namespace, Node, Pod, ServiceAccount, StorageClass, Volume);
+pub(crate) use has_metadata;
+
+has_metadata!(Claim, CsiNode, Lease, Namespace, Node, Pod, ServiceAccount, StorageClass, Volume);
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::conditions;
-use crate::objects::{Metadata, NodeSpec, Object, Pod, PodSpec};
+use crate::objects::{Metadata, NodeSpec, Pod, PodSpec, has_metadata};
 use crate::selector::LabelSelector;
 
 pub(super) const DAEMON_SET: &str = "DaemonSet";
@@ -197,18 +197,4 @@ pub(super) struct DaemonNode {
     pub(super) spec: NodeSpec,
 }
 
-macro_rules! object {
-    ($($kind:ident),+) => {
-        $(impl Object for $kind {
-            fn metadata(&self) -> &Metadata {
-                &self.metadata
-            }
-
-            fn metadata_mut(&mut self) -> &mut Metadata {
-                &mut self.metadata
-            }
-        })+
-    };
-}
-
-object!(DaemonSet, Revision, DaemonPod, DaemonNode);
+has_metadata!(DaemonSet, Revision, DaemonPod, DaemonNode);
