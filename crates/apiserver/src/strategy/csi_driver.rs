@@ -67,3 +67,26 @@ impl Strategy for CsiDriverStrategy {
         csi_driver::warnings_update(&spec(new), &spec(old), gates)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokenward_kube_rules::Release;
+
+    use super::*;
+
+    #[test]
+    fn a_generation_that_a_client_has_chosen_does_not_overflow() {
+        let gates = FeatureGates::for_release(Release::V1_35);
+        for (before, after) in [(0, 1), (7, 8), (i64::MAX - 1, i64::MAX), (i64::MAX, i64::MAX)] {
+            let driver = |republish: bool| {
+                let driver =
+                    json!({"metadata": {"generation": before}, "spec": {"requiresRepublish": republish}});
+                driver.as_object().expect("an object").clone()
+            };
+            let mut changed = driver(true);
+            CsiDriverStrategy.prepare_update(&mut changed, &driver(false), &gates);
+            assert_eq!(changed.metadata_number("generation"), after);
+        }
+    }
+}
