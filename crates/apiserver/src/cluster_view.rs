@@ -48,8 +48,20 @@ impl ClusterView {
 
     /// All objects of a collection, as they are now. For collections that are small in any cluster.
     pub(crate) fn entries(&self, collection: &'static str) -> Vec<Arc<Entry<Index>>> {
-        let listing = self.store.list(&Scope::collection(collection), &Page::default());
-        listing.map(|listing| listing.entries).unwrap_or_default()
+        self.entries_of(&Scope::collection(collection))
+    }
+
+    /// The same of one namespace.
+    pub(crate) fn entries_in(
+        &self,
+        collection: &'static str,
+        namespace: &'static str,
+    ) -> Vec<Arc<Entry<Index>>> {
+        self.entries_of(&Scope::namespace(collection, namespace))
+    }
+
+    fn entries_of(&self, scope: &Scope) -> Vec<Arc<Entry<Index>>> {
+        self.store.list(scope, &Page::default()).map(|listing| listing.entries).unwrap_or_default()
     }
 
     /// Whether some pod on a node fits. Pods that are not scheduled, or scheduled elsewhere, do not count.

@@ -2,18 +2,20 @@
 //!
 //! Both are made from what is stored and the time alone; [`keep`] is the shell that writes them, again and again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokenward_tokens::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, ClientError};
+use crate::cluster_view::ClusterView;
 
 /// How often a server says that it is there.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -67,6 +69,26 @@ impl ServerIdentity {
             "spec": {"holderIdentity": holder, "leaseDurationSeconds": DURATION_SECONDS, "renewTime": micro_time(now)},
         })
     }
+}
+
+/// Where the servers over this store say that they are reached, for as long as their Leases are there. Nobody but
+/// administrators writes Leases beside these servers.
+pub(crate) fn advertised(cluster: &ClusterView) -> Vec<SocketAddr> {
+    #[derive(Deserialize)]
+    struct Lease {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        annotations: BTreeMap<String, String>,
+    }
+    let leases = cluster.entries_in("coordination.k8s.io/leases", "kube-system");
+    let address = |value: &[u8]| {
+        let lease: Lease = serde_json::from_slice(value).ok()?;
+        lease.metadata.annotations.get(ADDRESS)?.parse().ok()
+    };
+    leases.iter().filter_map(|entry| address(&entry.value)).collect()
 }
 
 fn micro_time(time: Timestamp) -> String {

@@ -1,7 +1,7 @@
 //! `nodes/NAME/proxy/...`: requests passed on to a node's own HTTPS server, with this server's client identity.
 //!
 //! Who may do so is decided before; the node decides once more, by the identity that it sees. That identity is shown to
-//! nothing but nodes: only a node's own port is connected to, and never this server itself.
+//! nothing but nodes: only a node's own port is connected to, and never this server itself or another over its store.
 
 mod address;
 
@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::cluster_view::ClusterView;
 use crate::https::{self, Destination};
+use crate::identity;
 use crate::object::{Object, at};
 use crate::status::{ApiError, Subject};
 
@@ -88,7 +89,8 @@ pub(crate) async fn pass_on(
     let exchange = async {
         let call_failed = |error: https::CallError| unreachable(&error.to_string());
         let found = destination.addresses().await.map_err(call_failed)?;
-        let addresses = address::permitted(found, listening, address::is_of_this_machine)
+        let servers = [listening, &identity::advertised(cluster)].concat();
+        let addresses = address::permitted(found, &servers, address::is_of_this_machine)
             .map_err(|refusal| ApiError::bad_request(refusal.to_string()))?;
         https::exchange_at(&addresses, &destination, access.tls.clone(), onward, LONGEST_ANSWER)
             .await

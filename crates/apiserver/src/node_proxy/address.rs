@@ -13,11 +13,11 @@ pub(super) enum Refusal {
     LinkLocal(IpAddr),
     #[error("address not allowed: {0} is no address of a single host")]
     Multicast(IpAddr),
-    #[error("address not allowed: this server itself listens on {0}")]
-    ThisServer(SocketAddr),
+    #[error("address not allowed: an API server listens on {0}")]
+    ApiServer(SocketAddr),
 }
 
-/// Those of the addresses that may be connected to. `listening` is where this server listens, and
+/// Those of the addresses that may be connected to. `listening` is where API servers listen, this one and others, and
 /// `is_of_this_machine` tells whether a listener on every address is reached at one.
 ///
 /// # Errors
@@ -52,7 +52,7 @@ fn refusal(
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    let is_this_server = |listener: &SocketAddr| {
+    let is_server = |listener: &SocketAddr| {
         let own = listener.ip().to_canonical();
         listener.port() == address.port() && (own == ip || own.is_unspecified() && is_of_this_machine(ip))
     };
@@ -62,8 +62,8 @@ fn refusal(
         Some(Refusal::LinkLocal(ip))
     } else if ip.is_multicast() || is_broadcast {
         Some(Refusal::Multicast(ip))
-    } else if listening.iter().any(is_this_server) {
-        Some(Refusal::ThisServer(SocketAddr::new(ip, address.port())))
+    } else if listening.iter().any(is_server) {
+        Some(Refusal::ApiServer(SocketAddr::new(ip, address.port())))
     } else {
         None
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn this_server_is_not_called_by_itself() {
         let itself = |address: &str, listener: &str| {
-            matches!(judged(&[address], &[listener]), Err(Refusal::ThisServer(_)))
+            matches!(judged(&[address], &[listener]), Err(Refusal::ApiServer(_)))
         };
         for (address, listener, wanted) in [
             ("127.0.0.1:6443", "127.0.0.1:6443", true),

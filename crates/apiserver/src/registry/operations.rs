@@ -1,7 +1,9 @@
 //! JSON Patch (RFC 6902), operation by operation within bounds. A few copies of copies, a kilobyte of patch, would
-//! otherwise make a tree larger than memory, or deeper than any stack.
+//! otherwise make a tree larger than memory, or deeper than any stack; and each item put before a million others moves
+//! all of them.
 
 use json_patch::PatchOperation;
+use json_patch::jsonptr::Pointer;
 use serde_json::Value;
 
 use crate::body::REQUEST_LIMIT;
@@ -10,9 +12,14 @@ use crate::status::ApiError;
 /// No tree becomes deeper than a body may be.
 const DEEPEST: usize = 200;
 
+/// So many items of arrays are moved up or down at most by all operations together: a tenth of a second's work. The
+/// longest patch may do so with an array of 2,000 items.
+const MOST_SHIFTED: usize = 20_000_000;
+
 /// Carries a patch out on a tree, which is of no use afterwards if this fails.
 pub(super) fn carry_out(patch: &json_patch::Patch, tree: &mut Value) -> Result<(), ApiError> {
     let mut copied = 0;
+    let mut shifted = 0;
     // Never less than the tree's own depth; moves and copies are counted as if the deepest part were theirs.
     let mut depth = measure(tree, usize::MAX).depth;
     for operation in &patch.0 {
@@ -39,10 +46,34 @@ pub(super) fn carry_out(patch: &json_patch::Patch, tree: &mut Value) -> Result<(
             return Err(ApiError::unprocessable());
         }
         depth = depth.max(target + added);
+        shifted += shifts(operation, tree);
+        if shifted > MOST_SHIFTED {
+            return Err(ApiError::entity_too_large(&format!(
+                "Unable to complete the patch, its operations move {shifted} items of arrays, exceeding the limit \
+                 {MOST_SHIFTED}"
+            )));
+        }
         json_patch::patch_unsafe(tree, std::slice::from_ref(operation))
             .map_err(|_| ApiError::unprocessable())?;
     }
     Ok(())
+}
+
+/// How many items move when an operation puts one into an array, or takes one out. What does not fit the tree moves none.
+fn shifts(operation: &PatchOperation, tree: &Value) -> usize {
+    let behind = |place: &Pointer| {
+        let (parent, last) = place.split_back()?;
+        let items = tree.pointer(parent.as_str())?.as_array()?.len();
+        Some(last.decoded().parse().map_or(0, |index: usize| items.saturating_sub(index)))
+    };
+    let places: [Option<&Pointer>; 2] = match operation {
+        PatchOperation::Add(add) => [Some(&add.path), None],
+        PatchOperation::Remove(remove) => [Some(&remove.path), None],
+        PatchOperation::Copy(copy) => [Some(&copy.path), None],
+        PatchOperation::Move(moved) => [Some(&moved.from), Some(&moved.path)],
+        PatchOperation::Replace(_) | PatchOperation::Test(_) => [None, None],
+    };
+    places.into_iter().flatten().filter_map(behind).sum()
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -127,6 +158,27 @@ mod tests {
         let add = |path: String| json!([{"op": "add", "path": path, "value": nested(100)}]);
         assert!(outcome(&add(format!("{}/b", "/a".repeat(90))), &nested(100)).is_ok());
         assert_eq!(outcome(&add(format!("{}/b", "/a".repeat(100))), &nested(100)), Err(422));
+    }
+
+    #[test]
+    fn a_million_items_are_not_moved_ten_thousand_times() {
+        let tree = json!({"a": vec![0; 1_000_000]});
+        let many = |operation: Value| json!(vec![operation; 10_000]);
+        for operation in [
+            json!({"op": "add", "path": "/a/0", "value": 1}),
+            json!({"op": "remove", "path": "/a/0"}),
+            json!({"op": "copy", "from": "/a/1", "path": "/a/1"}),
+            json!({"op": "move", "from": "/a/0", "path": "/a/999999"}),
+            json!({"op": "move", "from": "/a/999999", "path": "/a/0"}),
+        ] {
+            assert_eq!(outcome(&many(operation.clone()), &tree), Err(413), "{operation}");
+            let few = json!(vec![operation; 10]);
+            assert!(outcome(&few, &tree).is_ok());
+        }
+        let end = many(json!({"op": "add", "path": "/a/-", "value": 1}));
+        assert_eq!(outcome(&end, &tree).unwrap()["a"].as_array().map(Vec::len), Some(1_010_000));
+        let small = many(json!({"op": "move", "from": "/a/0", "path": "/a/99"}));
+        assert!(outcome(&small, &json!({"a": vec![0; 100]})).is_ok());
     }
 
     #[test]

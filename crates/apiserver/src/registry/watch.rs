@@ -190,14 +190,20 @@ impl WatchStream {
             if let Some((kind, object)) = self.as_seen(event) {
                 self.write(written, kind, object.into());
             }
+            // Whoever heard of a later one would take the one that is missing for told.
+            if self.is_over {
+                break;
+            }
         }
     }
 
-    /// An event that cannot be written ends the watch: the client lists anew, and hears there what is wrong.
+    /// An event that cannot be written ends the watch, and nothing follows it, least of all a bookmark that says that all
+    /// was told: the client lists anew, and hears there what is wrong.
     fn write(&mut self, written: &mut BytesMut, kind: &str, object: Content) {
         if let Err(error) = self.writer.write(&self.registry, written, kind, object) {
             tracing::error!(%error, "a watch event cannot be written");
             self.existing = Vec::new().into_iter();
+            self.then = None;
             self.is_over = true;
         }
     }

@@ -112,6 +112,25 @@ async fn what_cannot_be_passed_on_says_why() {
 }
 
 #[tokio::test]
+async fn another_server_over_the_same_store_is_not_called_as_a_node() {
+    let testbed = Testbed::new();
+    let (mut node, server, client) = connected(&testbed).await;
+    // What another server says of itself.
+    client.create("/api/v1/namespaces", &json!({"metadata": {"name": "kube-system"}})).await.unwrap();
+    let annotations = json!({"tokenward.dev/advertised-address": node.address.to_string()});
+    let lease = json!({"metadata": {"name": "apiserver-other", "annotations": annotations}});
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    client.create(leases, &lease).await.unwrap();
+    let answer = send(&server, Method::GET, "/api/v1/nodes/n1/proxy/api", &[], "").await;
+    assert_eq!(answer.code(), StatusCode::BAD_REQUEST, "{}", answer.text());
+    assert!(answer.text().contains("an API server listens on"), "{}", answer.text());
+    assert!(node.asked.try_recv().is_err(), "nothing was sent");
+    client.delete(&format!("{leases}/apiserver-other"), None).await.unwrap();
+    let answer = send(&server, Method::GET, "/api/v1/nodes/n1/proxy/api", &[], "").await;
+    assert_eq!(answer.code(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn another_port_than_the_node_s_own_is_refused() {
     let testbed = Testbed::new();
     let (mut node, server, client) = connected(&testbed).await;
@@ -163,7 +182,7 @@ async fn a_node_cannot_lead_the_server_to_itself() {
                 let answer = send(&server, Method::GET, &path, &[], "").await;
                 assert_eq!(answer.code(), StatusCode::BAD_REQUEST, "{listen} {address} {}", answer.text());
                 let message = answer.json()["message"].as_str().unwrap().to_owned();
-                let wanted = format!("address not allowed: this server itself listens on 127.0.0.1:{port}");
+                let wanted = format!("address not allowed: an API server listens on 127.0.0.1:{port}");
                 assert_eq!(message, wanted);
             }
         }

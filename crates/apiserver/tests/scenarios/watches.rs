@@ -1,14 +1,15 @@
 //! Watches as informers need them: what begins them, keeps them alive and ends them. Time is tokio's, and paused.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokenward_apiserver::{Client, Index, WatchEvent};
+use tokenward_apiserver::{Client, Index, PeerIdentity, WatchEvent};
 use tokenward_kube_rules::Release;
-use tokenward_store::{HistoryLimits, Store};
+use tokenward_store::{HistoryLimits, Key, Store, Unstamped};
 use tokio::time::Instant;
 
 use crate::testbed::{DRIVERS, Testbed, admin, driver};
@@ -151,7 +152,7 @@ async fn a_watcher_that_never_reads_holds_no_events() {
     client.create(DRIVERS, &driver("d")).await.unwrap();
     let request = http::Request::get(format!("{DRIVERS}?watch=1")).body(String::new()).unwrap();
     let mut request = request;
-    request.extensions_mut().insert(tokenward_apiserver::PeerIdentity(std::sync::Arc::new(admin())));
+    request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
     let mut unread = server.handle(request).await.into_body();
     for number in 0..1_000 {
         label(&client, "d", &number.to_string().into()).await;
@@ -165,6 +166,42 @@ async fn a_watcher_that_never_reads_holds_no_events() {
     let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ADDED", "ERROR"]);
     assert_eq!(lines[1]["object"]["code"], 410);
+}
+
+/// Puts bytes into the store that are no object.
+async fn store_nonsense(testbed: &Testbed, name: &str) {
+    let key = Key::new("storage.k8s.io/csidrivers", None, name).unwrap();
+    testbed.store.create(key, Unstamped::new(b"{\"metadata\":".to_vec(), 12)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_after_an_event_that_cannot_be() {
+    let testbed = Testbed::new();
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    client.create(DRIVERS, &driver("a")).await.unwrap();
+    let revision = client.get(DRIVERS).await.unwrap()["metadata"]["resourceVersion"].clone();
+    let headers = [("accept", "application/vnd.kubernetes.protobuf;stream=watch")];
+    let watch = async |query: String| {
+        let mut request = http::Request::get(format!("{DRIVERS}?watch=1&timeoutSeconds=9&{query}"));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let mut request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+        request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
+        server.handle(request).await
+    };
+    // Begun before, and read once all three are there.
+    let unread = watch(format!("resourceVersion={}", revision.as_str().unwrap())).await;
+    store_nonsense(&testbed, "broken").await;
+    client.create(DRIVERS, &driver("later")).await.unwrap();
+    let told = unread.into_body().collect().await.unwrap().to_bytes();
+    assert!(!told.windows(5).any(|window| window == b"later"), "of the one before it nobody has heard");
+
+    let streaming = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let told = watch(streaming.to_owned()).await.into_body().collect().await.unwrap().to_bytes();
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("ADDED") && !told.contains("initial-events-end"), "not all has been told: {told}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,7 +288,7 @@ async fn what_exists_is_written_piece_by_piece_as_it_is_read() {
         "{DRIVERS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     );
     let mut request = http::Request::get(path).body(String::new()).unwrap();
-    request.extensions_mut().insert(tokenward_apiserver::PeerIdentity(std::sync::Arc::new(admin())));
+    request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
     let mut body = server.handle(request).await.into_body();
     let mut text = String::new();
     while !text.contains("k8s.io/initial-events-end") {

@@ -1,6 +1,6 @@
 //! ClusterRoles whose rules are gathered from others by label.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::PolicyRule;
 use crate::label_selector::{LabelSelector, Labels};
@@ -15,13 +15,14 @@ pub fn aggregated_rules(
     roles: &BTreeMap<String, (Labels, Vec<PolicyRule>)>,
 ) -> Vec<PolicyRule> {
     let mut gathered: Vec<PolicyRule> = Vec::new();
+    let mut known: HashSet<&PolicyRule> = HashSet::new();
     for selector in selectors {
         for (name, (labels, rules)) in roles {
             if name == own_name || !selector.matches(labels) {
                 continue;
             }
             for rule in rules {
-                if !gathered.contains(rule) {
+                if known.insert(rule) {
                     gathered.push(rule.clone());
                 }
             }

@@ -14,6 +14,10 @@ const MOST_RIGHTS: usize = 10_000;
 /// How much text those rights may come to: a long name would be repeated in each.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
+/// How many entries of rules may be compared with held rules. Both a grant and what is held may be tens of thousands of
+/// rules, and everybody waits while they are looked at.
+const MOST_STEPS: usize = 5_000_000;
+
 /// How many missing rights a refusal lists.
 const MOST_SHOWN: usize = 100;
 
@@ -42,16 +46,20 @@ pub fn missing_rights(
 ) -> Option<String> {
     let maker = || format!("user {} (groups={})", quote(who.name), quoted(who.groups));
     let held = coverages(held);
-    let partial = not_wholly_covered(&held, granted);
-    if is_too_much(&partial) {
+    let mut steps = Steps { left: MOST_STEPS };
+    let partial = not_wholly_covered(&held, granted, &mut steps);
+    let missing = match partial {
+        Some(partial) if !is_too_much(&partial) => uncovered_parts(&held, &partial, &mut steps),
+        _ => None,
+    };
+    let Some(missing) = missing else {
         return Some(format!(
             "{} is attempting to grant RBAC permissions with too many combinations of verbs, API groups, resources \
              and names to be checked (at most {MOST_RIGHTS}): grant fewer at a time, or rules that a single rule \
              currently held covers, or have the verb \"escalate\" or \"bind\"",
             maker(),
         ));
-    }
-    let missing = uncovered_parts(&held, &partial);
+    };
     if missing.is_empty() {
         return None;
     }
@@ -69,24 +77,67 @@ pub fn missing_rights(
     Some(text)
 }
 
-/// The single rights of `granted` that no rule of `held` covers, in order.
+/// The single rights of `granted` that no rule of `held` covers, in order. Both are somebody's who is trusted.
 pub(super) fn uncovered(held: &[&PolicyRule], granted: &[PolicyRule]) -> Vec<PolicyRule> {
     let held = coverages(held);
-    uncovered_parts(&held, &not_wholly_covered(&held, granted))
+    let mut steps = Steps { left: usize::MAX };
+    let partial = not_wholly_covered(&held, granted, &mut steps);
+    partial.and_then(|partial| uncovered_parts(&held, &partial, &mut steps)).unwrap_or_default()
 }
 
+/// Each rule once, those first that are for everything: what they cover is found at once.
 fn coverages<'a>(held: &[&'a PolicyRule]) -> Vec<Coverage<'a>> {
-    held.iter().map(|rule| Coverage::of(rule)).collect()
+    let mut seen = HashSet::new();
+    let mut each: Vec<&PolicyRule> = held.iter().copied().filter(|rule| seen.insert(*rule)).collect();
+    each.sort_by_key(|rule| !rule.verbs.iter().any(|verb| verb == "*"));
+    each.into_iter().map(Coverage::of).collect()
+}
+
+/// What may still be spent on comparing.
+struct Steps {
+    left: usize,
+}
+
+impl Steps {
+    /// Whether one of the rules covers all of this one; none when that would take too long to find out.
+    fn any_covers(&mut self, held: &[Coverage<'_>], rule: &PolicyRule) -> Option<bool> {
+        for own in held {
+            self.left = self.left.checked_sub(own.steps(rule))?;
+            if own.covers(rule) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
 }
 
 /// The rules that only several held rules together could cover, if any.
-fn not_wholly_covered<'a>(held: &[Coverage<'_>], granted: &'a [PolicyRule]) -> Vec<&'a PolicyRule> {
-    granted.iter().filter(|rule| !held.iter().any(|own| own.covers(rule))).collect()
+fn not_wholly_covered<'a>(
+    held: &[Coverage<'_>],
+    granted: &'a [PolicyRule],
+    steps: &mut Steps,
+) -> Option<Vec<&'a PolicyRule>> {
+    let mut partial = Vec::new();
+    for rule in granted {
+        if !steps.any_covers(held, rule)? {
+            partial.push(rule);
+        }
+    }
+    Some(partial)
 }
 
-fn uncovered_parts(held: &[Coverage<'_>], rules: &[&PolicyRule]) -> Vec<PolicyRule> {
-    let single = rules.iter().flat_map(|rule| broken_down(rule));
-    single.filter(|right| !held.iter().any(|own| own.covers(right))).collect()
+fn uncovered_parts(
+    held: &[Coverage<'_>],
+    rules: &[&PolicyRule],
+    steps: &mut Steps,
+) -> Option<Vec<PolicyRule>> {
+    let mut missing = Vec::new();
+    for right in rules.iter().flat_map(|rule| broken_down(rule)) {
+        if !steps.any_covers(held, &right)? {
+            missing.push(right);
+        }
+    }
+    Some(missing)
 }
 
 /// Whether the rules come to more single rights, or to more text in them, than is looked at.
@@ -167,6 +218,14 @@ impl<'a> Coverage<'a> {
             resource_names: set(&rule.resource_names),
             non_resource_urls: &rule.non_resource_urls,
         }
+    }
+
+    /// At most so many comparisons [`Coverage::covers`] takes.
+    fn steps(&self, right: &PolicyRule) -> usize {
+        let lists = [&right.verbs, &right.api_groups, &right.resources, &right.resource_names];
+        let entries: usize = lists.into_iter().map(Vec::len).sum();
+        let urls = right.non_resource_urls.len().saturating_mul(self.non_resource_urls.len());
+        entries.saturating_add(urls).saturating_add(1)
     }
 
     /// Whether the held rule covers everything of a rule.
@@ -306,6 +365,34 @@ mod tests {
     }
 
     #[test]
+    fn many_rules_are_not_compared_with_many() {
+        let named = |name: usize, verb: &str| PolicyRule {
+            verbs: vec![verb.to_owned()],
+            api_groups: vec![String::new()],
+            resources: vec!["pods".to_owned()],
+            resource_names: vec![name.to_string()],
+            ..PolicyRule::default()
+        };
+        let refused = |held: &[PolicyRule], granted: &[PolicyRule]| {
+            missing(held, granted).is_some_and(|text| text.contains("too many combinations"))
+        };
+        let held: Vec<PolicyRule> = (0..50_000).map(|name| named(name, "get")).collect();
+        let granted: Vec<PolicyRule> = (0..9_000).map(|name| named(name, "list")).collect();
+        assert!(refused(&held, &granted));
+        // The same rule again costs nothing.
+        assert!(!refused(&vec![held[0].clone(); 50_000], &granted));
+        // Nor does what everything is covered by, wherever it stands.
+        let with_all = [&held[..], &full_authority()].concat();
+        assert_eq!(missing(&with_all, &granted), None);
+        let paths = |verb: &str| PolicyRule {
+            non_resource_urls: many("/path", 9_000),
+            verbs: vec![verb.to_owned()],
+            ..PolicyRule::default()
+        };
+        assert!(refused(&[paths("get")], &[paths("list")]));
+    }
+
+    #[test]
     fn a_long_list_of_missing_rights_is_cut() {
         let lines = |resources| {
             let text = missing(&[], &[product(1, resources, 2)]).expect("a refusal");
@@ -378,7 +465,8 @@ mod tests {
             let held: Vec<&PolicyRule> = held.iter().collect();
             let coverages = coverages(&held);
             let every: Vec<&PolicyRule> = granted.iter().collect();
-            prop_assert_eq!(uncovered(&held, &granted), uncovered_parts(&coverages, &every));
+            let parts = uncovered_parts(&coverages, &every, &mut Steps { left: usize::MAX });
+            prop_assert_eq!(Some(uncovered(&held, &granted)), parts);
         }
 
         #[test]

@@ -38,7 +38,7 @@ pub struct ResourceAttributes<'a> {
 }
 
 /// `PolicyRule`: some verbs on some resources, or on some paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PolicyRule {
     /// What may be done; `*` is everything.
