@@ -1,5 +1,7 @@
 //! Pods: what all containers together make of a pod, in one word.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 
 use super::column::{AGE, Layout, NAME, text};
@@ -77,15 +79,15 @@ impl<'a> Restarts<'a> {
 impl<'a> Summary<'a> {
     fn of(pod: &Seen<'a>) -> Self {
         let init_containers = pod.items("/spec/initContainers");
-        let is_sidecar = |name: &str| {
-            init_containers.iter().any(|container| {
-                text_in(container, "/name") == name && text_in(container, "/restartPolicy") == "Always"
-            })
-        };
-        let sidecars = init_containers.iter().filter(|container| is_sidecar(text_in(container, "/name")));
+        // Names are unique among them.
+        let sidecars: HashSet<&str> = init_containers
+            .iter()
+            .filter(|container| text_in(container, "/restartPolicy") == "Always")
+            .map(|container| text_in(container, "/name"))
+            .collect();
         let mut summary = Self {
             ready: 0,
-            containers: pod.items("/spec/containers").len() + sidecars.count(),
+            containers: pod.items("/spec/containers").len() + sidecars.len(),
             status: beginning(pod),
             restarts: 0,
             last_restart: "",
@@ -95,7 +97,7 @@ impl<'a> Summary<'a> {
         let (mut all, mut of_sidecars) = (Restarts::default(), Restarts::default());
         let mut is_initializing = false;
         for (position, container) in pod.items("/status/initContainerStatuses").iter().enumerate() {
-            let is_sidecar = is_sidecar(text_in(container, "/name"));
+            let is_sidecar = sidecars.contains(text_in(container, "/name"));
             all.add(container);
             if is_sidecar {
                 of_sidecars.add(container);
@@ -187,11 +189,11 @@ fn readiness_gates(pod: &Seen<'_>) -> String {
     if gates.is_empty() {
         return NONE.to_owned();
     }
-    let conditions = pod.items("/status/conditions");
-    let is_true = |gate: &&Value| {
-        let name = text_in(gate, "/conditionType");
-        let condition = conditions.iter().find(|condition| text_in(condition, "/type") == name);
-        condition.is_some_and(|condition| text_in(condition, "/status") == "True")
-    };
+    // Of several of a type the first counts.
+    let mut conditions: HashMap<&str, &str> = HashMap::new();
+    for condition in pod.items("/status/conditions") {
+        conditions.entry(text_in(condition, "/type")).or_insert(text_in(condition, "/status"));
+    }
+    let is_true = |gate: &&Value| conditions.get(text_in(gate, "/conditionType")) == Some(&"True");
     format!("{}/{}", items_in(pod.object, "/spec/readinessGates").iter().filter(is_true).count(), gates.len())
 }
