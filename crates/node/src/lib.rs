@@ -22,8 +22,7 @@
 //! ```
 //!
 //! What a kubelet does for CSI volumes and this does not do yet: changing ownership to the pod's `fsGroup` for drivers
-//! without VOLUME_MOUNT_GROUP, the SELinux mount option, block volumes (refused with a message), finding its mounts
-//! again after it was killed, and metrics.
+//! without VOLUME_MOUNT_GROUP, the SELinux mount option, block volumes (refused with a message), and metrics.
 //!
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.
@@ -36,6 +35,7 @@ pub mod drivers;
 pub mod failure;
 mod heartbeat;
 mod mount_dir;
+mod mount_table;
 pub mod mounter;
 mod node;
 pub mod node_objects;
@@ -43,6 +43,7 @@ pub mod objects;
 pub mod paths;
 pub mod planner;
 pub mod pods;
+pub mod reconstruction;
 pub mod registry;
 pub mod request;
 pub mod scrub;

@@ -51,13 +51,14 @@ pub(crate) fn remove_mount_directory(mount_path: &Path) -> io::Result<()> {
     }
     ignore_missing(remove_dir(mount_path))?;
     ignore_missing(remove_file(VolumeData::path_beside(mount_path)))?;
+    ignore_missing(remove_file(VolumeData::partial_path_beside(mount_path)))?;
     mount_path.parent().map_or(Ok(()), |parent| ignore_missing(remove_dir(parent)))
 }
 
-/// Removes directories from the innermost on, as long as they are empty, up to but without `top`.
+/// Removes directories from the innermost on, as long as they are empty or gone, up to but without `top`.
 pub(crate) fn remove_empty_up_to(innermost: &Path, top: &Path) {
     let mut path = innermost;
-    while path.starts_with(top) && path != top && remove_dir(path).is_ok() {
+    while path.starts_with(top) && path != top && ignore_missing(remove_dir(path)).is_ok() {
         let Some(parent) = path.parent() else { return };
         path = parent;
     }

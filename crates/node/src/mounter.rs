@@ -32,7 +32,7 @@ use crate::request::{
 use crate::scrub::Scrubber;
 use crate::token_source::TokenSource;
 use crate::vol_data::VolumeData;
-use crate::volume::{VolumeSource, VolumeSpec};
+use crate::volume::{PersistentParts, VolumeMode, VolumeSource, VolumeSpec};
 
 type StringMap = BTreeMap<String, String>;
 
@@ -115,25 +115,27 @@ impl<C: Cluster> Mounter<C> {
         Ok(Done::Resolved(Arc::new(VolumeSpec {
             pod: lookup.pod.clone(),
             service_account: lookup.service_account.clone(),
-            fs_group: lookup.fs_group,
+            security: lookup.security.clone(),
             volume: lookup.volume.clone(),
             spec_name: volume_name.clone(),
             volume_handle: source.volume_handle.clone(),
             read_only: lookup.read_only,
-            source: VolumeSource::Persistent {
+            source: VolumeSource::Persistent(Box::new(PersistentParts {
                 source,
-                access_mode: volume.spec.access_modes.into_iter().next(),
+                access_modes: volume.spec.access_modes,
                 mount_options: volume.spec.mount_options,
-            },
+                mode: VolumeMode::Filesystem,
+            })),
         })))
     }
 
-    /// MountDevice: records the device and, where the driver has STAGE_UNSTAGE_VOLUME, stages it.
+    /// MountDevice: records the device and, where the driver has STAGE_UNSTAGE_VOLUME, stages it. What an earlier process
+    /// may have staged (`again`) is not cleaned up after a refusal: pods may use it.
     ///
     /// # Errors
     /// Upstream's texts and classes.
-    pub async fn stage(&self, spec: &VolumeSpec) -> Result<(), Failure> {
-        let (Some(device), VolumeSource::Persistent { source, .. }) = (spec.device(), &spec.source) else {
+    pub async fn stage(&self, spec: &VolumeSpec, again: bool) -> Result<(), Failure> {
+        let (Some(device), VolumeSource::Persistent(parts)) = (spec.device(), &spec.source) else {
             return Ok(());
         };
         let driver =
@@ -162,7 +164,7 @@ impl<C: Cluster> Mounter<C> {
             }
             attachment => attachment.unwrap_or_default().attachment_metadata,
         };
-        let secret = match &source.node_stage_secret_ref {
+        let secret = match &parts.source.node_stage_secret_ref {
             Some(reference) if capabilities.stage_unstage => Some(self.secret("NodeStage", reference).await?),
             _ => None,
         };
@@ -186,7 +188,7 @@ impl<C: Cluster> Mounter<C> {
         let request = stage_request(spec, capabilities, &staging, &publish_context, secret.as_ref())?;
         let scrubber = Scrubber::new(None, &request.secrets);
         let answer = driver.stage(&connection, request, deadline).await;
-        self.concluded(answer, &scrubber, &staging, true).await
+        self.concluded(answer, &scrubber, &staging, !again).await
     }
 
     /// SetUpAt: looks everything up afresh, fetches tokens, and calls NodePublishVolume.
@@ -394,7 +396,7 @@ fn publish_secret_reference(spec: &VolumeSpec) -> Option<SecretReference> {
         VolumeSource::Inline(source) => source.node_publish_secret_ref.as_ref().map(|reference| {
             SecretReference { namespace: spec.pod.namespace.clone(), name: reference.name.clone() }
         }),
-        VolumeSource::Persistent { source, .. } => source.node_publish_secret_ref.clone(),
+        VolumeSource::Persistent(parts) => parts.source.node_publish_secret_ref.clone(),
     }
 }
 

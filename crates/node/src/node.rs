@@ -29,6 +29,7 @@ use crate::objects::{CsiDriver, Pod};
 use crate::paths::Layout;
 use crate::planner::{Action, Done, Planner, Subject};
 use crate::pods;
+use crate::reconstruction::Inventory;
 use crate::registry::{Registry, RegistryEvent};
 use crate::token_source::TokenSource;
 use crate::volume::VolumeSpec;
@@ -147,6 +148,7 @@ impl Node {
             mounter,
             config,
         };
+        engine.take_stock().await?;
         let watch_pods = cluster.watch_pods(&engine.config.node_name);
         let watch_csi_drivers = cluster.watch_csi_drivers();
         engine.run(watch_pods, watch_csi_drivers, registry_events, &stop).await;
@@ -182,6 +184,18 @@ struct Engine<C> {
 }
 
 impl<C: Cluster> Engine<C> {
+    /// Finds what an earlier process of this node left mounted.
+    async fn take_stock(&mut self) -> Result<(), NodeError> {
+        let layout = self.mounter.layout.clone();
+        let read = move || Inventory::read(&layout);
+        let inventory =
+            tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let inventory = inventory
+            .map_err(|source| NodeError::Directory { path: self.mounter.layout.root().to_owned(), source })?;
+        inventory.tell(&mut self.planner, self.config.clock.now());
+        Ok(())
+    }
+
     async fn run(
         &mut self,
         mut watch_pods: Watch<Pod>,
@@ -221,7 +235,9 @@ impl<C: Cluster> Engine<C> {
             }
         }
         for uid in std::mem::take(&mut self.dirty) {
-            if let Some(pod) = self.pods.get(&uid) {
+            if let Some(pod) = self.pods.get(&uid)
+                && self.planner.is_settled(&uid)
+            {
                 self.reporter.report_pod(pod, &self.planner.volumes_of(&uid), now);
             }
         }
@@ -251,7 +267,7 @@ impl<C: Cluster> Engine<C> {
         };
         let since_seen = first_seen.and_then(|seen| Duration::try_from(now.duration_since(seen)).ok());
         self.reporter.report_action(&action, &result, published, took, since_seen, now);
-        if let (Action::Stage(spec), Err(failure)) = (&action, &result) {
+        if let (Action::Stage { spec, .. }, Err(failure)) = (&action, &result) {
             let device = spec.device().expect("only devices are staged");
             for user in self.planner.users_of(&device) {
                 self.reporter.report_stage_failure(&user, failure, now);
@@ -270,6 +286,7 @@ impl<C: Cluster> Engine<C> {
                 let users: Vec<Arc<VolumeSpec>> = self.planner.users_of(&device);
                 users.iter().map(|spec| spec.pod.uid.clone()).collect()
             }
+            Subject::Found(key) => vec![key.pod_uid],
             Subject::Pod(_) => Vec::new(),
         }
     }
@@ -382,12 +399,13 @@ async fn perform<C: Cluster>(
     let done = |result: Result<(), Failure>| (result.map(|()| Done::Ok), None);
     match action {
         Action::Resolve(lookup) => (mounter.resolve(lookup).await, None),
-        Action::Stage(spec) => done(mounter.stage(spec).await),
+        Action::Stage { spec, again } => done(mounter.stage(spec, *again).await),
         Action::Publish { spec, remount } => match mounter.publish(spec, *remount).await {
             Ok(published) => (Ok(Done::Ok), Some(published)),
             Err(failure) => (Err(failure), None),
         },
         Action::Unpublish { published, .. } => done(mounter.unpublish(published).await),
+        Action::Reclaim(published) => done(mounter.unpublish(published).await),
         Action::Unstage(device) => done(mounter.unstage(device).await),
         Action::ClosePod { pod, finish_deletion } => done(mounter.close_pod(pod, *finish_deletion).await),
     }

@@ -89,6 +89,24 @@ pub struct Container {
 pub struct PodSecurityContext {
     /// Group that volumes are to belong to.
     pub fs_group: Option<i64>,
+    /// `Always` (default) or `OnRootMismatch`.
+    pub fs_group_change_policy: Option<String>,
+    /// Whom the pod's processes run as under SELinux.
+    pub se_linux_options: Option<SeLinuxOptions>,
+}
+
+/// `seLinuxOptions` of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SeLinuxOptions {
+    /// User part of the label.
+    pub user: String,
+    /// Role part of the label.
+    pub role: String,
+    /// Type part of the label.
+    pub r#type: String,
+    /// Level part of the label.
+    pub level: String,
 }
 
 /// One entry of `pod.spec.volumes`: at most one of the sources the node knows.

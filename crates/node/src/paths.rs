@@ -50,9 +50,14 @@ impl Layout {
         self.pod_volumes(pod_uid).join(escape(spec_name)).join("mount")
     }
 
+    /// Where the CSI volume plugin keeps what belongs to no single pod.
+    pub fn csi_plugin(&self) -> PathBuf {
+        self.root.join("plugins/kubernetes.io/csi")
+    }
+
     /// Staging path of a persistent volume: `.../<sha256 of the handle>/globalmount`.
     pub fn staging(&self, driver: &str, volume_handle: &str) -> PathBuf {
-        let mut path = self.root.join("plugins/kubernetes.io/csi");
+        let mut path = self.csi_plugin();
         path.push(escape(driver));
         path.push(hex_digest([volume_handle]));
         path.push("globalmount");
@@ -71,7 +76,7 @@ pub fn attachment_name(volume_handle: &str, driver: &str, node_name: &str) -> St
 }
 
 /// One path element: `/` becomes `~` as upstream does, and a name that would climb out of its directory cannot.
-fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     match name {
         "." | ".." => name.replace('.', "~"),
         _ => name.replace('/', "~"),

@@ -4,9 +4,14 @@
 //! What holds at any time: a volume has at most one action running; a device is staged before its first publish and
 //! unstaged after its last unpublish; what may be mounted is unpublished before it is forgotten; no volume waits for
 //! another (upstream refreshes the tokens of a pod only while all its volumes are well), only for its own device.
+//!
+//! Planning looks at what has changed or is due ([`agenda::Agenda`]) and at nothing else.
 
 mod action;
+mod agenda;
 mod backoff;
+mod found;
+mod outcome;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -18,10 +23,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::action::{Action, ClaimLookup, Done, Plan, PodIntent, Subject, VolumeIntent, VolumeView};
+use self::agenda::Agenda;
 pub use self::backoff::{Backoff, Due};
+use self::found::Found;
+pub use self::found::{FoundKey, FoundVolume};
 use crate::cluster::PodReference;
 use crate::dice::Dice;
-use crate::failure::{Class, Failure};
+use crate::failure::Class;
 use crate::volume::{DeviceKey, VolumeKey, VolumeSpec};
 
 /// The pace of the planner.
@@ -60,6 +68,9 @@ enum State {
     Absent,
     /// It may be there; it is treated as there when it must go and as absent when it is wanted.
     Uncertain,
+    /// An earlier process of this node has left it, and it may be in use: made present anew when it is wanted, and never
+    /// cleaned up after a refusal.
+    Found,
     /// It is there.
     Present,
 }
@@ -69,7 +80,7 @@ impl State {
     fn after_failure(self, class: Class) -> Self {
         match (self, class) {
             // What is mounted stays mounted, whatever a republish says.
-            (Self::Present, _) => Self::Present,
+            (Self::Present | Self::Found, _) => self,
             (_, Class::Final) => Self::Absent,
             (_, Class::Uncertain) => Self::Uncertain,
             (state, Class::Transient) => state,
@@ -108,8 +119,11 @@ struct Volume {
 
 #[derive(Debug)]
 struct Device {
-    /// Any volume that uses it; a stage needs no more of it than the PersistentVolume.
-    spec: Arc<VolumeSpec>,
+    /// Any volume that uses it; a stage needs no more of it than the PersistentVolume. None while it is known from the
+    /// disk alone.
+    spec: Option<Arc<VolumeSpec>>,
+    /// The volumes that lead to it.
+    users: BTreeSet<VolumeKey>,
     state: State,
     running: bool,
     staging: bool,
@@ -120,6 +134,8 @@ struct Device {
 #[derive(Debug)]
 struct PodEntry {
     pod: PodReference,
+    /// Whether the cluster has told of it, or only the disk.
+    seen: bool,
     wanted: bool,
     terminating: bool,
     /// The pod object is gone: forget the entry once its volumes are.
@@ -138,6 +154,10 @@ pub struct Planner {
     pods: BTreeMap<String, PodEntry>,
     volumes: BTreeMap<VolumeKey, Volume>,
     devices: BTreeMap<DeviceKey, Device>,
+    /// What an earlier process has published, as far as no volume above is known to be the same.
+    found: BTreeMap<FoundKey, Found>,
+    /// What is to be looked at.
+    agenda: Agenda,
     /// Drivers whose CSIDriver says `requiresRepublish: true`.
     republishing: BTreeSet<String>,
     draining: bool,
@@ -146,12 +166,15 @@ pub struct Planner {
 impl Planner {
     /// A planner that knows of nothing yet.
     pub fn new(pace: Pace, dice: Dice) -> Self {
+        let agenda = Agenda::new(pace.operations_per_driver);
         Self {
             pace,
             dice,
             pods: BTreeMap::new(),
             volumes: BTreeMap::new(),
             devices: BTreeMap::new(),
+            found: BTreeMap::new(),
+            agenda,
             republishing: BTreeSet::new(),
             draining: false,
         }
@@ -159,42 +182,43 @@ impl Planner {
 
     /// A pod of this node was listed, created or changed.
     pub fn pod_seen(&mut self, intent: PodIntent, now: Timestamp) {
-        let entry = self.pods.entry(intent.pod.uid.clone()).or_insert_with(|| PodEntry {
-            pod: intent.pod.clone(),
-            wanted: false,
-            terminating: false,
-            gone: false,
-            closing: false,
-            closed: false,
-            backoff: Backoff::default(),
-            first_seen: now,
-        });
+        let uid = intent.pod.uid.clone();
+        let entry = self.pods.entry(uid.clone()).or_insert_with(|| PodEntry::found(uid.clone(), now));
+        let first_time = !std::mem::replace(&mut entry.seen, true);
+        if first_time {
+            entry.pod = intent.pod.clone();
+        }
         // A pod that has once begun to end does not come back.
         let ending = entry.terminating || entry.gone;
+        let began_to_end = intent.terminating && !entry.terminating;
         entry.terminating |= intent.terminating;
         let was_wanted = entry.wanted;
         entry.wanted = intent.wanted && !ending && !intent.terminating;
-        if !entry.wanted {
+        if first_time || was_wanted != entry.wanted || began_to_end {
             if was_wanted {
-                self.forgive(&intent.pod.uid);
+                self.forgive(&uid);
             }
+            self.look_at_pod(&uid);
+        }
+        if !self.pods.get(&uid).is_some_and(|entry| entry.wanted) {
             return;
         }
         for volume in intent.volumes {
-            let (name, source) = match volume {
-                VolumeIntent::Known(spec) => (spec.volume.clone(), Source::Known(spec)),
-                VolumeIntent::Claim(lookup) => (lookup.volume.clone(), Source::Claim(lookup)),
+            let (name, source, known) = match volume {
+                VolumeIntent::Known(spec) => {
+                    (spec.volume.clone(), Source::Known(Arc::clone(&spec)), Some(spec))
+                }
+                VolumeIntent::Claim(lookup) => (lookup.volume.clone(), Source::Claim(lookup), None),
             };
-            let key = VolumeKey { pod_uid: intent.pod.uid.clone(), volume: name };
-            self.volumes.entry(key).or_insert_with(|| Volume {
-                source,
-                state: State::Absent,
-                running: None,
-                backoff: Backoff::default(),
-                republish: None,
-                outdated: false,
-                problem: None,
-            });
+            let key = VolumeKey { pod_uid: uid.clone(), volume: name };
+            if self.volumes.contains_key(&key) {
+                continue;
+            }
+            self.volumes.insert(key.clone(), Volume::new(source));
+            if let Some(spec) = known {
+                self.became_known(&key, &spec);
+            }
+            self.agenda.add(Subject::Volume(key));
         }
     }
 
@@ -206,6 +230,7 @@ impl Planner {
             entry.wanted = false;
             entry.gone = true;
             self.forgive(uid);
+            self.look_at_pod(uid);
         }
     }
 
@@ -220,11 +245,34 @@ impl Planner {
 
     /// The wait after failed publishes does not hold up the unpublish.
     fn forgive(&mut self, pod_uid: &str) {
-        for (key, volume) in &mut self.volumes {
-            if key.pod_uid == pod_uid {
-                volume.backoff = Backoff::default();
-            }
+        let first = VolumeKey { pod_uid: pod_uid.to_owned(), volume: String::new() };
+        for (_, volume) in self.volumes.range_mut(first..).take_while(|(key, _)| key.pod_uid == pod_uid) {
+            volume.backoff = Backoff::default();
         }
+    }
+
+    /// Something about a pod has changed that all its volumes depend on.
+    fn look_at_pod(&mut self, uid: &str) {
+        let volumes: Vec<Subject> =
+            self.volumes_of_pod(uid).map(|(key, _)| Subject::Volume(key.clone())).collect();
+        let devices = self.volumes_of_pod(uid).filter_map(|(_, volume)| volume.device()).map(Subject::Device);
+        let found = self.found_of_pod(uid).map(|(key, _)| Subject::Found(key.clone()));
+        let subjects: Vec<Subject> = volumes.into_iter().chain(devices).chain(found).collect();
+        for subject in subjects {
+            self.agenda.add(subject);
+        }
+        self.agenda.add(Subject::Pod(uid.to_owned()));
+    }
+
+    /// A volume's spec has just become known: what follows for its device, and whether it was there before.
+    fn became_known(&mut self, key: &VolumeKey, spec: &Arc<VolumeSpec>) {
+        if let Some(device) = spec.device() {
+            let entry = self.devices.entry(device.clone()).or_insert_with(|| Device::new(State::Absent));
+            entry.users.insert(key.clone());
+            entry.spec.get_or_insert_with(|| Arc::clone(spec));
+            self.agenda.add(Subject::Device(device));
+        }
+        self.adopt_found(key, spec);
     }
 
     /// The CSIDriver was seen, or changed in a way that a publish would show, or is gone (`false`). Mounted volumes of a
@@ -235,10 +283,8 @@ impl Planner {
             return;
         }
         self.republishing.insert(driver.to_owned());
-        for volume in self.volumes.values_mut() {
-            if let Source::Known(spec) = &volume.source
-                && spec.driver() == driver
-            {
+        for (key, volume) in &mut self.volumes {
+            if volume.driver() == Some(driver) {
                 let wait = self.pace.change_spread.mul_f64(self.dice.fraction());
                 let soon = Due::after(now, wait);
                 volume.outdated = volume.running == Some(Step::Publish);
@@ -246,35 +292,20 @@ impl Planner {
                     Some(due) if due.is_before(&soon) => due,
                     _ => soon,
                 });
+                self.agenda.add(Subject::Volume(key.clone()));
             }
         }
     }
 
     /// The driver has come (back): what failed for want of it is tried at once.
     pub fn driver_registered(&mut self, driver: &str) {
-        for volume in self.volumes.values_mut() {
-            if let Source::Known(spec) = &volume.source
-                && spec.driver() == driver
-            {
-                volume.backoff = Backoff::default();
-            }
-        }
-        for (key, device) in &mut self.devices {
-            if key.driver == driver {
-                device.backoff = Backoff::default();
-            }
-        }
+        self.forgive_all(|of| of == driver);
     }
 
     /// From now on nothing is wanted: everything is unpublished and unstaged, and pods are left as they are.
     pub fn drain(&mut self) {
         self.draining = true;
-        for volume in self.volumes.values_mut() {
-            volume.backoff = Backoff::default();
-        }
-        for device in self.devices.values_mut() {
-            device.backoff = Backoff::default();
-        }
+        self.forgive_all(|_| true);
     }
 
     /// While draining: what failed is tried again at once.
@@ -284,11 +315,33 @@ impl Planner {
         }
     }
 
+    /// What failed with these drivers is tried at once.
+    fn forgive_all(&mut self, concerned: impl Fn(&str) -> bool) {
+        for (key, volume) in &mut self.volumes {
+            if concerned(volume.driver().unwrap_or_default()) {
+                volume.backoff = Backoff::default();
+                self.agenda.add(Subject::Volume(key.clone()));
+            }
+        }
+        for (key, device) in &mut self.devices {
+            if concerned(&key.driver) {
+                device.backoff = Backoff::default();
+                self.agenda.add(Subject::Device(key.clone()));
+            }
+        }
+        for (key, found) in &mut self.found {
+            if concerned(found.driver()) {
+                found.backoff = Backoff::default();
+                self.agenda.add(Subject::Found(key.clone()));
+            }
+        }
+    }
+
     /// How many volumes may be mounted, those included that are being published.
     pub fn mounted(&self) -> usize {
         let may_be =
             |volume: &&Volume| volume.state != State::Absent || volume.running == Some(Step::Publish);
-        self.volumes.values().filter(may_be).count()
+        self.volumes.values().filter(may_be).count() + self.found.len()
     }
 
     /// How many devices may be staged, those included that are being staged.
@@ -297,9 +350,16 @@ impl Planner {
         self.devices.values().filter(may_be).count()
     }
 
+    /// Whether it is known how the volumes of a pod stand. Not before what an earlier process left of it has been published
+    /// anew: until then the pod's status is best left as it was.
+    pub fn is_settled(&self, pod_uid: &str) -> bool {
+        self.found_of_pod(pod_uid).next().is_none()
+            && self.volumes_of_pod(pod_uid).all(|(_, volume)| volume.state != State::Found)
+    }
+
     /// Whether no volume and no device is left.
     pub fn is_empty(&self) -> bool {
-        self.volumes.is_empty() && self.devices.is_empty()
+        self.volumes.is_empty() && self.devices.is_empty() && self.found.is_empty()
     }
 
     /// When this node first saw the pod.
@@ -331,10 +391,10 @@ impl Planner {
 
     /// The pods whose volumes use a device, for reporting its failures.
     pub fn users_of(&self, device: &DeviceKey) -> Vec<Arc<VolumeSpec>> {
-        self.volumes
-            .values()
-            .filter_map(|volume| match &volume.source {
-                Source::Known(spec) if spec.device().as_ref() == Some(device) => Some(Arc::clone(spec)),
+        let users = self.devices.get(device).into_iter().flat_map(|device| &device.users);
+        users
+            .filter_map(|key| match &self.volumes.get(key)?.source {
+                Source::Known(spec) => Some(Arc::clone(spec)),
                 _ => None,
             })
             .collect()
@@ -348,103 +408,65 @@ impl Planner {
     fn is_wanted(&self, pod_uid: &str) -> bool {
         !self.draining && self.pods.get(pod_uid).is_some_and(|entry| entry.wanted)
     }
+}
 
-    /// An action has ended.
-    ///
-    /// # Panics
-    /// If no such action is running: the caller reports each action exactly once.
-    pub fn finished(&mut self, subject: &Subject, result: Result<Done, Failure>, now: Timestamp) {
-        match subject {
-            Subject::Volume(key) => self.volume_finished(key, result, now),
-            Subject::Device(key) => {
-                let device = self.devices.get_mut(key).expect("a device with a running action is kept");
-                assert!(device.running, "device {key} has no action running");
-                device.running = false;
-                match result {
-                    Ok(_) => {
-                        device.state = if device.staging { State::Present } else { State::Absent };
-                        device.backoff = Backoff::default();
-                        device.problem = None;
-                    }
-                    Err(failure) => {
-                        if device.staging {
-                            device.state = device.state.after_failure(failure.class);
-                        }
-                        device.backoff.failed(now, &self.pace);
-                        device.problem = Some(failure.message);
-                    }
-                }
-            }
-            Subject::Pod(uid) => {
-                let entry = self.pods.get_mut(uid).expect("a pod with a running action is kept");
-                assert!(entry.closing, "pod {uid} has no action running");
-                entry.closing = false;
-                match result {
-                    Ok(_) => entry.closed = true,
-                    Err(_) => entry.backoff.failed(now, &self.pace),
-                }
-            }
+impl PodEntry {
+    /// A pod that the cluster has not told of yet.
+    fn found(uid: String, now: Timestamp) -> Self {
+        Self {
+            pod: PodReference { namespace: String::new(), name: String::new(), uid },
+            seen: false,
+            wanted: false,
+            terminating: false,
+            gone: false,
+            closing: false,
+            closed: false,
+            backoff: Backoff::default(),
+            first_seen: now,
+        }
+    }
+}
+
+impl Volume {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            state: State::Absent,
+            running: None,
+            backoff: Backoff::default(),
+            republish: None,
+            outdated: false,
+            problem: None,
         }
     }
 
-    fn volume_finished(&mut self, key: &VolumeKey, result: Result<Done, Failure>, now: Timestamp) {
-        let volume = self.volumes.get_mut(key).expect("a volume with a running action is kept");
-        let step = volume.running.take().expect("a volume's action is reported once");
-        match (step, result) {
-            (Step::Resolve, Ok(Done::Resolved(spec))) => self.resolved(key, spec, now),
-            (Step::Resolve, Ok(_)) => {
-                volume.source = Source::NotCsi;
-                volume.problem = None;
-            }
-            (Step::Publish, Ok(_)) => {
-                volume.state = State::Present;
-                volume.backoff = Backoff::default();
-                volume.problem = None;
-                let wait = if std::mem::take(&mut volume.outdated) {
-                    self.pace.change_spread.mul_f64(self.dice.fraction())
-                } else {
-                    let stretch = 1.0 + self.pace.republish_jitter * self.dice.fraction();
-                    self.pace.republish_period.mul_f64(stretch)
-                };
-                volume.republish = Some(Due::after(now, wait));
-            }
-            (Step::Unpublish, Ok(_)) => {
-                volume.state = State::Absent;
-                volume.backoff = Backoff::default();
-            }
-            (step, Err(failure)) => {
-                if step == Step::Publish {
-                    volume.state = volume.state.after_failure(failure.class);
-                }
-                volume.backoff.failed(now, &self.pace);
-                volume.problem = Some(failure.message);
-            }
-        }
-    }
-
-    /// Two volumes of a pod must not share a directory: the same volume twice is mounted once, and another volume under
-    /// the same name is refused.
-    fn resolved(&mut self, key: &VolumeKey, spec: Arc<VolumeSpec>, now: Timestamp) {
-        let neighbour = self.volumes_of_pod(&key.pod_uid).find_map(|(other, volume)| match &volume.source {
-            Source::Known(known) if other != key && known.spec_name == spec.spec_name => {
-                Some((other.clone(), known.device().is_some() && known.device() == spec.device()))
-            }
+    /// The driver, once it is known.
+    fn driver(&self) -> Option<&str> {
+        match &self.source {
+            Source::Known(spec) => Some(spec.driver()),
             _ => None,
-        });
-        let volume = self.volumes.get_mut(key).expect("the caller has just looked it up");
-        match neighbour {
-            None => volume.source = Source::Known(spec),
-            Some((other, true)) => volume.source = Source::SameAs(other),
-            Some((other, false)) => {
-                volume.backoff.failed(now, &self.pace);
-                volume.problem = Some(format!(
-                    "PersistentVolume {} and the inline volume {} of the same pod would share a directory: rename one",
-                    spec.spec_name, other.volume
-                ));
-                return;
-            }
         }
-        volume.backoff = Backoff::default();
-        volume.problem = None;
+    }
+
+    /// The device, once it is known that there is one.
+    fn device(&self) -> Option<DeviceKey> {
+        match &self.source {
+            Source::Known(spec) => spec.device(),
+            _ => None,
+        }
+    }
+}
+
+impl Device {
+    fn new(state: State) -> Self {
+        Self {
+            spec: None,
+            users: BTreeSet::new(),
+            state,
+            running: false,
+            staging: false,
+            backoff: Backoff::default(),
+            problem: None,
+        }
     }
 }

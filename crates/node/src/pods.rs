@@ -11,7 +11,7 @@ use crate::objects::{Container, Pod};
 use crate::paths::inline_volume_handle;
 use crate::planner::{ClaimLookup, PodIntent, VolumeIntent, VolumeView};
 use crate::scrub::truncate;
-use crate::volume::{VolumeSource, VolumeSpec};
+use crate::volume::{VolumeSecurity, VolumeSource, VolumeSpec};
 
 /// Why containers wait, before and after the volumes are mounted.
 const CREATING: &str = "ContainerCreating";
@@ -29,13 +29,13 @@ pub fn reference(pod: &Pod) -> PodReference {
 /// What the pod wants of this node. Volumes that cannot be CSI volumes are left out.
 pub fn intent(pod: &Pod) -> PodIntent {
     let reference = reference(pod);
-    let fs_group = pod.spec.security_context.as_ref().and_then(|context| context.fs_group);
+    let security = volume_security(pod);
     let service_account = &pod.spec.service_account_name;
     let claim = |volume: &str, claim_name: String, read_only: bool, owned_by_pod: bool| {
         VolumeIntent::Claim(Arc::new(ClaimLookup {
             pod: reference.clone(),
             service_account: service_account.clone(),
-            fs_group,
+            security: security.clone(),
             volume: volume.to_owned(),
             claim_name,
             read_only,
@@ -51,7 +51,7 @@ pub fn intent(pod: &Pod) -> PodIntent {
                 return Some(VolumeIntent::Known(Arc::new(VolumeSpec {
                     pod: reference.clone(),
                     service_account: service_account.clone(),
-                    fs_group,
+                    security: security.clone(),
                     volume: volume.name.clone(),
                     spec_name: volume.name.clone(),
                     volume_handle: inline_volume_handle(&reference.uid, &volume.name),
@@ -69,6 +69,16 @@ pub fn intent(pod: &Pod) -> PodIntent {
     let ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
     let terminating = pod.metadata.deletion_timestamp.is_some();
     PodIntent { pod: reference, volumes, wanted: !ended && !terminating, terminating }
+}
+
+/// What the pod's security context says about its volumes.
+fn volume_security(pod: &Pod) -> VolumeSecurity {
+    let Some(context) = &pod.spec.security_context else { return VolumeSecurity::default() };
+    VolumeSecurity {
+        fs_group: context.fs_group,
+        on_root_mismatch: context.fs_group_change_policy.as_deref() == Some("OnRootMismatch"),
+        se_linux: context.se_linux_options.clone(),
+    }
 }
 
 /// The patch that brings the pod's status in line with its volumes, or `None` when it is already, or is none of our
@@ -238,7 +248,7 @@ mod tests {
             panic!("{:?}", intent.volumes);
         };
         assert!(inline.read_only);
-        assert_eq!((inline.driver(), inline.fs_group), ("d", Some(2000)));
+        assert_eq!((inline.driver(), inline.security.fs_group), ("d", Some(2000)));
         assert_eq!((claim.claim_name.as_str(), claim.read_only, claim.owned_by_pod), ("c", true, false));
         assert_eq!((scratch.claim_name.as_str(), scratch.owned_by_pod), ("web-0-scratch", true));
     }

@@ -183,7 +183,7 @@ pub fn stage_request(
 fn attributes(spec: &VolumeSpec) -> &StringMap {
     match &spec.source {
         VolumeSource::Inline(source) => &source.volume_attributes,
-        VolumeSource::Persistent { source, .. } => &source.volume_attributes,
+        VolumeSource::Persistent(parts) => &parts.source.volume_attributes,
     }
 }
 
@@ -202,14 +202,15 @@ fn pod_info(spec: &VolumeSpec) -> [(String, String); 5] {
 fn volume_capability(spec: &VolumeSpec, capabilities: Capabilities) -> VolumeCapability {
     let (fs_type, access_mode, mount_flags) = match &spec.source {
         VolumeSource::Inline(source) => (&source.fs_type, None, Vec::new()),
-        VolumeSource::Persistent { source, access_mode, mount_options } => {
-            (&source.fs_type, access_mode.as_deref(), mount_options.clone())
+        VolumeSource::Persistent(parts) => {
+            let access_mode = parts.access_modes.first().map(String::as_str);
+            (&parts.source.fs_type, access_mode, parts.mount_options.clone())
         }
     };
     let access_type = if fs_type.as_deref() == Some("block") {
         AccessType::Block(BlockVolume {})
     } else {
-        let group = spec.fs_group.filter(|_| capabilities.mount_group);
+        let group = spec.security.fs_group.filter(|_| capabilities.mount_group);
         AccessType::Mount(MountVolume {
             fs_type: fs_type.clone().unwrap_or_default(),
             mount_flags,

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::paths::attachment_name;
-use crate::volume::{DeviceKey, VolumeSpec};
+use crate::volume::{DeviceKey, LifecycleMode, VolumeSpec};
 
 const FILE_NAME: &str = "vol_data.json";
 
@@ -45,6 +45,21 @@ impl VolumeData {
         self.0.get("volumeHandle").map(String::as_str)
     }
 
+    /// Name of the PersistentVolume, or of an inline volume in its pod.
+    pub fn spec_name(&self) -> Option<&str> {
+        self.0.get("specVolID").map(String::as_str)
+    }
+
+    /// Whether it is of a PersistentVolume: of anything that does not say that it is inline.
+    pub fn is_persistent(&self) -> bool {
+        self.0.get("volumeLifecycleMode").map(String::as_str) != Some(LifecycleMode::Ephemeral.as_str())
+    }
+
+    /// Where the file beside a target or staging path is written before it appears.
+    pub(crate) fn partial_path_beside(mount_path: &Path) -> PathBuf {
+        Self::path_beside(mount_path).with_extension("json.partial")
+    }
+
     /// The file beside a target or staging path.
     pub fn path_beside(mount_path: &Path) -> PathBuf {
         mount_path.with_file_name(FILE_NAME)
@@ -56,7 +71,7 @@ impl VolumeData {
     /// The directory is not there or not writable.
     pub fn write_beside(&self, mount_path: &Path) -> io::Result<()> {
         let path = Self::path_beside(mount_path);
-        let partial = path.with_extension("json.partial");
+        let partial = Self::partial_path_beside(mount_path);
         let mut text = serde_json::to_string(&self.0).map_err(io::Error::other)?;
         text.push('\n');
         let mut file =
@@ -96,7 +111,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mount = directory.path().join("globalmount");
         assert_eq!(VolumeData::read_beside(&mount).unwrap(), None);
-        let device = DeviceKey { driver: "d".into(), volume_handle: "h".into() };
+        let device = DeviceKey { driver: "d".into(), volume_handle: "h".into(), block: None };
         VolumeData::staged(&device).write_beside(&mount).unwrap();
         let text = std::fs::read_to_string(directory.path().join("vol_data.json")).unwrap();
         assert_eq!(text, "{\"driverName\":\"d\",\"volumeHandle\":\"h\"}\n");

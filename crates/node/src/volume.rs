@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cluster::PodReference;
-use crate::objects::{InlineSource, PersistentSource};
+use crate::objects::{InlineSource, PersistentSource, SeLinuxOptions};
 
 /// A volume of a pod on this node, by the pod's uid and the volume's name in the pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,8 @@ pub struct DeviceKey {
     pub driver: String,
     /// The driver's name of the volume.
     pub volume_handle: String,
+    /// Of a raw block volume, the PersistentVolume's name: its staging path is made of that, not of the handle.
+    pub block: Option<String>,
 }
 
 impl fmt::Display for DeviceKey {
@@ -46,6 +48,29 @@ pub struct PublishedVolume {
     pub driver: String,
     /// The driver's name of the volume.
     pub volume_handle: String,
+    /// Whether it is a directory or a device.
+    pub mode: VolumeMode,
+}
+
+/// `PersistentVolume.spec.volumeMode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VolumeMode {
+    /// Mounted into a directory.
+    #[default]
+    Filesystem,
+    /// A raw device.
+    Block,
+}
+
+/// What a pod's security context says about its volumes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeSecurity {
+    /// Group that volumes are to belong to.
+    pub fs_group: Option<i64>,
+    /// Leave a volume alone whose root belongs to the group already (`fsGroupChangePolicy: OnRootMismatch`).
+    pub on_root_mismatch: bool,
+    /// Whom the pod's processes run as under SELinux, if it says so.
+    pub se_linux: Option<SeLinuxOptions>,
 }
 
 /// A CSI volume of a pod, resolved: claims followed, handle computed.
@@ -55,8 +80,8 @@ pub struct VolumeSpec {
     pub pod: PodReference,
     /// The pod's service account.
     pub service_account: String,
-    /// The pod's `fsGroup`.
-    pub fs_group: Option<i64>,
+    /// What the pod's security context says about it.
+    pub security: VolumeSecurity,
     /// Name of the volume in the pod.
     pub volume: String,
     /// Name of the volume's directory and in error texts: [`PublishedVolume::spec_name`].
@@ -75,14 +100,20 @@ pub enum VolumeSource {
     /// In the pod itself.
     Inline(InlineSource),
     /// A PersistentVolume.
-    Persistent {
-        /// Its CSI source.
-        source: PersistentSource,
-        /// The first of its access modes.
-        access_mode: Option<String>,
-        /// Its mount options.
-        mount_options: Vec<String>,
-    },
+    Persistent(Box<PersistentParts>),
+}
+
+/// What counts of a PersistentVolume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersistentParts {
+    /// Its CSI source.
+    pub source: PersistentSource,
+    /// Its access modes; drivers are told the first.
+    pub access_modes: Vec<String>,
+    /// Its mount options.
+    pub mount_options: Vec<String>,
+    /// Whether it is a filesystem or a device.
+    pub mode: VolumeMode,
 }
 
 /// `CSIDriver.spec.volumeLifecycleModes` and `vol_data.json`'s word for the same.
@@ -114,7 +145,7 @@ impl VolumeSpec {
     pub fn driver(&self) -> &str {
         match &self.source {
             VolumeSource::Inline(source) => &source.driver,
-            VolumeSource::Persistent { source, .. } => &source.driver,
+            VolumeSource::Persistent(parts) => &parts.source.driver,
         }
     }
 
@@ -122,9 +153,19 @@ impl VolumeSpec {
     pub fn device(&self) -> Option<DeviceKey> {
         match &self.source {
             VolumeSource::Inline(_) => None,
-            VolumeSource::Persistent { source, .. } => {
-                Some(DeviceKey { driver: source.driver.clone(), volume_handle: self.volume_handle.clone() })
-            }
+            VolumeSource::Persistent(parts) => Some(DeviceKey {
+                driver: parts.source.driver.clone(),
+                volume_handle: self.volume_handle.clone(),
+                block: (parts.mode == VolumeMode::Block).then(|| self.spec_name.clone()),
+            }),
+        }
+    }
+
+    /// Whether it is a directory or a device.
+    pub fn mode(&self) -> VolumeMode {
+        match &self.source {
+            VolumeSource::Inline(_) => VolumeMode::Filesystem,
+            VolumeSource::Persistent(parts) => parts.mode,
         }
     }
 
@@ -132,7 +173,7 @@ impl VolumeSpec {
     pub fn lifecycle_mode(&self) -> LifecycleMode {
         match &self.source {
             VolumeSource::Inline(_) => LifecycleMode::Ephemeral,
-            VolumeSource::Persistent { .. } => LifecycleMode::Persistent,
+            VolumeSource::Persistent(_) => LifecycleMode::Persistent,
         }
     }
 
@@ -143,6 +184,7 @@ impl VolumeSpec {
             spec_name: self.spec_name.clone(),
             driver: self.driver().to_owned(),
             volume_handle: self.volume_handle.clone(),
+            mode: self.mode(),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokenward_node::mounter::Mounter;
 use tokenward_node::paths::Layout;
 use tokenward_node::planner::{ClaimLookup, Done};
 use tokenward_node::token_source::TokenSource;
+use tokenward_node::volume::VolumeSecurity;
 use tokenward_node::{Dice, PodReference, TokenRequest};
 use tokenward_tokens::{Audience, ManualClock};
 
@@ -53,7 +54,7 @@ fn lookup(owned_by_pod: bool) -> ClaimLookup {
     ClaimLookup {
         pod: pod("web"),
         service_account: "web".into(),
-        fs_group: None,
+        security: VolumeSecurity::default(),
         volume: "data".into(),
         claim_name: "claim".into(),
         read_only: true,

@@ -30,7 +30,7 @@ use tokenward_node::planner::VolumeIntent;
 use tokenward_node::registry::rules::choose_version;
 use tokenward_node::request::KUBELET_KEYS;
 use tokenward_node::token_source::TokenSource;
-use tokenward_node::volume::{VolumeSource, VolumeSpec};
+use tokenward_node::volume::{PersistentParts, VolumeMode, VolumeSecurity, VolumeSource, VolumeSpec};
 use tokenward_node::{Dice, TokenRequest, WatchEvent, pods};
 use tokenward_tokens::{ManualClock, TOKENS_KEY};
 use tokenward_transport::SocketPath;
@@ -150,7 +150,7 @@ async fn replay(case: &Value) -> Value {
     };
     let spec = spec(case);
     if case["stageFirst"] == true {
-        mounter.stage(&spec).await.unwrap();
+        mounter.stage(&spec, false).await.unwrap();
     }
     let result = mounter.publish(&spec, false).await;
     served.stop().await;
@@ -210,16 +210,17 @@ fn spec(case: &Value) -> VolumeSpec {
     VolumeSpec {
         pod: pods::reference(&pod),
         service_account: "web".to_owned(),
-        fs_group: case["fsGroup"].as_i64(),
+        security: VolumeSecurity { fs_group: case["fsGroup"].as_i64(), ..VolumeSecurity::default() },
         volume: "claim".to_owned(),
         spec_name: volume.metadata.name,
         volume_handle: source.volume_handle.clone(),
         read_only: case["claimReadOnly"] == true,
-        source: VolumeSource::Persistent {
+        source: VolumeSource::Persistent(Box::new(PersistentParts {
             source,
-            access_mode: volume.spec.access_modes.into_iter().next(),
+            access_modes: volume.spec.access_modes,
             mount_options: volume.spec.mount_options,
-        },
+            mode: VolumeMode::Filesystem,
+        })),
     }
 }
 

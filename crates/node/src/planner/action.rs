@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::FoundKey;
 use crate::cluster::PodReference;
-use crate::volume::{DeviceKey, PublishedVolume, VolumeKey, VolumeSpec};
+use crate::volume::{DeviceKey, PublishedVolume, VolumeKey, VolumeSecurity, VolumeSpec};
 
 /// What a pod wants of this node.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +37,8 @@ pub struct ClaimLookup {
     pub pod: PodReference,
     /// The pod's service account.
     pub service_account: String,
-    /// The pod's `fsGroup`.
-    pub fs_group: Option<i64>,
+    /// What the pod's security context says about its volumes.
+    pub security: VolumeSecurity,
     /// Name of the volume in the pod.
     pub volume: String,
     /// Name of the claim in the pod's namespace.
@@ -54,12 +55,17 @@ pub enum Action {
     /// Follow a claim to its volume.
     Resolve(Arc<ClaimLookup>),
     /// NodeStageVolume, where the driver has it.
-    Stage(Arc<VolumeSpec>),
+    Stage {
+        /// A volume that uses the device.
+        spec: Arc<VolumeSpec>,
+        /// Whether an earlier process may have staged it: then nothing is ever cleaned up after a failure.
+        again: bool,
+    },
     /// NodePublishVolume.
     Publish {
         /// The volume.
         spec: Arc<VolumeSpec>,
-        /// Whether it is mounted already: then nothing is ever cleaned up after a failure.
+        /// Whether it is mounted already, or was by an earlier process: then nothing is ever cleaned up after a failure.
         remount: bool,
     },
     /// NodeUnpublishVolume.
@@ -69,11 +75,13 @@ pub enum Action {
         /// What is published.
         published: PublishedVolume,
     },
+    /// NodeUnpublishVolume of what an earlier process published and nobody wants any more.
+    Reclaim(PublishedVolume),
     /// NodeUnstageVolume, where the driver has it.
     Unstage(DeviceKey),
     /// All volumes of a pod that ends are gone: remove what is left of its directories.
     ClosePod {
-        /// The pod.
+        /// The pod; without namespace and name if it was known from the disk alone.
         pod: PodReference,
         /// The pod object is still there and waits for this node: end its deletion.
         finish_deletion: bool,
@@ -87,6 +95,8 @@ pub enum Subject {
     Volume(VolumeKey),
     /// A device.
     Device(DeviceKey),
+    /// A volume of an earlier process.
+    Found(FoundKey),
     /// A pod, by uid.
     Pod(String),
 }
@@ -98,12 +108,16 @@ impl Action {
             Self::Resolve(lookup) => {
                 Subject::Volume(VolumeKey { pod_uid: lookup.pod.uid.clone(), volume: lookup.volume.clone() })
             }
-            Self::Stage(spec) => Subject::Device(DeviceKey {
-                driver: spec.driver().to_owned(),
-                volume_handle: spec.volume_handle.clone(),
-            }),
+            Self::Stage { spec, .. } => {
+                Subject::Device(spec.device().expect("only what has a device is staged"))
+            }
             Self::Publish { spec, .. } => Subject::Volume(spec.key()),
             Self::Unpublish { key, .. } => Subject::Volume(key.clone()),
+            Self::Reclaim(published) => Subject::Found(FoundKey {
+                pod_uid: published.pod_uid.clone(),
+                spec_name: published.spec_name.clone(),
+                mode: published.mode,
+            }),
             Self::Unstage(device) => Subject::Device(device.clone()),
             Self::ClosePod { pod, .. } => Subject::Pod(pod.uid.clone()),
         }
@@ -112,8 +126,8 @@ impl Action {
     /// The driver it will call, if any.
     pub(super) fn driver(&self) -> &str {
         match self {
-            Self::Stage(spec) | Self::Publish { spec, .. } => spec.driver(),
-            Self::Unpublish { published, .. } => &published.driver,
+            Self::Stage { spec, .. } | Self::Publish { spec, .. } => spec.driver(),
+            Self::Unpublish { published, .. } | Self::Reclaim(published) => &published.driver,
             Self::Unstage(device) => &device.driver,
             Self::Resolve(_) | Self::ClosePod { .. } => "",
         }

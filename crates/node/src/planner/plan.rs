@@ -1,12 +1,11 @@
-//! The decisions: for each volume, device and pod, what is to be started now, or until when to wait.
+//! The decisions: for a volume, a device, what was found, or a pod, what is to be started now, or until when to wait.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Action, Backoff, Device, Plan, Planner, Source, State, Step, Volume};
-use crate::volume::{DeviceKey, VolumeKey, VolumeSpec};
+use super::{Action, Device, FoundKey, Plan, Planner, Source, State, Step, Subject, Volume};
+use crate::volume::{DeviceKey, VolumeKey};
 
 enum Decision {
     Nothing,
@@ -19,71 +18,43 @@ impl Planner {
     /// Decides what to start now. What it hands out counts as running until [`Planner::finished`].
     pub fn plan(&mut self, now: Timestamp) -> Plan {
         let mut plan = Plan::default();
-        self.add_devices();
-        self.plan_volumes(now, &mut plan);
-        self.plan_devices(now, &mut plan);
-        self.plan_pods(now, &mut plan);
-        plan
-    }
-
-    /// Every persistent volume that is wanted has its device.
-    fn add_devices(&mut self) {
-        let missing: Vec<(DeviceKey, Arc<VolumeSpec>)> = self
-            .volumes
-            .iter()
-            .filter(|(key, _)| self.is_wanted(&key.pod_uid))
-            .filter_map(|(_, volume)| match &volume.source {
-                Source::Known(spec) => spec.device().map(|device| (device, Arc::clone(spec))),
-                _ => None,
-            })
-            .filter(|(device, _)| !self.devices.contains_key(device))
-            .collect();
-        for (key, spec) in missing {
-            self.devices.entry(key).or_insert(Device {
-                spec,
-                state: State::Absent,
-                running: false,
-                staging: false,
-                backoff: Backoff::default(),
-                problem: None,
-            });
-        }
-    }
-
-    fn plan_volumes(&mut self, now: Timestamp, plan: &mut Plan) {
-        let mut running = self.running_by_driver();
-        let decisions: Vec<(VolumeKey, Decision)> = self
-            .volumes
-            .iter()
-            .map(|(key, volume)| (key.clone(), self.decide(key, volume, now)))
-            .filter(|(_, decision)| !matches!(decision, Decision::Nothing))
-            .collect();
-        for (key, decision) in decisions {
-            match decision {
+        self.agenda.advance(now);
+        while let Some(subject) = self.agenda.next() {
+            match self.decide(&subject, now) {
                 Decision::Nothing => {}
-                Decision::Wait(until) => plan.wake = earlier(plan.wake, until),
-                Decision::Forget => {
-                    self.volumes.remove(&key);
-                }
+                Decision::Wait(until) => self.agenda.add_later(until, subject),
+                Decision::Forget => self.forget(&subject),
                 Decision::Start(action) => {
-                    if !take_slot(&mut running, action.driver(), self.pace.operations_per_driver) {
-                        continue;
+                    // What only asks the cluster, or cleans up, takes nobody's place.
+                    let place = matches!(action, Action::ClosePod { .. })
+                        || self.agenda.take_place(action.driver(), &subject);
+                    if place {
+                        self.started(&subject, &action);
+                        plan.actions.push(action);
                     }
-                    if let Some(volume) = self.volumes.get_mut(&key) {
-                        volume.outdated = false;
-                        volume.running = Some(match &action {
-                            Action::Resolve(_) => Step::Resolve,
-                            Action::Unpublish { .. } => Step::Unpublish,
-                            _ => Step::Publish,
-                        });
-                    }
-                    plan.actions.push(action);
                 }
             }
         }
+        plan.wake = self.agenda.wake();
+        plan
     }
 
-    fn decide(&self, key: &VolumeKey, volume: &Volume, now: Timestamp) -> Decision {
+    fn decide(&self, subject: &Subject, now: Timestamp) -> Decision {
+        match subject {
+            Subject::Volume(key) => match self.volumes.get(key) {
+                Some(volume) => self.decide_volume(key, volume, now),
+                None => Decision::Nothing,
+            },
+            Subject::Device(key) => match self.devices.get(key) {
+                Some(device) => self.decide_device(key, device, now),
+                None => Decision::Nothing,
+            },
+            Subject::Found(key) => self.decide_found(key, now),
+            Subject::Pod(uid) => self.decide_pod(uid, now),
+        }
+    }
+
+    fn decide_volume(&self, key: &VolumeKey, volume: &Volume, now: Timestamp) -> Decision {
         if volume.running.is_some() {
             return Decision::Nothing;
         }
@@ -115,8 +86,9 @@ impl Planner {
                         .get(&device)
                         .is_some_and(|device| device.state == State::Present && !device.running)
                 });
-                if staged {
-                    Decision::Start(Action::Publish { spec: Arc::clone(spec), remount: false })
+                if staged && !self.is_occupied(spec) {
+                    let remount = volume.state == State::Found;
+                    Decision::Start(Action::Publish { spec: Arc::clone(spec), remount })
                 } else {
                     Decision::Nothing
                 }
@@ -124,102 +96,118 @@ impl Planner {
         }
     }
 
-    fn plan_devices(&mut self, now: Timestamp, plan: &mut Plan) {
+    fn decide_device(&self, key: &DeviceKey, device: &Device, now: Timestamp) -> Decision {
+        if device.running {
+            return Decision::Nothing;
+        }
         // Wanted: to be staged. Held: not to be unstaged yet.
-        let mut wanted = HashSet::new();
-        let mut held = HashSet::new();
-        for (key, volume) in &self.volumes {
-            if let Source::Known(spec) = &volume.source
-                && let Some(device) = spec.device()
-            {
-                if self.is_wanted(&key.pod_uid) {
-                    wanted.insert(device);
-                } else if volume.state != State::Absent || volume.running.is_some() {
-                    held.insert(device);
+        let wanted = device.users.iter().any(|user| self.is_wanted(&user.pod_uid));
+        let held = || {
+            let volumes = device.users.iter().filter_map(|user| self.volumes.get(user));
+            let holds = |volume: &Volume| volume.state != State::Absent || volume.running.is_some();
+            volumes.into_iter().any(holds) || self.found_holds(key)
+        };
+        let action = match (wanted, device.state) {
+            (true, State::Present) => return Decision::Nothing,
+            (true, state) => match &device.spec {
+                Some(spec) => Action::Stage { spec: Arc::clone(spec), again: state == State::Found },
+                None => return Decision::Nothing,
+            },
+            (false, _) if held() => return Decision::Nothing,
+            (false, State::Absent) => return Decision::Forget,
+            (false, _) => Action::Unstage(key.clone()),
+        };
+        match device.backoff.waits_until(now) {
+            Some(until) => Decision::Wait(until),
+            None => Decision::Start(action),
+        }
+    }
+
+    fn decide_found(&self, key: &FoundKey, now: Timestamp) -> Decision {
+        let Some(found) = self.found.get(key).filter(|found| !found.running) else {
+            return Decision::Nothing;
+        };
+        if !self.is_left_over(key) {
+            return Decision::Nothing;
+        }
+        match found.backoff.waits_until(now) {
+            Some(until) => Decision::Wait(until),
+            None => Decision::Start(Action::Reclaim(found.volume.published.clone())),
+        }
+    }
+
+    fn decide_pod(&self, uid: &str, now: Timestamp) -> Decision {
+        let Some(entry) = self.pods.get(uid).filter(|entry| !entry.closing) else { return Decision::Nothing };
+        let occupied = self.volumes_of_pod(uid).next().is_some() || self.found_of_pod(uid).next().is_some();
+        if occupied {
+            return Decision::Nothing;
+        }
+        if entry.closed {
+            return if entry.gone { Decision::Forget } else { Decision::Nothing };
+        }
+        if !entry.gone && (!entry.terminating || self.draining) {
+            return Decision::Nothing;
+        }
+        match entry.backoff.waits_until(now) {
+            Some(until) => Decision::Wait(until),
+            None => {
+                let finish_deletion = !entry.gone;
+                Decision::Start(Action::ClosePod { pod: entry.pod.clone(), finish_deletion })
+            }
+        }
+    }
+
+    fn started(&mut self, subject: &Subject, action: &Action) {
+        match subject {
+            Subject::Volume(key) => {
+                if let Some(volume) = self.volumes.get_mut(key) {
+                    volume.outdated = false;
+                    volume.running = Some(match action {
+                        Action::Resolve(_) => Step::Resolve,
+                        Action::Unpublish { .. } => Step::Unpublish,
+                        _ => Step::Publish,
+                    });
+                }
+            }
+            Subject::Device(key) => {
+                if let Some(device) = self.devices.get_mut(key) {
+                    device.running = true;
+                    device.staging = matches!(action, Action::Stage { .. });
+                }
+            }
+            Subject::Found(key) => {
+                if let Some(found) = self.found.get_mut(key) {
+                    found.running = true;
+                }
+            }
+            Subject::Pod(uid) => {
+                if let Some(entry) = self.pods.get_mut(uid) {
+                    entry.closing = true;
                 }
             }
         }
-        let mut running = self.running_by_driver();
-        let limit = self.pace.operations_per_driver;
-        self.devices.retain(|key, device| {
-            if device.running {
-                return true;
-            }
-            let wanted = wanted.contains(key);
-            if !wanted && !held.contains(key) && device.state == State::Absent {
-                return false;
-            }
-            let action = match (wanted, device.state) {
-                (true, State::Absent | State::Uncertain) => Action::Stage(Arc::clone(&device.spec)),
-                (false, State::Present | State::Uncertain) if !held.contains(key) => {
-                    Action::Unstage(key.clone())
-                }
-                _ => return true,
-            };
-            if let Some(until) = device.backoff.waits_until(now) {
-                plan.wake = earlier(plan.wake, until);
-            } else if take_slot(&mut running, &key.driver, limit) {
-                device.running = true;
-                device.staging = wanted;
-                plan.actions.push(action);
-            }
-            true
-        });
     }
 
-    fn plan_pods(&mut self, now: Timestamp, plan: &mut Plan) {
-        let occupied: HashSet<String> = self.volumes.keys().map(|key| key.pod_uid.clone()).collect();
-        let draining = self.draining;
-        self.pods.retain(|uid, entry| {
-            if entry.closing || occupied.contains(uid) {
-                return true;
-            }
-            if entry.closed {
-                return !entry.gone;
-            }
-            if entry.gone || (entry.terminating && !draining) {
-                match entry.backoff.waits_until(now) {
-                    Some(until) => plan.wake = earlier(plan.wake, until),
-                    None => {
-                        entry.closing = true;
-                        let finish_deletion = !entry.gone;
-                        plan.actions.push(Action::ClosePod { pod: entry.pod.clone(), finish_deletion });
+    fn forget(&mut self, subject: &Subject) {
+        match subject {
+            Subject::Volume(key) => {
+                let Some(volume) = self.volumes.remove(key) else { return };
+                if let Some(device) = volume.device() {
+                    if let Some(entry) = self.devices.get_mut(&device) {
+                        entry.users.remove(key);
                     }
+                    self.agenda.add(Subject::Device(device));
                 }
+                self.agenda.add(Subject::Pod(key.pod_uid.clone()));
             }
-            true
-        });
-    }
-
-    fn running_by_driver(&self) -> HashMap<String, usize> {
-        let mut running: HashMap<String, usize> = HashMap::new();
-        let volumes = self.volumes.values().filter(|volume| volume.running.is_some()).map(|volume| {
-            match &volume.source {
-                Source::Known(spec) => spec.driver(),
-                _ => "",
+            Subject::Device(key) => {
+                self.devices.remove(key);
             }
-        });
-        let devices =
-            self.devices.iter().filter(|(_, device)| device.running).map(|(key, _)| key.driver.as_str());
-        for driver in volumes.chain(devices) {
-            match running.get_mut(driver) {
-                Some(count) => *count += 1,
-                None => {
-                    running.insert(driver.to_owned(), 1);
-                }
+            Subject::Pod(uid) => {
+                self.pods.remove(uid);
             }
+            // It goes with its unpublish.
+            Subject::Found(_) => {}
         }
-        running
     }
-}
-
-fn take_slot(running: &mut HashMap<String, usize>, driver: &str, limit: usize) -> bool {
-    let count = running.entry(driver.to_owned()).or_default();
-    let free = *count < limit;
-    *count += usize::from(free);
-    free
-}
-
-fn earlier(wake: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {
-    Some(wake.map_or(at, |wake| wake.min(at)))
 }

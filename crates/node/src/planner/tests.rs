@@ -6,12 +6,13 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::failure::Failure;
 use crate::objects::{InlineSource, PersistentSource};
-use crate::volume::{PublishedVolume, VolumeSource};
+use crate::volume::{PersistentParts, PublishedVolume, VolumeSecurity, VolumeSource};
 
 const START: i64 = 1_800_000_000;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START + seconds).unwrap()
 }
 
@@ -19,11 +20,11 @@ fn reference(uid: &str) -> PodReference {
     PodReference { namespace: "ns".into(), name: format!("pod-{uid}"), uid: uid.into() }
 }
 
-fn inline(uid: &str, volume: &str, driver: &str) -> Arc<VolumeSpec> {
+pub(super) fn inline(uid: &str, volume: &str, driver: &str) -> Arc<VolumeSpec> {
     Arc::new(VolumeSpec {
         pod: reference(uid),
         service_account: "web".into(),
-        fs_group: None,
+        security: VolumeSecurity::default(),
         volume: volume.into(),
         spec_name: volume.into(),
         volume_handle: format!("csi-{uid}-{volume}"),
@@ -32,28 +33,27 @@ fn inline(uid: &str, volume: &str, driver: &str) -> Arc<VolumeSpec> {
     })
 }
 
-fn persistent(uid: &str, volume: &str, driver: &str, pv: &str) -> Arc<VolumeSpec> {
+pub(super) fn persistent(uid: &str, volume: &str, driver: &str, pv: &str) -> Arc<VolumeSpec> {
     Arc::new(VolumeSpec {
         spec_name: pv.into(),
         volume_handle: pv.into(),
-        source: VolumeSource::Persistent {
+        source: VolumeSource::Persistent(Box::new(PersistentParts {
             source: PersistentSource {
                 driver: driver.into(),
                 volume_handle: pv.into(),
                 ..Default::default()
             },
-            access_mode: None,
-            mount_options: Vec::new(),
-        },
+            ..PersistentParts::default()
+        })),
         ..VolumeSpec::clone(&inline(uid, volume, driver))
     })
 }
 
-fn claim(uid: &str, volume: &str) -> Arc<ClaimLookup> {
+pub(super) fn claim(uid: &str, volume: &str) -> Arc<ClaimLookup> {
     Arc::new(ClaimLookup {
         pod: reference(uid),
         service_account: "web".into(),
-        fs_group: None,
+        security: VolumeSecurity::default(),
         volume: volume.into(),
         claim_name: volume.into(),
         read_only: false,
@@ -61,26 +61,26 @@ fn claim(uid: &str, volume: &str) -> Arc<ClaimLookup> {
     })
 }
 
-fn pod(uid: &str, volumes: Vec<VolumeIntent>) -> PodIntent {
+pub(super) fn pod(uid: &str, volumes: Vec<VolumeIntent>) -> PodIntent {
     PodIntent { pod: reference(uid), volumes, wanted: true, terminating: false }
 }
 
-fn terminating(uid: &str) -> PodIntent {
+pub(super) fn terminating(uid: &str) -> PodIntent {
     PodIntent { wanted: false, terminating: true, ..pod(uid, Vec::new()) }
 }
 
-fn planner() -> Planner {
+pub(super) fn planner() -> Planner {
     Planner::new(Pace::default(), Dice::seeded(7))
 }
 
 /// Plans, expects this and nothing else to start, and gives it back.
-fn only(planner: &mut Planner, now: Timestamp) -> Action {
+pub(super) fn only(planner: &mut Planner, now: Timestamp) -> Action {
     let mut actions = planner.plan(now).actions;
     assert_eq!(actions.len(), 1, "{actions:?}");
     actions.remove(0)
 }
 
-fn finish(planner: &mut Planner, action: &Action, result: Result<Done, Failure>, now: Timestamp) {
+pub(super) fn finish(planner: &mut Planner, action: &Action, result: Result<Done, Failure>, now: Timestamp) {
     planner.finished(&action.subject(), result, now);
 }
 
@@ -93,7 +93,7 @@ fn a_volume_by_claim_is_resolved_staged_published_and_all_the_way_back() {
     assert!(planner.plan(at(0)).actions.is_empty(), "nothing is started twice");
     finish(&mut planner, &action, Ok(Done::Resolved(persistent("u", "c", "d", "pv"))), at(0));
     let action = only(&mut planner, at(0));
-    assert!(matches!(action, Action::Stage(_)));
+    assert!(matches!(action, Action::Stage { .. }));
     finish(&mut planner, &action, Ok(Done::Ok), at(0));
     let action = only(&mut planner, at(1));
     assert!(matches!(action, Action::Publish { remount: false, .. }));
@@ -435,7 +435,7 @@ impl World {
                 self.published.remove(key);
                 Ok(done)
             }
-            (Action::Stage(spec), Ok(done)) => {
+            (Action::Stage { spec, .. }, Ok(done)) => {
                 self.staged.insert(spec.device().unwrap());
                 Ok(done)
             }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cluster::PodReference;
 use crate::objects::{InlineSource, PersistentSource, SecretValue};
+use crate::volume::{PersistentParts, VolumeSecurity};
 use tokenward_tokens::find;
 
 fn pod() -> PodReference {
@@ -15,7 +16,7 @@ fn inline(attributes: &[(&str, &str)]) -> VolumeSpec {
     VolumeSpec {
         pod: pod(),
         service_account: "web".into(),
-        fs_group: Some(2000),
+        security: VolumeSecurity { fs_group: Some(2000), ..VolumeSecurity::default() },
         volume: "data".into(),
         spec_name: "data".into(),
         volume_handle: "csi-1".into(),
@@ -30,16 +31,17 @@ fn inline(attributes: &[(&str, &str)]) -> VolumeSpec {
 
 fn persistent(access_mode: Option<&str>, fs_type: &str) -> VolumeSpec {
     VolumeSpec {
-        source: VolumeSource::Persistent {
+        source: VolumeSource::Persistent(Box::new(PersistentParts {
             source: PersistentSource {
                 driver: "d".into(),
                 volume_handle: "h".into(),
                 fs_type: Some(fs_type.into()),
                 ..Default::default()
             },
-            access_mode: access_mode.map(str::to_owned),
+            access_modes: access_mode.map(str::to_owned).into_iter().collect(),
             mount_options: vec!["noatime".into()],
-        },
+            ..PersistentParts::default()
+        })),
         ..inline(&[])
     }
 }
