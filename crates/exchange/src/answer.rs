@@ -1,0 +1,68 @@
+//! An answer as it came, and what may be told of it.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use tokenward_jose::JsonError;
+use tokenward_tokens::Token;
+use zeroize::Zeroizing;
+
+use crate::{AnswerError, Description};
+
+/// The answer to a [`Request`](crate::Request). Knows the token that was sent, so that [`Answer::describe`] can take it out of what the
+/// server says; overwritten when dropped; `Debug` shows status and length.
+pub struct Answer {
+    status: u16,
+    body: Zeroizing<Vec<u8>>,
+    sent: Token,
+}
+
+impl Answer {
+    /// An answer with this status and body to a request with the token `sent`.
+    #[must_use]
+    pub fn new(status: u16, body: Vec<u8>, sent: &Token) -> Self {
+        Self::from_zeroizing(status, Zeroizing::new(body), sent)
+    }
+
+    pub(crate) fn from_zeroizing(status: u16, body: Zeroizing<Vec<u8>>, sent: &Token) -> Self {
+        Self { status, body, sent: sent.clone() }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status says that all went well.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body itself, for the reader of an [`Exchange`](crate::Exchange) and for nobody else.
+    #[must_use]
+    pub fn expose_body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Reads the body as JSON. Members that `T` does not know are ignored.
+    ///
+    /// # Errors
+    /// When it is not JSON of that shape. The error quotes nothing of it.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, AnswerError> {
+        serde_json::from_slice(&self.body).map_err(|error| AnswerError::Json(JsonError::from(&error)))
+    }
+
+    /// What may be told of a text in this answer; none when it is empty.
+    #[must_use]
+    pub fn describe(&self, text: &str) -> Option<Description> {
+        Description::of(text, self.sent.expose_token())
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
+}
