@@ -34,7 +34,7 @@ use http::{Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokenward_node::objects::{
-    CsiDriver, CsiNode, Lease, NodeObject, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
+    CsiDriver, CsiNode, Lease, Metadata, NodeObject, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
     VolumeAttachment,
 };
 use tokenward_node::{
@@ -126,6 +126,12 @@ impl KubeCluster {
     }
 }
 
+/// An object of which only the metadata matters.
+#[derive(serde::Deserialize)]
+struct WithMetadata {
+    metadata: Metadata,
+}
+
 impl Cluster for KubeCluster {
     fn watch_pods(&self, node_name: &str) -> Watch<Pod> {
         watch::watch(self.client.clone(), "", "v1", "Pod", "pods", Some(format!("spec.nodeName={node_name}")))
@@ -153,6 +159,11 @@ impl Cluster for KubeCluster {
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Secret, ClusterError> {
         self.get(Path::core(namespace, "secrets").name(name)).await
+    }
+
+    async fn service_account_uid(&self, namespace: &str, name: &str) -> Result<String, ClusterError> {
+        let account: WithMetadata = self.get(Path::core(namespace, "serviceaccounts").name(name)).await?;
+        Ok(account.metadata.uid)
     }
 
     async fn request_token(&self, request: &TokenRequest) -> Result<GrantedToken, ClusterError> {

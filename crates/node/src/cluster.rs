@@ -67,6 +67,13 @@ pub trait Cluster: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Secret, ClusterError>> + Send;
 
+    /// Reads a ServiceAccount's uid. A node may since 1.34; before, it is refused.
+    fn service_account_uid(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<String, ClusterError>> + Send;
+
     /// Creates a token for a service account (`serviceaccounts/token`). The answer's token goes into [`Token`] at once.
     fn request_token(
         &self,

@@ -17,6 +17,13 @@ impl Dice {
         Self(RandomState::new().hash_one(0_u8))
     }
 
+    /// Another stream, which this one determines.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        self.fraction();
+        Self(self.0.rotate_left(32) ^ 0x6a09_e667_f3bc_c909)
+    }
+
     /// The next number, evenly spread over `0.0 <= x < 1.0`.
     pub fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

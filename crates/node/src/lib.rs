@@ -27,6 +27,7 @@
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.
 
+pub mod checks;
 pub mod cluster;
 pub mod config;
 pub mod csi_drivers;
@@ -48,7 +49,7 @@ pub mod registry;
 pub mod request;
 pub mod scrub;
 mod socket_identity;
-pub mod token_source;
+pub mod token_manager;
 pub mod vol_data;
 pub mod volume;
 
@@ -57,4 +58,4 @@ pub use cluster::{Watch, WatchEvent};
 pub use config::{Config, Delivery, Intervals, MountFailure, Observation, PodReporting};
 pub use dice::Dice;
 pub use node::{Node, NodeError};
-pub use planner::Pace;
+pub use planner::{Pace, Republish};

@@ -4,6 +4,7 @@
 //! Where upstream differs on purpose: a failure before the driver was asked (its socket is dead, a directory cannot be
 //! made) is transient here, final there, because a volume whose state is uncertain must not count as unmounted for it.
 
+pub mod fetch_tokens;
 mod teardown;
 
 use std::collections::BTreeMap;
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokenward_kube_rules::{FeatureGates, placement};
-use tokenward_tokens::{Audience, Placement, TokenEntry, TokenMap};
+use tokenward_kube_rules::FeatureGates;
+use tokenward_tokens::{Audience, Placement, TokenMap};
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::cluster::{Cluster, ClusterError, TokenRequest};
+use crate::checks::Subject;
+use crate::cluster::{Cluster, ClusterError};
 use crate::csi_drivers::CsiDrivers;
 use crate::drivers::{Connection, Driver, Drivers};
 use crate::failure::{Failure, class_of, grpc_text};
@@ -30,7 +32,7 @@ use crate::request::{
     publish_request, stage_request,
 };
 use crate::scrub::Scrubber;
-use crate::token_source::TokenSource;
+use crate::token_manager::TokenManager;
 use crate::vol_data::VolumeData;
 use crate::volume::{PersistentParts, VolumeMode, VolumeSource, VolumeSpec};
 
@@ -55,7 +57,7 @@ pub struct Mounter<C> {
     /// The CSIDrivers.
     pub csi_drivers: CsiDrivers,
     /// The tokens.
-    pub tokens: TokenSource,
+    pub tokens: TokenManager<C>,
 }
 
 /// What a publish delivered.
@@ -67,6 +69,8 @@ pub struct Published {
     pub audiences: Vec<Audience>,
     /// When the first of them expires.
     pub expires: Option<Timestamp>,
+    /// The publish secret that was handed over, and its version.
+    pub secret: Option<(Subject, String)>,
 }
 
 impl<C: Cluster> Mounter<C> {
@@ -238,7 +242,7 @@ impl<C: Cluster> Mounter<C> {
             Some(reference) => Some(self.secret("NodePublish", &reference).await?),
             None => None,
         };
-        let (tokens, published) = match csi_driver {
+        let (tokens, mut published) = match csi_driver {
             Some(csi_driver) if !csi_driver.token_requests.is_empty() => {
                 let failed = |error: &dyn std::fmt::Display| {
                     failed(format!("SetUpAt failed to get service accoount token attributes: {error}"))
@@ -249,8 +253,14 @@ impl<C: Cluster> Mounter<C> {
                     Err(elapsed) => return Err(failed(&elapsed)),
                 }
             }
-            _ => (None, Published::default()),
+            _ => {
+                self.tokens.keep_only(&spec.pod.uid, &spec.volume, &[]);
+                (None, Published::default())
+            }
         };
+        published.secret = publish_secret_reference(spec)
+            .zip(secret.as_ref())
+            .map(|(reference, secret)| secret_subject(reference, secret));
         let (connection, capabilities) = match probed {
             Some(probed) => probed,
             None => self.probe(&driver, deadline).await.map_err(|status| {
@@ -279,33 +289,6 @@ impl<C: Cluster> Mounter<C> {
         let answer = driver.publish(&connection, request, deadline).await;
         self.concluded(answer, &scrubber, &target, !remount).await?;
         Ok(published)
-    }
-
-    /// The kubelet's decision: one fetch per audience, in order; the first that fails ends it.
-    async fn fetch_tokens(
-        &self,
-        spec: &VolumeSpec,
-        csi_driver: &tokenward_kube_rules::csi_driver::CsiDriverSpec,
-    ) -> Result<(Option<TokenMap>, Published), crate::token_source::TokenError> {
-        let mut tokens = TokenMap::new();
-        let mut published = Published {
-            placement: Some(placement(csi_driver.service_account_token_in_secrets, &self.gates)),
-            ..Published::default()
-        };
-        for wanted in &csi_driver.token_requests {
-            let audience = Audience::new(wanted.audience.clone());
-            let request = TokenRequest {
-                pod: spec.pod.clone(),
-                service_account: spec.service_account.clone(),
-                audience: audience.clone(),
-                expiration_seconds: wanted.expiration_seconds,
-            };
-            let granted = self.tokens.token(&*self.cluster, &request).await?;
-            published.expires = Some(published.expires.map_or(granted.expires, |at| at.min(granted.expires)));
-            published.audiences.push(audience.clone());
-            tokens.insert(audience, TokenEntry { token: granted.token, expires: Some(granted.expires) });
-        }
-        Ok((Some(tokens), published))
     }
 
     async fn record(&self, spec: &VolumeSpec, target: &Path, remount: bool) -> Result<(), Failure> {
@@ -398,6 +381,11 @@ fn publish_secret_reference(spec: &VolumeSpec) -> Option<SecretReference> {
         }),
         VolumeSource::Persistent(parts) => parts.source.node_publish_secret_ref.clone(),
     }
+}
+
+fn secret_subject(reference: SecretReference, secret: &Secret) -> (Subject, String) {
+    let SecretReference { namespace, name } = reference;
+    (Subject::Secret { namespace, name }, secret.metadata.resource_version.clone())
 }
 
 /// File operations that may touch a mount can hang: they do not hold up the runtime.

@@ -2,6 +2,7 @@
 //! and starts what it plans.
 
 mod report;
+mod upkeep;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -17,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::report::Reporter;
+use self::upkeep::Upkeep;
+use crate::checks::Checks;
 use crate::cluster::{Cluster, ClusterError, Watch, WatchEvent};
 use crate::config::{Config, Observation};
 use crate::csi_drivers::CsiDrivers;
@@ -31,7 +34,7 @@ use crate::planner::{Action, Done, Planner, Subject};
 use crate::pods;
 use crate::reconstruction::Inventory;
 use crate::registry::{Registry, RegistryEvent};
-use crate::token_source::TokenSource;
+use crate::token_manager::TokenManager;
 use crate::volume::VolumeSpec;
 
 /// A node: the kubelet's CSI half.
@@ -122,7 +125,7 @@ impl Node {
             operation_limit: config.intervals.operation,
             drivers,
             csi_drivers: CsiDrivers::default(),
-            tokens: TokenSource::new(config.clock.clone(), config.dice.clone()),
+            tokens: TokenManager::new(Arc::clone(&cluster), config.clock.clone(), config.dice.clone()),
         });
         // Drivers stay callable until the last volume is unpublished: the registry outlives the stop.
         let end = CancellationToken::new();
@@ -144,6 +147,9 @@ impl Node {
             dirty: HashSet::new(),
             pods_listed: false,
             operations: JoinSet::new(),
+            upkeep: JoinSet::new(),
+            refreshing: 0,
+            checks: upkeep::checks(&config),
             reporter: Reporter::new(Arc::clone(&cluster), &config),
             mounter,
             config,
@@ -181,6 +187,10 @@ struct Engine<C> {
     dirty: HashSet<String>,
     pods_listed: bool,
     operations: JoinSet<Finished>,
+    upkeep: JoinSet<Upkeep>,
+    /// Of these, how many refresh a pod's tokens.
+    refreshing: usize,
+    checks: Checks,
 }
 
 impl<C: Cluster> Engine<C> {
@@ -211,6 +221,7 @@ impl<C: Cluster> Engine<C> {
                 Some(event) = watch_csi_drivers.next() => self.csi_driver_event(event),
                 Some(event) = registry_events.recv() => self.registry_event(event),
                 Some(finished) = self.operations.join_next() => self.finished(finished),
+                Some(ended) = self.upkeep.join_next() => self.kept_fresh(ended),
                 Some(pod_uid) = self.reporter.next() => {
                     self.dirty.insert(pod_uid);
                 }
@@ -229,7 +240,8 @@ impl<C: Cluster> Engine<C> {
             for action in plan.actions {
                 self.start(action);
             }
-            if let Some(wake) = plan.wake {
+            let fresh = self.keep_fresh(now);
+            if let Some(wake) = plan.wake.into_iter().chain(fresh).min() {
                 let until = Duration::try_from(wake.duration_since(now)).unwrap_or_default();
                 wait = wait.min(until);
             }
@@ -255,12 +267,14 @@ impl<C: Cluster> Engine<C> {
     }
 
     fn finished(&mut self, finished: Result<Finished, tokio::task::JoinError>) {
-        let Finished { action, result, published, took } = match finished {
+        let finished = match finished {
             Ok(finished) => finished,
             // A panic is a bug, and the planner would wait for the lost action for ever.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let now = self.config.clock.now();
+        self.follow_deliveries(&finished, now);
+        let Finished { action, result, published, took } = finished;
         let first_seen = match &action {
             Action::Publish { spec, .. } => self.planner.first_seen(&spec.pod.uid),
             _ => None,
@@ -322,6 +336,7 @@ impl<C: Cluster> Engine<C> {
             Ok(event) => {
                 let now = self.config.clock.now();
                 for change in self.mounter.csi_drivers.apply(event) {
+                    self.planner.set_republish_interval(&change.driver, change.republish_interval);
                     self.planner.driver_changed(&change.driver, change.requires_republish, now);
                 }
             }
@@ -333,6 +348,7 @@ impl<C: Cluster> Engine<C> {
         let observation = match event {
             RegistryEvent::Registered(driver) => {
                 self.planner.driver_registered(&driver);
+                self.planner.driver_returned(&driver, self.config.clock.now());
                 Observation::DriverRegistered { driver }
             }
             RegistryEvent::Unregistered(driver) => Observation::DriverUnregistered { driver },

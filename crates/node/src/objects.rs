@@ -361,6 +361,8 @@ pub struct Lease {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Secret {
+    /// Metadata.
+    pub metadata: Metadata,
     /// Entries by key.
     pub data: BTreeMap<String, SecretValue>,
 }

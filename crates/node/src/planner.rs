@@ -13,10 +13,11 @@ mod backoff;
 mod found;
 mod outcome;
 mod plan;
+mod republish;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use self::agenda::Agenda;
 pub use self::backoff::{Backoff, Due};
 use self::found::Found;
 pub use self::found::{FoundKey, FoundVolume};
+pub use self::republish::Republish;
 use crate::cluster::PodReference;
 use crate::dice::Dice;
 use crate::failure::Class;
@@ -35,6 +37,8 @@ use crate::volume::{DeviceKey, VolumeKey, VolumeSpec};
 /// The pace of the planner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
+    /// What makes a volume due for a republish.
+    pub republish: Republish,
     /// Least time between two publishes of a volume that wants republishing. A pod sync comes each 60 s.
     pub republish_period: Duration,
     /// How much longer it may take, as a fraction of the period; upstream draws up to 0.5 anew each time.
@@ -52,6 +56,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
+            republish: Republish::PodSync,
             republish_period: Duration::from_secs(60),
             republish_jitter: 0.5,
             change_spread: Duration::from_secs(5),
@@ -160,6 +165,8 @@ pub struct Planner {
     agenda: Agenda,
     /// Drivers whose CSIDriver says `requiresRepublish: true`.
     republishing: BTreeSet<String>,
+    /// The longest time between publishes, where a CSIDriver sets it.
+    republish_intervals: HashMap<String, Duration>,
     draining: bool,
 }
 
@@ -176,6 +183,7 @@ impl Planner {
             found: BTreeMap::new(),
             agenda,
             republishing: BTreeSet::new(),
+            republish_intervals: HashMap::new(),
             draining: false,
         }
     }

@@ -17,7 +17,8 @@ use tokenward_node::drivers::Drivers;
 use tokenward_node::mounter::Mounter;
 use tokenward_node::paths::Layout;
 use tokenward_node::planner::{ClaimLookup, Done};
-use tokenward_node::token_source::TokenSource;
+use tokenward_node::token_manager::TokenManager;
+use tokenward_node::token_manager::cache::Holder;
 use tokenward_node::volume::VolumeSecurity;
 use tokenward_node::{Dice, PodReference, TokenRequest};
 use tokenward_tokens::{Audience, ManualClock};
@@ -41,7 +42,7 @@ fn setting() -> Setting {
         operation_limit: Duration::from_secs(10),
         drivers: Arc::new(Drivers::default()),
         csi_drivers: CsiDrivers::default(),
-        tokens: TokenSource::new(clock, Dice::seeded(1)),
+        tokens: TokenManager::new(Arc::clone(&cluster), clock, Dice::seeded(1)),
     };
     Setting { cluster, mounter, _root: root }
 }
@@ -122,7 +123,7 @@ async fn a_claim_that_leads_elsewhere_is_refused() {
 
 #[tokio::test]
 async fn the_end_of_a_pod_is_the_end_of_its_tokens() {
-    let Setting { cluster, mounter, _root } = setting();
+    let Setting { mounter, _root, .. } = setting();
     for name in ["web", "other"] {
         let request = TokenRequest {
             pod: pod(name),
@@ -130,7 +131,8 @@ async fn the_end_of_a_pod_is_the_end_of_its_tokens() {
             audience: Audience::new("a"),
             expiration_seconds: None,
         };
-        mounter.tokens.token(&*cluster, &request).await.unwrap();
+        let holder = Holder { volume: "data", is_republished: false };
+        mounter.tokens.token(holder, &request).await.unwrap();
     }
     mounter.close_pod(&pod("web"), false).await.unwrap();
     assert_eq!(mounter.tokens.len(), 1);

@@ -29,7 +29,7 @@ use tokenward_node::paths::{Layout, inline_volume_handle};
 use tokenward_node::planner::VolumeIntent;
 use tokenward_node::registry::rules::choose_version;
 use tokenward_node::request::KUBELET_KEYS;
-use tokenward_node::token_source::TokenSource;
+use tokenward_node::token_manager::TokenManager;
 use tokenward_node::volume::{PersistentParts, VolumeMode, VolumeSecurity, VolumeSource, VolumeSpec};
 use tokenward_node::{Dice, TokenRequest, WatchEvent, pods};
 use tokenward_tokens::{ManualClock, TOKENS_KEY};
@@ -146,7 +146,7 @@ async fn replay(case: &Value) -> Value {
         operation_limit: Duration::from_secs(10),
         drivers,
         csi_drivers,
-        tokens: TokenSource::new(clock.clock(), Dice::seeded(1)),
+        tokens: TokenManager::new(Arc::clone(&cluster), clock.clock(), Dice::seeded(1)),
     };
     let spec = spec(case);
     if case["stageFirst"] == true {

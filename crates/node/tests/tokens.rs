@@ -8,20 +8,24 @@ use std::time::Duration;
 use support::cluster::{FakeCluster, start};
 use support::eventually;
 use support::world::numbered;
-use tokenward_node::token_source::{TokenError, TokenSource};
+use tokenward_node::token_manager::cache::Holder;
+use tokenward_node::token_manager::{TokenError, TokenManager};
 use tokenward_node::{Dice, PodReference, TokenRequest};
 use tokenward_tokens::{Audience, ManualClock};
+
+/// A volume that is published once.
+const HOLDER: Holder<'_> = Holder { volume: "data", is_republished: false };
 
 struct Setting {
     clock: ManualClock,
     cluster: Arc<FakeCluster>,
-    tokens: Arc<TokenSource>,
+    tokens: Arc<TokenManager<FakeCluster>>,
 }
 
 fn setting() -> Setting {
     let clock = ManualClock::new(start());
     let cluster = FakeCluster::new(clock.clock(), numbered());
-    let tokens = Arc::new(TokenSource::new(clock.clock(), Dice::seeded(5)));
+    let tokens = Arc::new(TokenManager::new(Arc::clone(&cluster), clock.clock(), Dice::seeded(5)));
     Setting { clock, cluster, tokens }
 }
 
@@ -36,7 +40,7 @@ fn request(pod: &str, audience: &str, expiration_seconds: Option<i64>) -> TokenR
 
 impl Setting {
     async fn get(&self, request: &TokenRequest) -> Result<String, TokenError> {
-        let granted = self.tokens.token(&*self.cluster, request).await?;
+        let granted = self.tokens.token(HOLDER, request).await?.0;
         Ok(granted.token.expose_token().to_owned())
     }
 
@@ -85,6 +89,10 @@ async fn a_failed_refresh_is_forgiven_while_the_old_token_lives() {
     let error = setting.get(&request).await.unwrap_err();
     assert_eq!(error.to_string(), "failed to fetch token: audience \"a\": refused");
     setting.cluster.refuse_audience("a", false);
+    // Not at once.
+    assert!(setting.get(&request).await.is_err());
+    assert_eq!(setting.asked(), 1);
+    setting.clock.advance(Duration::from_millis(500));
     let token = setting.get(&request).await.unwrap();
     setting.cluster.refuse_audience("a", true);
     setting.clock.advance(Duration::from_secs(590));
@@ -113,10 +121,10 @@ async fn one_request_serves_all_who_wait_for_it_failure_included() {
         let gate = setting.cluster.hold_token_requests();
         let waiting: Vec<_> = (0..20)
             .map(|_| {
-                let (tokens, cluster) = (Arc::clone(&setting.tokens), Arc::clone(&setting.cluster));
+                let tokens = Arc::clone(&setting.tokens);
                 tokio::spawn(async move {
-                    let granted = tokens.token(&*cluster, &request("p", "a", None)).await;
-                    granted.map(|granted| granted.token.expose_token().to_owned())
+                    let granted = tokens.token(HOLDER, &request("p", "a", None)).await;
+                    granted.map(|(granted, _)| granted.token.expose_token().to_owned())
                 })
             })
             .collect();
@@ -131,6 +139,43 @@ async fn one_request_serves_all_who_wait_for_it_failure_included() {
         }
         assert_eq!(setting.asked(), 1, "refused: {refused}");
     }
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_leaves_the_request_to_the_others() {
+    let setting = setting();
+    let gate = setting.cluster.hold_token_requests();
+    let request = request("p", "a", None);
+    let mut first = Box::pin(setting.tokens.token(HOLDER, &request));
+    let mut second = Box::pin(setting.tokens.token(HOLDER, &request));
+    assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    gate.add_permits(1);
+    assert!(second.await.is_ok());
+    assert_eq!(setting.asked(), 1);
+    // With the last of them it ends, and the next makes another.
+    let other = request_for_b();
+    for asked in [2, 3] {
+        let mut given_up = Box::pin(setting.tokens.token(HOLDER, &other));
+        assert!(futures_util::poll!(&mut given_up).is_pending());
+        assert_eq!(setting.asked(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_names_its_audience_to_all_and_is_asked_for_once_in_a_while() {
+    let setting = setting();
+    setting.cluster.refuse_audience("b", true);
+    for _ in 0..50 {
+        let error = setting.get(&request_for_b()).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to fetch token: audience \"b\": refused");
+        setting.clock.advance(Duration::from_millis(100));
+    }
+    assert!((3..=6).contains(&setting.asked()), "{} in five seconds", setting.asked());
+}
+
+fn request_for_b() -> TokenRequest {
+    request("p", "b", None)
 }
 
 #[tokio::test]

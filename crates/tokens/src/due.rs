@@ -61,6 +61,34 @@ pub fn earliest_refresh(lifetime: &TokenLifetime, jitter: Duration) -> Option<Ti
     Some(Timestamp::from_nanosecond(earliest).expect("clamped to what a timestamp can hold"))
 }
 
+/// Over how much of a token's life its planned refresh is spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spread {
+    /// From a tenth of the way to the need of it up to the need: for a token that was probably fetched together with
+    /// many others, as the first of a pod, or after trouble. One such refresh, and they are evenly spread.
+    Wide,
+    /// The last twentieth of the way: for those that follow. What is evenly spread stays so.
+    Narrow,
+}
+
+/// When to refresh a token ahead of need, in the background: before [`refresh_due`] is true for any jitter. `fraction`
+/// (0 to 1) chooses the place within the spread. `None` when the token is never due.
+///
+/// Upstream has no such thing: it refreshes where a republish finds a token due. All nodes that started together then
+/// ask together for as long as they live.
+pub fn planned_refresh(lifetime: &TokenLifetime, spread: Spread, fraction: f64) -> Option<Timestamp> {
+    let issued = moments(lifetime, Duration::ZERO)?.issued;
+    let need = earliest_refresh(lifetime, MAX_JITTER)?;
+    let way = (need.as_nanosecond() - issued).max(0);
+    let window = match spread {
+        Spread::Wide => way / 10 * 9,
+        Spread::Narrow => way / 20,
+    };
+    let ahead = (window as f64 * (1.0 - fraction.clamp(0.0, 1.0))) as i128;
+    let planned = (need.as_nanosecond() - ahead).max(Timestamp::MIN.as_nanosecond());
+    Some(Timestamp::from_nanosecond(planned).expect("no later than a timestamp, and cut at the first"))
+}
+
 /// Whether a token that ends at `expires` is over: strictly after it.
 pub fn expired(expires: Timestamp, now: Timestamp) -> bool {
     now > expires

@@ -26,6 +26,13 @@ impl Token {
         &self.0
     }
 
+    /// The uid of the service account that the token says it was issued for, unverified. `None` of what is no token of
+    /// Kubernetes.
+    pub fn service_account_uid(&self) -> Option<String> {
+        let claims = tokenward_jose::peek_claims(&self.0).ok()?;
+        claims.kubernetes.map(|bound| bound.serviceaccount.uid).filter(|uid| !uid.is_empty())
+    }
+
     /// Whether there is no text at all (an entry without `token`).
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -75,6 +82,18 @@ mod tests {
             format!("{token:?}"),
             r#"Token { audiences: ["vault"], subject: "system:serviceaccount:apps:web", expires: Some(2027-01-15T08:00:00Z) }"#
         );
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is() {
+        let uid = |claims: &str| token(claims).service_account_uid();
+        assert_eq!(
+            uid(r#"{"kubernetes.io":{"serviceaccount":{"name":"web","uid":"u"}}}"#).as_deref(),
+            Some("u")
+        );
+        assert_eq!(uid(r#"{"kubernetes.io":{"serviceaccount":{"name":"web"}}}"#), None);
+        assert_eq!(uid(r#"{"sub":"s"}"#), None);
+        assert_eq!(Token::new("opaque".to_owned()).service_account_uid(), None);
     }
 
     #[test]

@@ -21,6 +21,16 @@ impl Due {
         Self { set: now, at: now.checked_add(wait).unwrap_or(Timestamp::MAX) }
     }
 
+    /// At a moment, as seen from now.
+    pub fn at_moment(at: Timestamp, now: Timestamp) -> Self {
+        Self { set: now, at }
+    }
+
+    /// The moment.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The moment, while it lies ahead.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         (self.set <= now && now < self.at).then_some(self.at)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Backoff, Done, Due, Planner, Source, State, Step, Subject};
+use super::{Backoff, Done, Planner, Source, State, Step, Subject};
 use crate::failure::Failure;
 use crate::volume::{DeviceKey, VolumeKey, VolumeSpec};
 
@@ -82,13 +82,8 @@ impl Planner {
                 volume.state = State::Present;
                 volume.backoff = Backoff::default();
                 volume.problem = None;
-                let wait = if std::mem::take(&mut volume.outdated) {
-                    self.pace.change_spread.mul_f64(self.dice.fraction())
-                } else {
-                    let stretch = 1.0 + self.pace.republish_jitter * self.dice.fraction();
-                    self.pace.republish_period.mul_f64(stretch)
-                };
-                volume.republish = Some(Due::after(now, wait));
+                let is_outdated = std::mem::take(&mut volume.outdated);
+                self.plan_republish(key, is_outdated, now);
             }
             (Step::Unpublish, Ok(_)) => {
                 volume.state = State::Absent;

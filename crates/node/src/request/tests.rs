@@ -142,7 +142,7 @@ fn tokens_in_the_volume_context_replace_a_forged_entry_and_leave_the_spec_alone(
 fn a_secret_that_is_no_text_is_refused_without_showing_it() {
     let (spec, empty) = (inline(&[]), StringMap::new());
     let data = BTreeMap::from([("key".to_owned(), SecretValue::new(b"hidden\xff".to_vec()))]);
-    let secret = Secret { data };
+    let secret = Secret { data, ..Secret::default() };
     let failure =
         publish_request(&PublishParts { secret: Some(&secret), ..parts(&spec, &empty) }).unwrap_err();
     assert!(failure.message.contains("invalid UTF-8") && failure.message.contains("key"), "{failure}");

@@ -266,6 +266,11 @@ impl Cluster for FakeCluster {
         self.read("secrets", namespace, name)
     }
 
+    async fn service_account_uid(&self, namespace: &str, name: &str) -> Result<String, ClusterError> {
+        let account: Lease = self.read("serviceaccounts", namespace, name)?;
+        Ok(account.metadata.uid)
+    }
+
     async fn request_token(&self, request: &TokenRequest) -> Result<GrantedToken, ClusterError> {
         let (count, refused, gate) = {
             let mut state = self.state.lock();

@@ -35,6 +35,8 @@ impl World {
         let root = tempfile::Builder::new().prefix("tw").tempdir().unwrap();
         let clock = ManualClock::new(start());
         let cluster = FakeCluster::new(clock.clock(), token_text);
+        let account = json!({ "metadata": { "name": "web", "namespace": "ns", "uid": "uid-web-account" } });
+        cluster.put("serviceaccounts", account);
         Self {
             root,
             clock,

@@ -79,7 +79,36 @@ fn the_earliest_moment_is_what_comes_first() {
     assert_eq!(earliest_refresh(&lifetime(10 * day), Duration::ZERO), Some(at(day)));
 }
 
+#[test]
+fn a_planned_refresh_comes_ahead_of_need_and_is_spread() {
+    for (ttl, spread, fraction, seconds) in [
+        // Needed from 480 on, and with the most jitter from 470 on.
+        (600, Spread::Narrow, 1.0, 470.0),
+        (600, Spread::Narrow, 0.0, 446.5),
+        (600, Spread::Wide, 1.0, 470.0),
+        (600, Spread::Wide, 0.0, 47.0),
+        (3600, Spread::Narrow, 0.5, 2798.25),
+        (3600, Spread::Wide, 0.5, 1578.5),
+        // Needed at once: a life shorter than the jitter.
+        (10, Spread::Wide, 0.3, -2.0),
+    ] {
+        let planned = planned_refresh(&lifetime(ttl), spread, fraction).unwrap();
+        let since = planned.duration_since(at(0)).as_secs_f64();
+        assert!((since - seconds).abs() < 1e-6, "ttl {ttl} {spread:?} {fraction}: {since}, wanted {seconds}");
+    }
+    let endless = TokenLifetime { expires: at(0), ttl_seconds: None };
+    assert_eq!(planned_refresh(&endless, Spread::Wide, 0.5), None);
+}
+
 proptest! {
+    #[test]
+    fn a_planned_refresh_is_never_late(ttl in -(1i64 << 37)..1 << 37, wide: bool, fraction in -1.0f64..2.0, jitter in 0u64..10_000) {
+        let lifetime = lifetime(ttl);
+        let spread = if wide { Spread::Wide } else { Spread::Narrow };
+        let planned = planned_refresh(&lifetime, spread, fraction).unwrap();
+        prop_assert!(planned <= earliest_refresh(&lifetime, Duration::from_millis(jitter)).unwrap());
+    }
+
     #[test]
     fn the_earliest_moment_is_exact(ttl in 0i64..1 << 33, jitter in 0u64..10_000, past in 1i64..1 << 33) {
         let jitter = Duration::from_millis(jitter);
