@@ -1,8 +1,11 @@
 //! HTTPS: the server behind TLS, HTTP/1.1 and HTTP/2, with client certificates as one way to say who one is.
 
 mod client_certificates;
+mod sources;
+mod standing;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,10 +22,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client_certificates::ClientCertificates;
+use self::sources::{Place, Sources};
+use self::standing::Standing;
 use crate::server::ApiServer;
 
-/// At most this many connections at once; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 16_384;
+/// How many connections there are at once.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Further ones wait to be accepted.
+    all: usize,
+    /// Further ones from the same source are closed at once.
+    of_one_source: usize,
+}
+
+/// A quarter of them is enough for all nodes of a large cluster behind one address, and leaves room for others whatever
+/// one of them does. Loopback is a source as any other.
+const LIMITS: Limits = Limits { all: 16_384, of_one_source: 4_096 };
 /// A peer that has not finished the TLS handshake by then is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A peer that has not sent its request's headers by then is dropped.
@@ -107,10 +121,20 @@ pub async fn serve(
     tls: TlsConfig,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    serve_within(LIMITS, server, listener, tls, stop).await
+}
+
+async fn serve_within(
+    limits: Limits,
+    server: ApiServer,
+    listener: TcpListener,
+    tls: TlsConfig,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
     let acceptor = tls.acceptor()?;
     server.listens_on(listener.local_addr().map_err(ServeError::Listener)?);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(limits.all));
+    let sources = Sources::new(limits.of_one_source);
     let connections = TaskTracker::new();
     let sever = CancellationToken::new();
     loop {
@@ -120,10 +144,13 @@ pub async fn serve(
         };
         let Some((place, accepted)) = stop.run_until_cancelled(next).await else { break };
         match accepted {
-            Ok((socket, _)) => {
-                let watcher = graceful.watcher();
-                let connection =
-                    connection(server.clone(), acceptor.clone(), socket, watcher, stop.clone(), place);
+            Ok((socket, peer)) => {
+                let Some(of_source) = sources.place(peer.ip()) else {
+                    tracing::debug!(%peer, "too many connections of one source");
+                    continue;
+                };
+                let held = (place, of_source);
+                let connection = connection(server.clone(), acceptor.clone(), socket, stop.clone(), held);
                 let sever = sever.clone();
                 connections.spawn(async move { sever.run_until_cancelled(connection).await });
             }
@@ -138,11 +165,11 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_LIMIT, graceful.shutdown()).await.is_err() {
+    connections.close();
+    if tokio::time::timeout(DRAIN_LIMIT, connections.wait()).await.is_err() {
         tracing::debug!("requests were still running when the server stopped");
     }
     sever.cancel();
-    connections.close();
     connections.wait().await;
     Ok(())
 }
@@ -158,9 +185,8 @@ async fn connection(
     server: ApiServer,
     acceptor: Acceptor,
     socket: TcpStream,
-    watcher: hyper_util::server::graceful::Watcher,
     stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    _held: (OwnedSemaphorePermit, Place),
 ) {
     let _ = socket.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.tls.accept(socket)).await {
@@ -179,14 +205,18 @@ async fn connection(
         acceptor.clients.and_then(|clients| shown.and_then(|certificates| clients.judge(certificates)));
     // Cloning the token itself would take a lock that all connections share.
     let stop = Arc::new(stop);
+    let stopped = stop.clone();
+    let standing = Arc::new(Standing::new());
+    let answered = standing.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let server = server.clone();
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
         }
-        let stop = stop.clone();
+        let (stop, standing) = (stop.clone(), answered.clone());
         async move {
             let response = server.handle(request).await;
+            standing.answered(response.status());
             Ok::<_, std::convert::Infallible>(response.map(|body| body.until(&stop)))
         }
     });
@@ -198,8 +228,25 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(Some(PING_INTERVAL))
         .keep_alive_timeout(PING_LIMIT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = stopped.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = standing.is_lost() => {
+            tracing::debug!("a connection that was only ever refused is closed");
+            connection.as_mut().graceful_shutdown();
+            // Its requests have been answered: there is nothing that it has to wait for long for.
+            tokio::time::timeout(DRAIN_LIMIT, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended badly");
     }
 }
+
+#[cfg(test)]
+mod tests;
