@@ -219,6 +219,9 @@ fn start_phase(object: &mut Object, phase: &str) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::{Value, json};
+    use tokenward_kube_rules::Release;
+
     use super::*;
 
     /// The errors as a client reads them.
@@ -245,6 +248,36 @@ pub(crate) mod tests {
         }
         for kind in ["ConfigMap", "DaemonSet", "Node", "Pod", "Secret", "StorageClass"] {
             assert!(!conditional.contains(&kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn no_generation_that_a_client_has_chosen_overflows() {
+        let gates = FeatureGates::for_release(Release::V1_35);
+        let template = "deprecated.daemonset.template.generation";
+        let old_and_new = [
+            ("Pod", json!({"spec": {}}), json!({"spec": {"activeDeadlineSeconds": 1}})),
+            ("DaemonSet", json!({"spec": {"template": {}}}), json!({"spec": {"template": {"spec": {}}}})),
+            ("ValidatingWebhookConfiguration", json!({}), json!({"webhooks": [{"name": "a"}]})),
+            ("EndpointSlice", json!({"endpoints": []}), json!({"endpoints": [{"addresses": ["192.0.2.1"]}]})),
+            ("CSIDriver", json!({"spec": {}}), json!({"spec": {"requiresRepublish": true}})),
+        ];
+        for (name, old, new) in old_and_new {
+            let kind = tokenward_kube_schema::kinds().iter().find(|kind| kind.kind == name).expect("served");
+            for (before, after) in [(7, 8), (i64::MAX - 1, i64::MAX), (i64::MAX, i64::MAX)] {
+                let numbered = |mut object: Value| {
+                    let annotations = json!({template: before.to_string()});
+                    object["metadata"] = json!({"generation": before, "annotations": annotations});
+                    object.as_object().cloned().expect("an object")
+                };
+                let mut changed = numbered(new.clone());
+                of(kind).prepare_update(&mut changed, &numbered(old.clone()), &gates);
+                assert_eq!(changed.metadata_number("generation"), after, "{name}");
+                if name == "DaemonSet" {
+                    let annotations = &changed["metadata"]["annotations"];
+                    assert_eq!(annotations[template], after.to_string());
+                }
+            }
         }
     }
 }

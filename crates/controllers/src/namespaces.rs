@@ -1,9 +1,11 @@
 //! Empties namespaces that are terminating, and lets them go (upstream's `pkg/controller/namespace`).
 //!
 //! Of each kind the whole collection is deleted, then it is listed until nothing is left: pods first, since they may need what
-//! else there is until they have stopped. Nobody can put anything new in meanwhile. That the collection is listed, and not
-//! looked up in what watches have told, is what makes "nothing is left" true; and no watch but that of the namespaces is
-//! needed.
+//! else there is until they have stopped. That the collection is listed, and not looked up in what watches have told, is
+//! what makes "nothing is left" true; and no watch but that of the namespaces is needed.
+//!
+//! Nobody may put anything new in meanwhile. But a creation that was let in before may be stored late: so once nothing is
+//! left all is listed once more, and what has come since goes the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +36,25 @@ struct Found {
     swept: BTreeSet<Resource>,
     /// The kinds of which nothing is left.
     empty: BTreeSet<Resource>,
+    /// The kinds of which there was nothing still after all were empty.
+    confirmed: BTreeSet<Resource>,
+}
+
+impl Found {
+    /// Takes in what a list of a kind has shown.
+    fn listed(&mut self, resource: Resource, is_empty: bool) {
+        let is_second = contents().all(|kind| self.empty.contains(&kind));
+        match (is_second, is_empty) {
+            (false, true) => _ = self.empty.insert(resource),
+            (false, false) => {}
+            (true, true) => _ = self.confirmed.insert(resource),
+            (true, false) => {
+                self.swept.remove(&resource);
+                self.empty.remove(&resource);
+                self.confirmed.clear();
+            }
+        }
+    }
 }
 
 impl Namespaces {
@@ -85,8 +106,8 @@ impl Controller for Namespaces {
         let found = self.found.entry(namespace.metadata.uid.clone()).or_default();
         if request.verb == Verb::DeleteCollection {
             found.swept.insert(resource);
-        } else if answer.read::<List>().is_ok_and(|list| list.items.is_empty()) {
-            found.empty.insert(resource);
+        } else if let Ok(list) = answer.read::<List>() {
+            found.listed(resource, list.items.is_empty());
         }
     }
 }
@@ -113,10 +134,12 @@ impl Namespaces {
             return vec![step(Resource::PODS)];
         }
         let left: Vec<Resource> = contents().filter(|resource| !found.empty.contains(resource)).collect();
-        if left.is_empty() {
-            return vec![let_go(namespace)];
+        if !left.is_empty() {
+            return left.into_iter().map(step).collect();
         }
-        left.into_iter().map(step).collect()
+        let unsure = contents().filter(|resource| !found.confirmed.contains(resource));
+        let again: Vec<Request> = unsure.map(|resource| Request::list(resource, Some(name))).collect();
+        if again.is_empty() { vec![let_go(namespace)] } else { again }
     }
 }
 
@@ -220,6 +243,31 @@ mod tests {
         world.remove(CONFIG, &held);
         world.settle(&mut controller, at, |_| {});
         assert_eq!(world.all(Resource::NAMESPACES).len(), 0);
+    }
+
+    #[test]
+    fn what_comes_late_goes_too() {
+        let all_kinds: Vec<Resource> = contents().collect();
+        for late in [CONFIG, Resource::PODS] {
+            let (mut world, mut controller) = scene(vec![terminating(namespace("ns", &["kubernetes"]))]);
+            let uid = world.all(Resource::NAMESPACES)[0]["metadata"]["uid"].as_str().unwrap().to_owned();
+            let mut came = false;
+            for _ in 0..20 {
+                let is_empty =
+                    controller.found.get(&uid).is_some_and(|found| found.empty.len() == all_kinds.len());
+                if is_empty && !came {
+                    came = true;
+                    world.put(late, object("late", "ns"));
+                }
+                for request in controller.plan(at()).requests {
+                    world.carry_out(&mut controller, &request);
+                }
+                world.tell(&mut controller, at());
+            }
+            assert!(came);
+            assert_eq!(world.all(late), [] as [Value; 0], "an orphan");
+            assert_eq!(world.all(Resource::NAMESPACES).len(), 0);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokenward_apiserver::Client;
@@ -106,6 +107,26 @@ async fn every_write_is_asked_about_and_may_be_refused() {
     assert!(server.asked.try_recv().is_err(), "nobody is asked about other kinds, or about reading");
     admin.delete(&format!("{CONFIGURATIONS}/guard"), None).await.unwrap();
     admin.create(MAPS, &map("evil")).await.unwrap();
+}
+
+/// While a webhook thinks, the namespace may be emptied: what was stored then would be nobody's.
+#[tokio::test]
+async fn the_namespace_is_looked_at_again_before_an_object_is_stored() {
+    let testbed = Testbed::new();
+    let (_, admin) = testbed.furnished().await;
+    let deleting = admin.clone();
+    let hook = TlsServer::start(&["localhost"], move |asked| {
+        let deletion = deleting.delete("/api/v1/namespaces/apps", None).now_or_never();
+        assert!(deletion.is_some(), "a store in memory answers at once");
+        guard(asked)
+    });
+    let hook = hook.await;
+    configure(&admin, &hook, &json!({})).await;
+    let refused = admin.create(MAPS, &map("late")).await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::FORBIDDEN));
+    assert!(refused.to_string().contains("because it is being terminated"), "{refused}");
+    let missing = admin.get(&format!("{MAPS}/late")).await.unwrap_err();
+    assert_eq!(missing.code(), Some(StatusCode::NOT_FOUND));
 }
 
 #[tokio::test]

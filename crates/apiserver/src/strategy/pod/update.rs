@@ -147,6 +147,23 @@ mod tests {
         );
     }
 
+    /// Compared one with each other, they would take minutes.
+    #[test]
+    fn many_gates_and_tolerations_may_change_too() {
+        let many = |name: &str, from: usize| -> Vec<Value> {
+            (from..30_000).map(|number| json!({name: format!("x{number}")})).collect()
+        };
+        let of = |from: usize| {
+            pod(
+                &json!({"nodeName": null, "tolerations": many("key", 0), "schedulingGates": many("name", from)}),
+            )
+        };
+        assert_eq!(validate(&of(1), &of(0)), []);
+        let wanted =
+            "spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling gate 'x0'";
+        assert_eq!(texts(&validate(&of(0), &of(1))), [wanted]);
+    }
+
     #[test]
     fn what_may_not() {
         let old = pod(&json!({}));
