@@ -175,8 +175,7 @@ impl Registry {
         if !self.must_prune(kind) {
             return Ok(tree);
         }
-        let pruned = schema::normalize(kind, self.gates.release(), &tree);
-        pruned.map(|decoded| decoded.object).map_err(|error| ApiError::internal(&error.to_string()))
+        print(kind, &self.gates, tree)
     }
 
     /// A stored object as this release shows it: as it is, unless another release wrote fields that this one does not
@@ -241,14 +240,7 @@ fn strict(
     if validation == FieldValidation::Warn {
         warnings.extend(faults);
     }
-    let mut object = decoded.object;
-    name_kind(kind, &mut object);
-    Ok(object)
-}
-
-fn name_kind(kind: &Kind, object: &mut Object) {
-    object.insert("kind".to_owned(), kind.kind.into());
-    object.insert("apiVersion".to_owned(), kind.api_version().into());
+    Ok(decoded.object)
 }
 
 /// The object as it is stored. What etcd would refuse by default, every store refuses.
@@ -268,10 +260,6 @@ fn unstored(code: StatusCode, kind: &'static Kind, object: &Object) -> Written {
 }
 
 /// Prints a changed tree as Go would, so that what is stored is what any server of this release would store.
-fn print(kind: &'static Kind, gates: &FeatureGates, object: &Object) -> Result<Object, ApiError> {
-    let decoded = schema::normalize(kind, gates.release(), object)
-        .map_err(|error| ApiError::internal(&error.to_string()))?;
-    let mut object = decoded.object;
-    name_kind(kind, &mut object);
-    Ok(object)
+fn print(kind: &'static Kind, gates: &FeatureGates, object: Object) -> Result<Object, ApiError> {
+    schema::print(kind, gates.release(), object).map_err(|error| ApiError::internal(&error.to_string()))
 }

@@ -7,6 +7,7 @@ use tokenward_kube_rules::Release;
 
 use crate::{DecodeError, Kind, json::Node};
 
+mod in_place;
 mod print;
 mod walk;
 
@@ -63,6 +64,25 @@ pub fn normalize(kind: &Kind, release: Release, object: &Map<String, Value>) -> 
     print::print(kind.message(), release, &mut decoded.object);
     set_type_meta(kind, &mut decoded.object);
     Ok(decoded)
+}
+
+/// As [`normalize`], of a tree that is not needed any more as it was: most of it is Go's already, and stays where it is. What
+/// the release does not know goes without a word.
+///
+/// # Errors
+/// Those of [`normalize`].
+pub fn print(
+    kind: &Kind,
+    release: Release,
+    mut object: Map<String, Value>,
+) -> Result<Map<String, Value>, DecodeError> {
+    let is_type_meta = |name: &str| matches!(name, "kind" | "apiVersion");
+    if in_place::settle(kind.message(), release, &mut object, is_type_meta).is_err() {
+        // What was settled is as good or as bad as it was.
+        return normalize(kind, release, &object).map(|decoded| decoded.object);
+    }
+    set_type_meta(kind, &mut object);
+    Ok(object)
 }
 
 /// The Go type that upstream looks for kind and version with; it stands in the text for a body that is no object.

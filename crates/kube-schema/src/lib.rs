@@ -37,7 +37,7 @@ pub mod protobuf;
 mod strategic;
 mod table;
 
-pub use decode::{Decoded, decode, normalize};
+pub use decode::{Decoded, decode, normalize, print};
 pub use encode::{Encoded, ParseError, encode, parse, to_json};
 pub use error::{DecodeError, TypeMismatch, summarize_body};
 pub use kind::{Connection, Kind, Subresource, Verb, find_kind, find_resource, kinds};

@@ -11,11 +11,12 @@ use tokenward_kube_rules::Release;
 
 use self::compare::Comparison;
 use self::entry::{Entry, Fields, Operation};
-use crate::{Kind, normalize};
+use crate::{Kind, print};
 
 mod apply;
 mod compare;
 mod config;
+mod creation;
 mod element;
 mod entry;
 mod last_applied;
@@ -55,20 +56,20 @@ pub struct Write<'a> {
 const UNKNOWN: &str = "unknown";
 
 impl Write<'_> {
-    fn entry(&self, operation: Operation, manager: &str, set: FieldSet) -> Entry {
+    fn entry(&self, operation: Operation, manager: &str, fields: Fields) -> Entry {
         Entry {
             manager: if manager.is_empty() { UNKNOWN } else { manager }.to_owned(),
             operation,
             api_version: self.kind.api_version(),
             time: Some(self.now.to_owned()),
             subresource: self.subresource.to_owned(),
-            fields: Fields::Read(set),
+            fields,
         }
     }
 
     /// An object of which nothing was said yet, as it is printed.
     fn nothing(&self) -> Object {
-        normalize(self.kind, self.release, &Object::new()).map(|decoded| decoded.object).unwrap_or_default()
+        print(self.kind, self.release, Object::new()).unwrap_or_default()
     }
 }
 
@@ -87,22 +88,24 @@ pub fn after_update(write: &Write<'_>, live: Option<&Object>, submitted: &Object
         Sent::Reset => &[],
         Sent::Entries(entries) => entries,
     };
-    // Who nobody follows is not followed up by an update.
-    if base.is_empty() && live.is_some() {
-        return Vec::new();
-    }
-    let nothing;
-    let old = match live {
-        Some(live) => live,
-        None => {
-            nothing = write.nothing();
-            &nothing
-        }
-    };
     let message = write.kind.message();
     let ignored = reset::ignored(write.kind, write.subresource);
+    let old = match live {
+        // Who nobody follows is not followed up by an update.
+        Some(_) if base.is_empty() => return Vec::new(),
+        Some(live) => live,
+        None if base.is_empty() => {
+            let fields =
+                creation::fields_of_new(message, write.release, &write.nothing(), submitted, &ignored);
+            // Items that cannot be told apart: validation will have its say.
+            let Ok(fields) = fields else { return Vec::new() };
+            let fields = Fields::Written(Value::Object(fields));
+            return entry::write(vec![write.entry(Operation::Update, write.manager, fields)]);
+        }
+        None => &write.nothing(),
+    };
     let Ok(comparison) = Comparison::of(message, write.release, old, submitted, &ignored) else {
-        // Items that cannot be told apart: validation will have its say.
+        // As above.
         return base.to_vec();
     };
     if comparison.is_empty() {
@@ -124,7 +127,7 @@ fn own(write: &Write<'_>, entries: &mut Vec<Entry>, comparison: Comparison) {
     changed.add(modified);
     let mut gone = changed.clone();
     gone.add(removed.clone());
-    let mine = write.entry(Operation::Update, write.manager, FieldSet::default());
+    let mine = write.entry(Operation::Update, write.manager, Fields::default());
     let mut found = false;
     for entry in entries.iter_mut() {
         if entry.is_of(&mine) {

@@ -42,7 +42,7 @@ impl Registry {
             object.metadata_mut().remove(member);
         }
         strategy.set_defaults(&mut object);
-        let mut object = print(kind, &self.gates, &object)?;
+        let mut object = print(kind, &self.gates, object)?;
         let entries = self.settle(kind, Part::Object, options, None, &object, ownership);
         ownership::set(&mut object, entries);
         self.admit(kind, namespace, user, &mut object)?;
@@ -90,7 +90,7 @@ impl Registry {
         warnings.extend(strategy.warnings_on_create(&object, &self.gates));
         let version = object.metadata_text("resourceVersion").to_owned();
         object.set_metadata_text("resourceVersion", "");
-        let object = print(kind, &self.gates, &object)?;
+        let object = print(kind, &self.gates, object)?;
         self.ask_about_creation(target, "", kind, user, &object, options, warnings).await?;
         if !matches!(version.as_str(), "" | "0") {
             let text = "resourceVersion should not be set on objects to be created";

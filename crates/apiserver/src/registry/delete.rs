@@ -91,7 +91,7 @@ impl Registry {
             if !shortens(&old, grace) && finalizers == finalizers_of(&old) {
                 return Ok(Written::ok(self.show(target.kind, &entry)));
             }
-            let marked = print(target.kind, &self.gates, &self.marked(target, old, grace, finalizers))?;
+            let marked = print(target.kind, &self.gates, self.marked(target, old, grace, finalizers))?;
             if !options.dry_run.is_empty() {
                 return Ok(unstored(StatusCode::OK, target.kind, &marked));
             }

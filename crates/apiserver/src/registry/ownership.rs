@@ -76,7 +76,7 @@ impl Registry {
         options: &WriteOptions,
         object: &mut Object,
     ) -> Result<(), ApiError> {
-        let submitted = super::print(kind, &self.gates, object)?;
+        let submitted = super::print(kind, &self.gates, object.clone())?;
         let entries = self.settle(kind, Part::Object, options, None, &submitted, Ownership::OfChanges);
         set(object, entries);
         Ok(())

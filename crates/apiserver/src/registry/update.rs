@@ -60,7 +60,7 @@ impl Registry {
         }
         check_name(target, &object)?;
         // As Go would print it, so that it can be compared with what is stored.
-        let object = print(target.kind, &self.gates, &object)?;
+        let object = print(target.kind, &self.gates, object)?;
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
         self.change(target, part, user, options, warnings, |old, entry, _| {
             check_uid_precondition(target, &object, old)?;
@@ -107,7 +107,7 @@ impl Registry {
             }
             if part == Part::Object {
                 strategy::of(target.kind).set_defaults(&mut object);
-                object = print(target.kind, &self.gates, &object)?;
+                object = print(target.kind, &self.gates, object)?;
             }
             let grant = Grant {
                 kind: target.kind,
@@ -119,7 +119,7 @@ impl Registry {
             escalation::check(user, grant, &self.view)?;
             let entries = self.settle(target.kind, part, options, Some(&old), &object, ownership);
             let new = self.finish(target, part, object, &old, warnings)?;
-            let mut new = print(target.kind, &self.gates, &new)?;
+            let mut new = print(target.kind, &self.gates, new)?;
             ownership::set(&mut new, entries);
             ownership::keep_times(&mut new, &old);
             let proposal = || Proposal {
@@ -283,7 +283,7 @@ impl Registry {
         loop {
             let entry = self.get(target)?;
             let old = self.tree(target.kind, &entry.value)?;
-            let new = print(target.kind, &self.gates, &assign(&old, self.clock.now())?)?;
+            let new = print(target.kind, &self.gates, assign(&old, self.clock.now())?)?;
             if dry_run {
                 return Ok(());
             }

@@ -33,21 +33,41 @@ fn printed(message: &Message, field: &Field, release: Release, value: Option<Val
         // able to.
         (Shape::List | Shape::Map, _) | (Shape::One, None) => None,
     };
+    let Some(value) = value else { return of_nothing(message, field, release) };
+    let is_kept = field.shape != Shape::One || field.pointer || !is_omitted(message, field, &value);
+    is_kept.then_some(value)
+}
+
+/// What Go prints of a field that has no value, if anything.
+pub(super) fn of_nothing(message: &Message, field: &Field, release: Release) -> Option<Value> {
     if field.shape != Shape::One || field.pointer {
-        return value.or_else(|| (!field.omit_empty).then_some(Value::Null));
+        return (!field.omit_empty).then_some(Value::Null);
     }
-    let value = value.unwrap_or_else(|| zero(field, release));
-    let omitted = match field.field_type {
-        FieldType::Bool | FieldType::Bytes | FieldType::Int32 | FieldType::Int64 | FieldType::String => {
-            field.omit_empty && value == zero(field, release)
+    let is_plain = matches!(
+        field.field_type,
+        FieldType::Bool | FieldType::Bytes | FieldType::Int32 | FieldType::Int64 | FieldType::String
+    );
+    if is_plain && field.omit_empty {
+        return None;
+    }
+    let value = zero(field, release);
+    (!is_omitted(message, field, &value)).then_some(value)
+}
+
+/// Whether Go leaves out this value of a field that is one value and no pointer.
+pub(super) fn is_omitted(message: &Message, field: &Field, value: &Value) -> bool {
+    match (field.field_type, value) {
+        (FieldType::Bool, Value::Bool(value)) => field.omit_empty && !value,
+        (FieldType::Int32 | FieldType::Int64, Value::Number(number)) => {
+            field.omit_empty && number.as_i64() == Some(0)
         }
+        (FieldType::Bytes | FieldType::String, Value::String(text)) => field.omit_empty && text.is_empty(),
         // Go's omitempty never leaves out a struct. The one field that upstream marks omitzero is this.
-        FieldType::Time => {
-            message.name == "meta/v1.ObjectMeta" && field.name == "creationTimestamp" && value.is_null()
+        (FieldType::Time, Value::Null) => {
+            message.name == "meta/v1.ObjectMeta" && field.name == "creationTimestamp"
         }
         _ => false,
-    };
-    (!omitted).then_some(value)
+    }
 }
 
 fn item(field: &Field, release: Release, mut value: Value) -> Value {

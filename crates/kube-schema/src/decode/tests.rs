@@ -357,6 +357,20 @@ proptest! {
     }
 
     #[test]
+    fn a_tree_is_printed_where_it_is_as_it_is_printed_anew(tree in any_json(), index in 0..kinds().len()) {
+        let kind = &kinds()[index];
+        if let Value::Object(tree) = &tree {
+            for release in Release::ALL {
+                let anew = normalize(kind, release, tree).map(|decoded| decoded.object);
+                prop_assert_eq!(print(kind, release, tree.clone()), anew.clone());
+                if let Ok(printed) = anew {
+                    prop_assert_eq!(print(kind, release, printed.clone()), Ok(printed));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn any_bytes_are_an_error_or_an_object(body in prop::collection::vec(any::<u8>(), 0..64)) {
         let found = decode(kind("Pod"), Release::V1_35, &body);
         let object_like = body.contains(&b'{');

@@ -44,8 +44,12 @@ pub(super) fn walk(kind: &Kind, release: Release, members: &Members<'_>) -> Resu
 }
 
 pub(crate) fn set_type_meta(kind: &Kind, object: &mut Map<String, Value>) {
-    object.insert("kind".to_owned(), json!(kind.kind));
-    object.insert("apiVersion".to_owned(), json!(kind.api_version()));
+    let version = kind.api_version();
+    for (member, text) in [("kind", kind.kind), ("apiVersion", &version)] {
+        if object.get(member).and_then(Value::as_str) != Some(text) {
+            object.insert(member.to_owned(), text.into());
+        }
+    }
 }
 
 struct Walk {
@@ -193,17 +197,12 @@ impl Walk {
     }
 
     fn bytes(&mut self, text: &str) -> Option<Value> {
-        // Go skips line breaks.
-        let text: Cow<'_, str> =
-            if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], "").into() } else { text.into() };
-        match BASE64.decode(text.as_bytes()) {
-            Ok(bytes) => Some(json!(BASE64.encode(bytes))),
-            Err(_) => {
-                let error = self.value_error("illegal base64 data");
-                self.saved.get_or_insert(error);
-                None
-            }
+        let canonical = canonical_base64(text);
+        if canonical.is_none() {
+            let error = self.value_error("illegal base64 data");
+            self.saved.get_or_insert(error);
         }
+        canonical.map(Value::from)
     }
 
     fn strings(&mut self, place: Place, items: &[Node<'_>]) -> Option<Value> {
@@ -268,6 +267,14 @@ impl Walk {
     }
 }
 
+/// Bytes as Go writes them, of what it reads; `None` when it does not.
+pub(super) fn canonical_base64(text: &str) -> Option<String> {
+    // Go skips line breaks.
+    let text: Cow<'_, str> =
+        if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], "").into() } else { text.into() };
+    BASE64.decode(text.as_bytes()).ok().map(|bytes| BASE64.encode(bytes))
+}
+
 pub(crate) const QUANTITY_WANTED: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
@@ -286,7 +293,7 @@ pub(crate) fn is_quantity(text: &str) -> bool {
 }
 
 /// What null in a list or a map stands for: the zero value. Of a struct that is an empty one; printing fills it in.
-fn absent_item(field: &Field) -> Value {
+pub(super) fn absent_item(field: &Field) -> Value {
     match field.field_type {
         FieldType::Message(_) => json!({}),
         _ => zero(field, Release::default()),

@@ -9,7 +9,7 @@ use super::merge::{merge, without};
 use super::rule::Rule;
 use super::set::FieldSet;
 use super::{Object, Write, last_applied, managed_fields, own, reset};
-use crate::{DecodeError, normalize};
+use crate::{DecodeError, print};
 
 /// What an apply makes of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +92,7 @@ pub fn apply(
         own(&earlier, &mut entries, compare(&nothing, live)?);
     }
 
-    let mine = write.entry(Operation::Apply, write.manager, FieldSet::default());
+    let mine = write.entry(Operation::Apply, write.manager, Fields::default());
     let place = entries.iter().position(|entry| entry.is_of(&mine));
     let earlier = place.map(|place| entries.remove(place));
     let before = earlier.as_ref().map_or_else(FieldSet::default, |entry| entry.fields.set());
@@ -106,7 +106,7 @@ pub fn apply(
         owned
     });
     let pruned = if before.is_empty() { merged } else { prune(write, &merged, &before, &owned) };
-    let mut object = normalize(write.kind, release, &pruned)?.object;
+    let mut object = print(write.kind, release, pruned)?;
 
     let comparison = compare(live, &object)?;
     let changed = comparison.set();

@@ -35,6 +35,13 @@ pub(super) enum Fields {
     Read(FieldSet),
 }
 
+impl Default for Fields {
+    /// None.
+    fn default() -> Self {
+        Self::Read(FieldSet::default())
+    }
+}
+
 impl Fields {
     /// Whether one of these is among the fields.
     pub(super) fn touched_by(&self, set: &FieldSet) -> bool {

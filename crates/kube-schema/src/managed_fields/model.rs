@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tokenward_kube_rules::Release;
 
 use super::*;
-use crate::find_resource;
+use crate::{find_resource, normalize};
 
 /// What managers do to an object, one after the other.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ impl World {
 
     /// The fields of one applier.
     fn applied_by(&self, manager: &str) -> FieldSet {
-        let mine = self.write(manager, "").entry(Operation::Apply, manager, FieldSet::default());
+        let mine = self.write(manager, "").entry(Operation::Apply, manager, Fields::default());
         self.entries()
             .iter()
             .find(|entry| entry.is_of(&mine))
@@ -178,7 +178,7 @@ impl World {
         }
         let live = self.object.clone().unwrap_or_else(|| write.nothing());
         let before = self.entries();
-        let mine = write.entry(Operation::Apply, step.manager, FieldSet::default());
+        let mine = write.entry(Operation::Apply, step.manager, Fields::default());
         let unforced = apply(&write, self.object.as_ref(), &configuration, false);
         let forced =
             apply(&write, self.object.as_ref(), &configuration, true).expect("force leaves no conflict");
@@ -245,6 +245,19 @@ impl World {
         Ok(())
     }
 
+    /// Who makes an object owns what it has beyond one of which nothing was said.
+    fn check_made(&self, configuration: &Value) -> Result<(), TestCaseError> {
+        let object = self.printed(configuration.as_object().expect("an object"));
+        let write = self.write("maker", "2026-03-01T12:00:00Z");
+        let ignored = reset::ignored(self.kind, "");
+        let found = Comparison::of(self.kind.message(), Release::V1_35, &write.nothing(), &object, &ignored)
+            .map(|comparison| comparison.set())
+            .unwrap_or_default();
+        let entry = write.entry(Operation::Update, "maker", Fields::Read(found));
+        prop_assert_eq!(after_update(&write, None, &object), entry::write(vec![entry]));
+        Ok(())
+    }
+
     /// Whatever is there, somebody owns: who set it.
     fn check_owned(&self) -> Result<(), TestCaseError> {
         let object = self.object.as_ref().expect("stored");
@@ -294,6 +307,7 @@ proptest! {
         let mut world = World { kind, object: None };
         for (number, step) in steps.iter().enumerate() {
             let now = format!("2026-03-01T12:00:{number:02}Z");
+            world.check_made(&step.configuration)?;
             world.step(step, &now)?;
             if world.object.is_some() {
                 world.check_owned()?;

@@ -20,7 +20,7 @@ struct Node {
 }
 
 /// How `fieldsV1` says that a field is a member beside fields below it.
-const ITSELF: &str = ".";
+pub(super) const ITSELF: &str = ".";
 
 impl FieldSet {
     /// Reads `fieldsV1`.

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::find_resource;
+use crate::{find_resource, normalize};
 
 const NOW: &str = "2026-03-01T12:00:00Z";
 

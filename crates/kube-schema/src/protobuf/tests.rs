@@ -137,6 +137,7 @@ proptest! {
     fn json_and_protobuf_of_one_object_agree((kind, release) in served(), seed: [u8; 32]) {
         let tree = Maker::new(seed).message(kind.message(), 0);
         let printed = normalize(kind, release, &tree).unwrap().object;
+        prop_assert_eq!(crate::print(kind, release, tree), Ok(printed.clone()));
         let encoded = encode(kind, &printed).unwrap();
         let decoded = decode(kind, release, encoded.bytes()).unwrap();
         // The tree is also what the same object gives that came as JSON, but for what Go prints and JSON need not say.
