@@ -15,10 +15,13 @@ pub(crate) enum Peer {
     ClientGo,
     /// The Python client.
     Python,
+    /// The sanitizer of Go drivers' logs.
+    Protosanitizer,
 }
 
 impl Peer {
-    const ALL: [Self; 4] = [Self::Kubectl131, Self::KubectlLatest, Self::ClientGo, Self::Python];
+    const ALL: [Self; 5] =
+        [Self::Kubectl131, Self::KubectlLatest, Self::ClientGo, Self::Python, Self::Protosanitizer];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -26,6 +29,7 @@ impl Peer {
             Self::KubectlLatest => "kubectl-latest",
             Self::ClientGo => "client-go",
             Self::Python => "python",
+            Self::Protosanitizer => "protosanitizer",
         }
     }
 

@@ -3,16 +3,10 @@
 use std::fmt;
 
 use prost::Message as _;
-use tokenward_sanitize::{MessageId, to_json};
+use tokenward_sanitize::{MessageId, Sanitized, Table, WireMessage};
 
 use crate::table::TABLE;
 use crate::v1::*;
-
-fn show(f: &mut fmt::Formatter<'_>, type_name: &str, id: u16, wire: &[u8]) -> fmt::Result {
-    f.write_str(type_name)?;
-    f.write_str(" ")?;
-    f.write_str(&to_json(&TABLE, MessageId(id), wire))
-}
 
 macro_rules! last_part {
     ($last:ident) => { stringify!($last) };
@@ -20,9 +14,24 @@ macro_rules! last_part {
 }
 macro_rules! message_debug {
     ($($($part:ident)::+ = $id:literal;)+) => {$(
+        impl WireMessage for $($part)::+ {
+            fn table(&self) -> &Table {
+                &TABLE
+            }
+
+            fn message_id(&self) -> MessageId {
+                MessageId($id)
+            }
+
+            fn append_wire(&self, wire: &mut Vec<u8>) {
+                wire.reserve(self.encoded_len());
+                self.encode_raw(wire);
+            }
+        }
+
         impl fmt::Debug for $($part)::+ {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                show(f, last_part!($($part)::+), $id, &self.encode_to_vec())
+                write!(f, "{} {}", last_part!($($part)::+), Sanitized::message(self))
             }
         }
     )+};
@@ -31,11 +40,24 @@ macro_rules! message_debug {
 /// A oneof is shown as the message that holds it and nothing else.
 macro_rules! oneof_debug {
     ($($($part:ident)::+ = $id:literal;)+) => {$(
+        impl WireMessage for $($part)::+ {
+            fn table(&self) -> &Table {
+                &TABLE
+            }
+
+            fn message_id(&self) -> MessageId {
+                MessageId($id)
+            }
+
+            fn append_wire(&self, wire: &mut Vec<u8>) {
+                wire.reserve(self.encoded_len());
+                self.encode(wire);
+            }
+        }
+
         impl fmt::Debug for $($part)::+ {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut wire = Vec::with_capacity(self.encoded_len());
-                self.encode(&mut wire);
-                show(f, last_part!($($part)::+), $id, &wire)
+                write!(f, "{} {}", last_part!($($part)::+), Sanitized::message(self))
             }
         }
     )+};

@@ -1,4 +1,4 @@
-//! The Container Storage Interface, version 1.13, as prost messages and tonic services whose `Debug` cannot leak a
+//! The Container Storage Interface, version 1.12, as prost messages and tonic services whose `Debug` cannot leak a
 //! secret.
 //!
 //! The one invariant: however a message of this crate is formatted, every field that the specification marks
@@ -24,7 +24,8 @@
 //!
 //! The types, [`TABLE`] and the list of messages under `src/generated` are made from `proto/csi.proto` by the test
 //! `generated`, which also holds that file against the specification's wire facts in `csi-wire.tsv`. For bytes that
-//! were never decoded, use [`tokenward_sanitize::to_json`] with [`TABLE`].
+//! were never decoded, use [`tokenward_sanitize::Sanitizer`] with [`TABLE`]; for a log line whose level may be off,
+//! [`tokenward_sanitize::Sanitized`].
 
 mod debug;
 mod table;
@@ -34,7 +35,7 @@ pub use table::TABLE;
 /// Package `csi.v1`: messages, clients and servers.
 ///
 /// Maps are `BTreeMap`, so that what is sent and shown is in one order. What each call must do is in the
-/// specification, <https://github.com/container-storage-interface/spec/blob/v1.13.0/spec.md>.
+/// specification, <https://github.com/container-storage-interface/spec/blob/v1.12.0/spec.md>.
 #[expect(
     missing_docs,
     unused_qualifications,

@@ -25,18 +25,28 @@
 //!
 //! The bytes are walked once, without decoding: see `walk`. Nothing here panics on, or prints, bytes it does not
 //! understand.
+//!
+//! Where to go next: [`Sanitizer`], which allocates nothing once it has room; [`Sanitized`], for log lines whose level may
+//! be off; [`Table::from_descriptor_set`], for any protocol with marked fields; [`blank_tokens`] and [`blank_secret`], for
+//! free text.
 
+mod compiled;
+mod descriptors;
+mod lazy;
 mod number;
+mod sanitizer;
 mod secret;
 mod table;
 mod text;
 mod walk;
 mod wire;
 
+pub use descriptors::{DescriptorError, Marks};
+pub use lazy::{Sanitized, SanitizedList, SanitizedMap};
+pub use sanitizer::{Sanitizer, WireMessage, to_json};
 pub use secret::blank_secret;
 pub use table::{Enum, EnumId, Field, Kind, Message, MessageId, Table, TableError};
 pub use text::blank_tokens;
-pub use walk::to_json;
 
 /// What stands where something secret was.
 pub const STRIPPED: &str = "***stripped***";

@@ -1,6 +1,6 @@
 //! Scalars: what a payload means under a kind, and how Go prints it.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use crate::table::{EnumId, Kind, Table};
 use crate::wire::{Malformed, Payload, Reader};
@@ -19,6 +19,7 @@ pub(crate) enum Scalar {
 impl Scalar {
     /// The value of `payload`, or `None` where the wire type is not the kind's: that is an unknown field.
     #[expect(clippy::cast_possible_truncation, reason = "protobuf says that the high bits are dropped")]
+    #[inline]
     pub(crate) fn new(kind: Kind, payload: Payload<'_>) -> Option<Self> {
         Some(match (kind, payload) {
             (Kind::Bool, Payload::Varint(value)) => Self::Bool(value != 0),
@@ -60,9 +61,9 @@ impl Scalar {
 
     pub(crate) fn write(self, table: &Table, out: &mut Vec<u8>) {
         let written = match self {
-            Self::Bool(value) => write!(out, "{value}"),
+            Self::Bool(value) => out.write_all(if value { b"true" } else { b"false" }),
             Self::Enum(id, value) => match table.enum_name(id, value) {
-                Some(name) => write!(out, "\"{name}\""),
+                Some(name) => [b"\"", name.as_bytes(), b"\""].iter().try_for_each(|part| out.write_all(part)),
                 None => write!(out, "{value}"),
             },
             Self::Signed(value) => write!(out, "{value}"),
@@ -71,8 +72,8 @@ impl Scalar {
             Self::Float(value) if !value.is_finite() => write!(out, "\"{value}\""),
             Self::Double(value) if is_plain(value.abs(), 1e-6, 1e21) => write!(out, "{value}"),
             Self::Float(value) if is_plain(value.abs(), 1e-6, 1e21) => write!(out, "{value}"),
-            Self::Double(value) => write!(out, "{}", signed_exponent(format!("{value:e}"))),
-            Self::Float(value) => write!(out, "{}", signed_exponent(format!("{value:e}"))),
+            Self::Double(value) => write_exponent(out, |out| write!(out, "{value:e}")),
+            Self::Float(value) => write_exponent(out, |out| write!(out, "{value:e}")),
         };
         written.expect("a Vec takes everything");
     }
@@ -84,8 +85,16 @@ fn is_plain<F: PartialOrd + Default + Copy>(size: F, least: F, limit: F) -> bool
 }
 
 /// Go writes `1e+21` where Rust writes `1e21`.
-fn signed_exponent(text: String) -> String {
-    if text.contains("e-") { text } else { text.replace('e', "e+") }
+fn write_exponent(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+    let start = out.len();
+    write(out)?;
+    let exponent = out[start..].iter().position(|&byte| byte == b'e').map(|at| start + at + 1);
+    if let Some(exponent) = exponent
+        && out.get(exponent) != Some(&b'-')
+    {
+        out.insert(exponent, b'+');
+    }
+    Ok(())
 }
 
 fn zigzag(value: u64) -> i64 {

@@ -1,13 +1,17 @@
 //! The table that drives the walk: messages, fields, kinds, and what is secret. Written by a generator as a `static`,
-//! so everything here is built by `const fn`s.
+//! so everything a static table consists of is built by `const fn`s; or compiled from descriptors while a program runs
+//! (see `descriptors`). The walk sees both alike, as [`Layout`]s.
 
 use std::fmt;
 
+use crate::compiled::Compiled;
+
 /// Which messages exist, what their fields are called, and what must not be shown.
-pub struct Table {
-    messages: &'static [Message],
-    enums: &'static [Enum],
-    token_keys: &'static [&'static str],
+pub struct Table(Rows);
+
+enum Rows {
+    Static { messages: &'static [Message], enums: &'static [Enum], token_keys: &'static [&'static str] },
+    Compiled(Box<Compiled>),
 }
 
 /// A message's place in its [`Table`].
@@ -18,7 +22,7 @@ pub struct MessageId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EnumId(pub u16);
 
-/// One message.
+/// One message of a static table.
 pub struct Message {
     name: &'static str,
     fields: &'static [Field],
@@ -26,20 +30,43 @@ pub struct Message {
 }
 
 /// One field of a message.
+#[derive(Clone, Copy)]
 pub struct Field {
-    name: &'static str,
+    name: Name,
     number: u32,
     kind: Kind,
     shape: Shape,
+    /// A bit for each wire type in which its values come; one in another is an unknown field.
+    accepted: u8,
     secret: bool,
 }
 
-/// One enum: its values by number, ascending.
+/// One enum of a static table: its values by number, ascending.
 pub struct Enum {
     /// Full protobuf name.
     pub name: &'static str,
     /// `(number, name)`, ascending by number; of several names of one number, the first declared.
     pub values: &'static [(i32, &'static str)],
+}
+
+/// A name, of which the table knows the text.
+#[derive(Clone, Copy)]
+pub(crate) enum Name {
+    Static(&'static str),
+    /// A part of the text of all names of a compiled table.
+    Compiled {
+        start: u32,
+        end: u32,
+    },
+}
+
+/// A message as the walk sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout<'t> {
+    pub(crate) name: Name,
+    pub(crate) fields: &'t [Field],
+    /// Positions of the fields, ascending by number.
+    pub(crate) by_number: &'t [u16],
 }
 
 /// What the bytes of one value mean.
@@ -83,7 +110,7 @@ pub(crate) enum Shape {
 /// A table that cannot be walked, found by [`Table::check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError {
-    message: &'static str,
+    message: String,
     problem: &'static str,
 }
 
@@ -104,20 +131,32 @@ impl Table {
         enums: &'static [Enum],
         token_keys: &'static [&'static str],
     ) -> Self {
-        Self { messages, enums, token_keys }
+        Self(Rows::Static { messages, enums, token_keys })
+    }
+
+    pub(crate) fn compiled(compiled: Compiled) -> Self {
+        Self(Rows::Compiled(Box::new(compiled)))
     }
 
     /// Finds a message by its full protobuf name, such as `csi.v1.NodePublishVolumeRequest`.
     #[must_use]
     pub fn find(&self, full_name: &str) -> Option<MessageId> {
-        let position = self.messages.iter().position(|message| message.name == full_name)?;
-        u16::try_from(position).ok().map(MessageId)
+        self.ids().find(|&id| self.name(id) == Some(full_name))
     }
 
     /// The full protobuf name of a message.
     #[must_use]
-    pub fn name(&self, message: MessageId) -> Option<&'static str> {
-        self.message(message).map(|message| message.name)
+    pub fn name(&self, message: MessageId) -> Option<&str> {
+        self.message(message).map(|message| self.text(message.name))
+    }
+
+    /// All messages, in order.
+    pub fn ids(&self) -> impl Iterator<Item = MessageId> + use<> {
+        let count = match &self.0 {
+            Rows::Static { messages, .. } => messages.len(),
+            Rows::Compiled(compiled) => compiled.messages.len(),
+        };
+        (0..u16::try_from(count).unwrap_or(u16::MAX)).map(MessageId)
     }
 
     /// Checks what the walk relies on: names sorted, numbers sorted, references inside the table.
@@ -125,9 +164,9 @@ impl Table {
     /// # Errors
     /// The first broken message. A walk with such a table does not panic, but may leave fields out.
     pub fn check(&self) -> Result<(), TableError> {
-        for message in self.messages {
-            let broken = |problem| Err(TableError { message: message.name, problem });
-            if !message.fields.is_sorted_by(|a, b| a.name < b.name) {
+        for message in self.ids().filter_map(|id| self.message(id)) {
+            let broken = |problem| Err(TableError { message: self.text(message.name).to_owned(), problem });
+            if !message.fields.is_sorted_by(|a, b| self.text(a.name) < self.text(b.name)) {
                 return broken("field names are not strictly ascending");
             }
             let numbers: Option<Vec<u32>> =
@@ -143,7 +182,7 @@ impl Table {
                     Kind::Message(id) if self.message(id).is_none() => {
                         return broken("a field names a message that is not in the table");
                     }
-                    Kind::Enum(id) if self.enums.get(usize::from(id.0)).is_none() => {
+                    Kind::Enum(id) if !self.has_enum(id) => {
                         return broken("a field names an enum that is not in the table");
                     }
                     _ => {}
@@ -153,18 +192,57 @@ impl Table {
         Ok(())
     }
 
-    pub(crate) fn message(&self, id: MessageId) -> Option<&'static Message> {
-        self.messages.get(usize::from(id.0))
+    #[inline]
+    pub(crate) fn message(&self, id: MessageId) -> Option<Layout<'_>> {
+        match &self.0 {
+            Rows::Static { messages, .. } => {
+                let Message { name, fields, by_number } = messages.get(usize::from(id.0))?;
+                Some(Layout { name: Name::Static(name), fields, by_number })
+            }
+            Rows::Compiled(compiled) => compiled.message(id),
+        }
     }
 
-    pub(crate) fn enum_name(&self, id: EnumId, number: i32) -> Option<&'static str> {
-        let values = self.enums.get(usize::from(id.0))?.values;
-        let at = values.binary_search_by_key(&number, |value| value.0).ok()?;
-        Some(values[at].1)
+    /// The text of one of this table's names.
+    #[inline]
+    pub(crate) fn text(&self, name: Name) -> &str {
+        match (name, &self.0) {
+            (Name::Static(text), _) => text,
+            (Name::Compiled { start, end }, Rows::Compiled(compiled)) => compiled.text(start, end),
+            (Name::Compiled { .. }, Rows::Static { .. }) => "",
+        }
     }
 
+    fn has_enum(&self, id: EnumId) -> bool {
+        match &self.0 {
+            Rows::Static { enums, .. } => usize::from(id.0) < enums.len(),
+            Rows::Compiled(compiled) => usize::from(id.0) < compiled.enums.len(),
+        }
+    }
+
+    pub(crate) fn enum_name(&self, id: EnumId, number: i32) -> Option<&str> {
+        match &self.0 {
+            Rows::Static { enums, .. } => {
+                let values = enums.get(usize::from(id.0))?.values;
+                let at = values.binary_search_by_key(&number, |value| value.0).ok()?;
+                Some(values[at].1)
+            }
+            Rows::Compiled(compiled) => {
+                let values = compiled.enums.get(usize::from(id.0))?;
+                let at = values.binary_search_by_key(&number, |value| value.0).ok()?;
+                Some(self.text(values[at].1))
+            }
+        }
+    }
+
+    #[inline]
     pub(crate) fn is_token_key(&self, key: &[u8]) -> bool {
-        self.token_keys.iter().any(|token_key| token_key.as_bytes().eq_ignore_ascii_case(key))
+        let is =
+            |token_key: &str| token_key.len() == key.len() && token_key.as_bytes().eq_ignore_ascii_case(key);
+        match &self.0 {
+            Rows::Static { token_keys, .. } => token_keys.iter().any(|token_key| is(token_key)),
+            Rows::Compiled(compiled) => compiled.token_keys.iter().any(|token_key| is(token_key)),
+        }
     }
 }
 
@@ -174,28 +252,29 @@ impl Message {
     pub const fn new(name: &'static str, fields: &'static [Field], by_number: &'static [u16]) -> Self {
         Self { name, fields, by_number }
     }
+}
 
-    pub(crate) fn field(&self, position: u16) -> &'static Field {
+impl<'t> Layout<'t> {
+    #[inline]
+    pub(crate) fn field(self, position: u16) -> &'t Field {
         &self.fields[usize::from(position)]
     }
 
-    /// The position of the field with this number.
-    pub(crate) fn position(&self, number: u32) -> Option<u16> {
-        let number_at = |index: usize| self.fields.get(usize::from(self.by_number[index])).map(|f| f.number);
+    /// The position of the field with this number, and the field.
+    #[inline]
+    pub(crate) fn find(self, number: u32) -> Option<(u16, &'t Field)> {
         // Numbers mostly are 1, 2, 3, ...
         let guess = (number as usize).wrapping_sub(1);
-        if guess < self.by_number.len() && number_at(guess) == Some(number) {
-            return Some(self.by_number[guess]);
+        if let Some(&position) = self.by_number.get(guess)
+            && let Some(field) = self.fields.get(usize::from(position))
+            && field.number == number
+        {
+            return Some((position, field));
         }
-        let at = self
-            .by_number
-            .binary_search_by_key(&Some(number), |&i| self.fields.get(usize::from(i)).map(|f| f.number))
-            .ok()?;
-        Some(self.by_number[at])
-    }
-
-    pub(crate) fn has_oneof(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.shape, Shape::Oneof(_)))
+        let number_at = |&position: &u16| self.fields.get(usize::from(position)).map(|field| field.number);
+        let at = self.by_number.binary_search_by_key(&Some(number), number_at).ok()?;
+        let position = self.by_number[at];
+        Some((position, self.fields.get(usize::from(position))?))
     }
 }
 
@@ -204,41 +283,62 @@ impl Field {
     #[must_use]
     pub const fn single(name: &'static str, number: u32, kind: Kind) -> Self {
         let shape = if matches!(kind, Kind::Message(_)) { Shape::Explicit } else { Shape::Implicit };
-        Self { name, number, kind, shape, secret: false }
+        Self::of(Name::Static(name), number, kind, shape)
     }
 
     /// A singular field that is present whenever it was written (`optional`).
     #[must_use]
     pub const fn optional(name: &'static str, number: u32, kind: Kind) -> Self {
-        Self { name, number, kind, shape: Shape::Explicit, secret: false }
+        Self::of(Name::Static(name), number, kind, Shape::Explicit)
     }
 
     /// A member of the message's `oneof`-th oneof.
     #[must_use]
     pub const fn member(oneof: u8, name: &'static str, number: u32, kind: Kind) -> Self {
-        Self { name, number, kind, shape: Shape::Oneof(oneof), secret: false }
+        Self::of(Name::Static(name), number, kind, Shape::Oneof(oneof))
     }
 
     /// A list.
     #[must_use]
     pub const fn repeated(name: &'static str, number: u32, kind: Kind) -> Self {
-        Self { name, number, kind, shape: Shape::Repeated, secret: false }
+        Self::of(Name::Static(name), number, kind, Shape::Repeated)
     }
 
     /// A map.
     #[must_use]
     pub const fn map(name: &'static str, number: u32, key: Kind, value: Kind) -> Self {
-        Self { name, number, kind: value, shape: Shape::Map(key), secret: false }
+        Self::of(Name::Static(name), number, value, Shape::Map(key))
     }
 
     /// Marks the field: if populated, it is stripped as a whole.
     #[must_use]
-    pub const fn secret(self) -> Self {
-        Self { name: self.name, number: self.number, kind: self.kind, shape: self.shape, secret: true }
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 
-    pub(crate) const fn name(&self) -> &'static str {
+    pub(crate) const fn of(name: Name, number: u32, kind: Kind, shape: Shape) -> Self {
+        const DELIMITED: u8 = 1 << 2;
+        let value = match kind {
+            Kind::Bytes | Kind::Message(_) | Kind::String => DELIMITED,
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => 1 << 1,
+            Kind::Fixed32 | Kind::Float | Kind::Sfixed32 => 1 << 5,
+            _ => 1,
+        };
+        let accepted = match shape {
+            Shape::Map(_) => DELIMITED,
+            Shape::Repeated => value | DELIMITED,
+            _ => value,
+        };
+        Self { name, number, kind, shape, accepted, secret: false }
+    }
+
+    pub(crate) const fn name(&self) -> Name {
         self.name
+    }
+
+    pub(crate) const fn number(&self) -> u32 {
+        self.number
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -247,6 +347,10 @@ impl Field {
 
     pub(crate) const fn shape(&self) -> Shape {
         self.shape
+    }
+
+    pub(crate) const fn accepts(&self, wire_type: u8) -> bool {
+        self.accepted & (1 << wire_type) != 0
     }
 
     pub(crate) const fn is_secret(&self) -> bool {

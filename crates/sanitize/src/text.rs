@@ -8,13 +8,25 @@ use crate::STRIPPED;
 const START: &[u8] = b"eyJ";
 /// Shorter first parts are no JOSE header: `{"alg":` alone takes ten.
 const MIN_FIRST_PART: usize = 8;
-/// Bytes looked at together.
-const CHUNK: usize = 16;
+/// What becomes of tokens in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    /// Replaced by [`STRIPPED`].
+    Stripped,
+    /// Left, as upstream does.
+    Shown,
+}
 
 /// Writes `bytes` as a JSON string. Each byte that is not UTF-8 becomes `\ufffd`, as in Go.
-pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8]) {
+#[inline]
+pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    push_escaped(out, bytes);
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        push_escaped(out, bytes, tokens);
+    }
     out.push(b'"');
 }
 
@@ -91,13 +103,14 @@ fn part_end(bytes: &[u8], start: usize) -> usize {
 
 /// One pass: copies up to the next byte that needs an escape, begins a character outside ASCII, or could be the `J` of
 /// a token's start.
-fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+fn push_escaped(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
     let mut shown = 0;
     let mut at = 0;
     let mut no_start_before = 0;
     while let Some(special) = next_special(bytes, at) {
         at = special + 1;
         let (length, replacement) = match bytes[special] {
+            b'J' if tokens == Tokens::Shown => continue,
             b'J' => {
                 let Some(start) = special.checked_sub(2).filter(|&start| start >= shown.max(no_start_before))
                 else {
@@ -142,15 +155,43 @@ fn character(bytes: &[u8]) -> Option<char> {
 }
 
 fn next_special(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    // Whole chunks without a branch per byte, so that the compiler uses vector instructions.
-    while let Some(chunk) = bytes.get(at..at + CHUNK) {
-        if chunk.iter().fold(false, |found, &byte| found | is_special(byte)) {
-            break;
+    let rest = bytes.get(from..)?;
+    let (chunks, _) = rest.as_chunks::<16>();
+    let plain = chunks.iter().take_while(|chunk| !has_special(chunk)).count() * 16;
+    rest[plain..].iter().position(|&byte| SPECIAL[usize::from(byte)]).map(|found| from + plain + found)
+}
+
+/// Whether no byte is special. In whole chunks, of which the last may overlap the one before.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let mut rest = bytes;
+        while let Some((chunk, behind)) = rest.split_first_chunk::<32>() {
+            if has_special(chunk) {
+                return false;
+            }
+            rest = behind;
         }
-        at += CHUNK;
+        let is_first_plain =
+            rest.len() <= 16 || rest.first_chunk::<16>().is_none_or(|chunk| !has_special(chunk));
+        return is_first_plain && (rest.is_empty() || !has_special(last));
     }
-    bytes.get(at..)?.iter().position(|&byte| SPECIAL[usize::from(byte)]).map(|found| at + found)
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        return !has_special(first) && !has_special(last);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return !has_special(first) && !has_special(last);
+    }
+    !bytes.iter().any(|&byte| is_special(byte))
+}
+
+/// Without a branch for each byte, so that the compiler uses vector instructions.
+fn has_special<const N: usize>(chunk: &[u8; N]) -> bool {
+    let mut found = false;
+    for &byte in chunk {
+        found |= is_special(byte);
+    }
+    found
 }
 
 const SPECIAL: [bool; 256] = {
@@ -163,15 +204,13 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
+/// Whether a byte needs an escape, is outside ASCII, or is the `J` of a token's start. Two pairs differ in one bit.
 const fn is_special(byte: u8) -> bool {
-    (byte < 0x20)
-        | (byte == b'"')
-        | (byte == b'&')
-        | (byte == b'<')
-        | (byte == b'>')
+    (byte.cast_signed() < 0x20)
+        | (byte & !0x04 == b'"')
+        | (byte & !0x02 == b'<')
         | (byte == b'J')
         | (byte == b'\\')
-        | (byte >= 0x80)
 }
 
 /// Go's escapes of the ASCII characters that have one.

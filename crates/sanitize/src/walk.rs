@@ -1,8 +1,8 @@
 //! The walk. A message's fields stand on the wire in any order and may repeat, and are shown sorted by name: so one
 //! pass notes where each value is, the notes are sorted, and the values are written from where they are. The notes of
-//! all levels share one stack; nothing is decoded into a tree.
+//! all levels share one stack; nothing is decoded into a tree. Notes are offsets, so that their room can be kept from one
+//! message to the next.
 
-use std::borrow::Cow;
 use std::mem;
 use std::ops::Range;
 
@@ -10,46 +10,35 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::number::{Scalar, packed_element};
-use crate::table::{Field, Kind, Message, MessageId, Shape, Table};
-use crate::text;
+use crate::table::{Field, Kind, Layout, MessageId, Shape, Table};
+use crate::text::{self, Tokens};
 use crate::wire::{Malformed, Payload, Reader};
 use crate::{MALFORMED, STRIPPED};
 
 /// How deep messages may nest; prost refuses to decode deeper ones, too.
 const MAX_DEPTH: usize = 100;
-
-/// Writes the message in `wire` as JSON, secrets stripped.
-///
-/// Bytes that are no protobuf message come out as `"***malformed***"`, in the place of the innermost message or map that
-/// they spoil; a message nested deeper than 100 levels, likewise. An id that is not in the table shows as `{}`.
-#[must_use]
-pub fn to_json(table: &Table, message: MessageId, wire: &[u8]) -> String {
-    let mut walk = Walk {
-        table,
-        spans: Vec::with_capacity(32),
-        entries: Vec::with_capacity(16),
-        // Names and punctuation take about as much as tags and lengths again; strings dominate.
-        out: Vec::with_capacity(wire.len() + wire.len() / 4 + 64),
-    };
-    walk.spans.push(Span { field: 0, payload: Payload::Bytes(wire) });
-    walk.message(message, 0..1, 0);
-    String::from_utf8(walk.out).expect("names are text, and whatever else is copied was checked to be UTF-8")
-}
+/// So that 32 bits are enough for every offset, those of digits included.
+const LONGEST: usize = 512 << 20;
 
 /// One occurrence of a field on the wire.
 #[derive(Clone, Copy)]
-struct Span<'a> {
+struct Span {
     /// Its position in the message, which is its rank by name.
     field: u16,
-    payload: Payload<'a>,
+    wire_type: u8,
+    /// Where in the walk's bytes its value is.
+    start: u32,
+    end: u32,
 }
 
 /// One entry of a map.
-struct Entry<'a> {
-    /// As text: Go sorts numbers by their digits.
-    key: Cow<'a, [u8]>,
-    /// Where in the stack the occurrences of its value are; empty if it has none.
-    value: Range<usize>,
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Where its key is as text, since Go sorts numbers by their digits: in the walk's bytes if keys are strings, else
+    /// among the digits.
+    key: (u32, u32),
+    /// Where in the stack the occurrences of its value are; none if it has none.
+    values: (u32, u32),
 }
 
 /// The member that a oneof ends up with.
@@ -60,91 +49,132 @@ struct Settled {
     since: usize,
 }
 
-struct Walk<'a> {
-    table: &'a Table,
-    spans: Vec<Span<'a>>,
-    entries: Vec<Entry<'a>>,
-    /// UTF-8: checked where it was not ASCII, and once at the end.
-    out: Vec<u8>,
+/// The room that walks need; what is in it between two walks means nothing, and nothing of it is a value.
+#[derive(Default)]
+pub(crate) struct Room {
+    spans: Vec<Span>,
+    entries: Vec<Entry>,
+    settled: Vec<Settled>,
+    /// Keys of maps that are numbers, as text.
+    digits: Vec<u8>,
 }
 
-impl<'a> Walk<'a> {
+impl Room {
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.spans.shrink_to(bytes / size_of::<Span>());
+        self.entries.shrink_to(bytes / size_of::<Entry>());
+        self.settled.shrink_to(bytes / size_of::<Settled>());
+        self.digits.shrink_to(bytes);
+    }
+}
+
+/// One walk through one message.
+pub(crate) struct Walk<'w> {
+    table: &'w Table,
+    tokens: Tokens,
+    /// All of the message; what spans are offsets into.
+    bytes: &'w [u8],
+    room: &'w mut Room,
+    /// UTF-8: checked where it was not ASCII, and once at the end.
+    out: &'w mut Vec<u8>,
+}
+
+impl<'w> Walk<'w> {
+    /// Writes the message in `bytes` behind what `out` holds.
+    pub(crate) fn write(
+        table: &'w Table,
+        message: MessageId,
+        tokens: Tokens,
+        bytes: &'w [u8],
+        room: &'w mut Room,
+        out: &'w mut Vec<u8>,
+    ) {
+        room.spans.clear();
+        room.entries.clear();
+        room.digits.clear();
+        let mut walk = Self { table, tokens, bytes, room, out };
+        if bytes.len() > LONGEST {
+            return walk.quoted(MALFORMED);
+        }
+        walk.room.spans.push(Span { field: 0, wire_type: 2, start: 0, end: index(bytes.len()) });
+        walk.message(message, 0..1, 0);
+    }
+
     /// Writes the message whose bytes are the spans in `parts`, one after the other: that is how protobuf merges.
     fn message(&mut self, id: MessageId, parts: Range<usize>, depth: usize) {
-        let Some(message) = self.table.message(id) else { return self.write("{}") };
+        let Some(message) = self.table.message(id) else { return self.write_text("{}") };
         if depth > MAX_DEPTH {
             return self.quoted(MALFORMED);
         }
-        let base = self.spans.len();
+        let base = self.room.spans.len();
+        let mut noted = Noted::default();
         for part in parts {
-            if self.note(message, self.spans[part].payload).is_err() {
-                self.spans.truncate(base);
+            if self.note(message, self.room.spans[part], &mut noted).is_err() {
+                self.room.spans.truncate(base);
                 return self.quoted(MALFORMED);
             }
         }
-        if message.has_oneof() {
+        if noted.members > 1 {
             self.settle_oneofs(message, base);
         }
-        self.spans[base..].sort_by_key(|span| span.field);
-        let end = self.spans.len();
+        if !noted.is_sorted {
+            sort(&mut self.room.spans[base..]);
+        }
+        let end = self.room.spans.len();
         let mut at = base;
         let mut separator = b'{';
         while at < end {
-            let position = self.spans[at].field;
-            let same = self.spans[at..end].iter().take_while(|span| span.field == position).count();
+            let position = self.room.spans[at].field;
+            let same = self.room.spans[at..end].iter().take_while(|span| span.field == position).count();
             let field = message.field(position);
             let values = at..at + same;
             at += same;
             if self.is_populated(field, &values) {
-                self.out.push(separator);
-                separator = b',';
-                self.quoted(field.name());
-                self.out.push(b':');
+                self.name(mem::replace(&mut separator, b','), field);
                 self.field(field, values, depth);
             }
         }
-        self.write(if separator == b'{' { "{}" } else { "}" });
-        self.spans.truncate(base);
+        self.write_text(if separator == b'{' { "{}" } else { "}" });
+        self.room.spans.truncate(base);
     }
 
     /// Pushes a span for every known field in `part`. A value of another wire type than the field's is an unknown field.
-    fn note(&mut self, message: &Message, part: Payload<'a>) -> Result<(), Malformed> {
-        let Payload::Bytes(bytes) = part else { return Ok(()) };
-        let mut reader = Reader::new(bytes);
+    fn note(&mut self, message: Layout<'_>, part: Span, noted: &mut Noted) -> Result<(), Malformed> {
+        let end = part.end;
+        let mut reader = Reader::new(self.slice(part.start, end));
         while let Some((number, payload)) = reader.next_field()? {
-            let Some(position) = message.position(number) else { continue };
-            let field = message.field(position);
-            let is_known = match (field.kind(), field.shape(), payload) {
-                (_, Shape::Map(_), _) | (Kind::Bytes | Kind::Message(_) | Kind::String, _, _) => {
-                    matches!(payload, Payload::Bytes(_))
-                }
-                (kind, Shape::Repeated, Payload::Bytes(packed)) => {
-                    let mut elements = Reader::new(packed);
-                    while !elements.is_empty() {
-                        packed_element(kind, &mut elements)?;
-                    }
-                    !packed.is_empty()
-                }
-                (kind, _, _) => Scalar::new(kind, payload).is_some(),
-            };
-            if is_known {
-                self.spans.push(Span { field: position, payload });
+            let Some((position, field)) = message.find(number) else { continue };
+            let wire_type = payload.wire_type();
+            if !field.accepts(wire_type) {
+                continue;
             }
+            match field.shape() {
+                Shape::Oneof(_) => noted.members += 1,
+                Shape::Repeated if !is_delimited(field.kind()) => {
+                    if let Payload::Bytes(packed) = payload
+                        && !is_packed_list(field.kind(), packed)?
+                    {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            noted.is_sorted &= noted.last <= position;
+            noted.last = position;
+            self.room.spans.push(Span { field: position, ..span(wire_type, payload, end, &reader) });
         }
         Ok(())
     }
 
     /// Of each oneof, only the last member on the wire counts, from where it last took over from another.
-    fn settle_oneofs(&mut self, message: &Message, base: usize) {
-        let oneof_of = |span: &Span<'_>| match message.field(span.field).shape() {
+    fn settle_oneofs(&mut self, message: Layout<'_>, base: usize) {
+        let oneof_of = |span: &Span| match message.field(span.field).shape() {
             Shape::Oneof(oneof) => Some(oneof),
             _ => None,
         };
-        if self.spans[base..].iter().filter(|span| oneof_of(span).is_some()).count() < 2 {
-            return;
-        }
-        let mut settled: Vec<Settled> = Vec::new();
-        for (at, span) in self.spans.iter().enumerate().skip(base).rev() {
+        let Room { spans, settled, .. } = &mut *self.room;
+        settled.clear();
+        for (at, span) in spans.iter().enumerate().skip(base).rev() {
             let Some(oneof) = oneof_of(span) else { continue };
             match settled.iter_mut().find(|settled| settled.oneof == oneof) {
                 None => settled.push(Settled { oneof, member: span.field, since: base }),
@@ -153,23 +183,27 @@ impl<'a> Walk<'a> {
             }
         }
         let mut kept = base;
-        for at in base..self.spans.len() {
-            let oneof = oneof_of(&self.spans[at]);
+        for at in base..spans.len() {
+            let oneof = oneof_of(&spans[at]);
             if settled.iter().all(|settled| Some(settled.oneof) != oneof || at >= settled.since) {
-                self.spans[kept] = self.spans[at];
+                spans[kept] = spans[at];
                 kept += 1;
             }
         }
-        self.spans.truncate(kept);
+        spans.truncate(kept);
     }
 
     fn is_populated(&self, field: &Field, values: &Range<usize>) -> bool {
         if field.shape() != Shape::Implicit {
             return true;
         }
-        match self.spans[values.end - 1].payload {
-            Payload::Bytes(bytes) => !bytes.is_empty(),
-            number => Scalar::new(field.kind(), number).is_some_and(|scalar| !scalar.is_zero()),
+        let last = self.room.spans[values.end - 1];
+        if last.wire_type == 2 {
+            return last.start < last.end;
+        }
+        match self.payload(last) {
+            Some(number) => Scalar::new(field.kind(), number).is_some_and(|scalar| !scalar.is_zero()),
+            None => false,
         }
     }
 
@@ -181,34 +215,31 @@ impl<'a> Walk<'a> {
             (Shape::Map(key), value) => self.map(key, value, values, depth),
             (Shape::Repeated, kind) => self.list(kind, values, depth),
             (_, Kind::Message(id)) => self.message(id, values, depth + 1),
-            (_, kind) => self.value(kind, self.spans[values.end - 1].payload),
+            (_, kind) => self.value(kind, self.room.spans[values.end - 1]),
         }
     }
 
     fn list(&mut self, kind: Kind, values: Range<usize>, depth: usize) {
         let mut separator = b'[';
         for at in values {
-            match (kind, self.spans[at].payload) {
-                (Kind::Message(id), _) => {
+            let span = self.room.spans[at];
+            match kind {
+                Kind::Message(id) => {
                     self.out.push(mem::replace(&mut separator, b','));
                     self.message(id, at..at + 1, depth + 1);
                 }
-                (Kind::Bytes | Kind::String, text) => {
+                _ if is_delimited(kind) || span.wire_type != 2 => {
                     self.out.push(mem::replace(&mut separator, b','));
-                    self.value(kind, text);
+                    self.value(kind, span);
                 }
-                (_, Payload::Bytes(packed)) => {
-                    let mut elements = Reader::new(packed);
+                _ => {
+                    let mut elements = Reader::new(self.slice(span.start, span.end));
                     while !elements.is_empty()
                         && let Ok(element) = packed_element(kind, &mut elements)
                     {
                         self.out.push(mem::replace(&mut separator, b','));
-                        self.value(kind, element);
+                        self.number(kind, element);
                     }
-                }
-                (_, number) => {
-                    self.out.push(mem::replace(&mut separator, b','));
-                    self.value(kind, number);
                 }
             }
         }
@@ -216,111 +247,244 @@ impl<'a> Walk<'a> {
     }
 
     fn map(&mut self, key: Kind, value: Kind, occurrences: Range<usize>, depth: usize) {
-        let (spans_base, base) = (self.spans.len(), self.entries.len());
+        let (spans, base, digits) = (self.room.spans.len(), self.room.entries.len(), self.room.digits.len());
         let mut is_malformed = false;
+        let is_plain = key == Kind::String && value == Kind::String;
         for at in occurrences {
-            match self.entry(key, value, self.spans[at].payload) {
-                Ok(entry) => self.entries.push(entry),
+            if is_plain && let Some(entry) = self.plain_entry(self.room.spans[at]) {
+                self.room.entries.push(entry);
+                continue;
+            }
+            match self.entry(key, value, self.room.spans[at]) {
+                Ok(entry) => self.room.entries.push(entry),
                 Err(Malformed) => is_malformed = true,
             }
         }
         if is_malformed {
             self.quoted(MALFORMED);
         } else {
-            self.entries[base..].sort_by(|a, b| a.key.cmp(&b.key));
+            let bytes = self.bytes;
+            let Room { entries, digits, .. } = &mut *self.room;
+            let keys = if key == Kind::String { bytes } else { digits.as_slice() };
+            let text = |entry: &Entry| &keys[entry.key.0 as usize..entry.key.1 as usize];
+            // Of entries with one key, the later is further behind.
+            entries[base..].sort_unstable_by(|a, b| {
+                text(a).cmp(text(b)).then_with(|| (a.values, a.key).cmp(&(b.values, b.key)))
+            });
             self.map_entries(base, key, value, depth);
         }
-        self.entries.truncate(base);
-        self.spans.truncate(spans_base);
+        self.room.entries.truncate(base);
+        self.room.spans.truncate(spans);
+        self.room.digits.truncate(digits);
     }
 
     /// Writes the entries from `base` on, which are sorted; of several with one key, the last.
     fn map_entries(&mut self, base: usize, key: Kind, value: Kind, depth: usize) {
         let mut separator = b'{';
-        for at in base..self.entries.len() {
-            if self.entries.get(at + 1).is_some_and(|next| next.key == self.entries[at].key) {
+        for at in base..self.room.entries.len() {
+            let Entry { key: (start, end), values } = self.room.entries[at];
+            let keys = if key == Kind::String { self.bytes } else { self.room.digits.as_slice() };
+            let text = &keys[start as usize..end as usize];
+            if let Some(next) = self.room.entries.get(at + 1)
+                && &keys[next.key.0 as usize..next.key.1 as usize] == text
+            {
                 continue;
             }
-            let entry = mem::replace(&mut self.entries[at], Entry { key: Cow::Borrowed(b""), value: 0..0 });
             self.out.push(mem::replace(&mut separator, b','));
-            text::push_json(&mut self.out, &entry.key);
+            text::push_json(self.out, text, self.tokens);
             self.out.push(b':');
-            if key == Kind::String && self.table.is_token_key(&entry.key) {
+            let values = values.0 as usize..values.1 as usize;
+            if self.tokens == Tokens::Stripped && key == Kind::String && self.table.is_token_key(text) {
                 self.quoted(STRIPPED);
             } else if let Kind::Message(id) = value {
-                self.message(id, entry.value, depth + 1);
-            } else if entry.value.is_empty() {
+                self.message(id, values, depth + 1);
+            } else if let Some(last) = values.last() {
+                self.value(value, self.room.spans[last]);
+            } else {
                 match Scalar::default_of(value) {
-                    Some(zero) => zero.write(self.table, &mut self.out),
+                    Some(zero) => zero.write(self.table, self.out),
                     None => self.quoted(""),
                 }
-            } else {
-                self.value(value, self.spans[entry.value.end - 1].payload);
             }
         }
         self.out.push(b'}');
     }
 
+    /// Reads a map entry as everybody writes one whose key and value are text: key, value, nothing else.
+    #[inline]
+    fn plain_entry(&mut self, entry: Span) -> Option<Entry> {
+        let mut reader = Reader::new(self.slice(entry.start, entry.end));
+        let key = reader.text_field(1)?;
+        let key_end = entry.end - index(reader.remaining());
+        let value = reader.text_field(2)?;
+        if !reader.is_empty() {
+            return None;
+        }
+        let first_value = index(self.room.spans.len());
+        let start = entry.end - index(value.len());
+        self.room.spans.push(Span { field: 0, wire_type: 2, start, end: entry.end });
+        Some(Entry { key: (key_end - index(key.len()), key_end), values: (first_value, first_value + 1) })
+    }
+
     /// Reads one map entry, a message with the key as field 1 and the value as field 2.
-    fn entry(&mut self, key: Kind, value: Kind, payload: Payload<'a>) -> Result<Entry<'a>, Malformed> {
-        let Payload::Bytes(bytes) = payload else { return Err(Malformed) };
-        let start = self.spans.len();
+    fn entry(&mut self, key: Kind, value: Kind, entry: Span) -> Result<Entry, Malformed> {
+        let first_value = index(self.room.spans.len());
+        let value_field = Field::single("value", 2, value);
         let mut found_key = None;
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(self.slice(entry.start, entry.end));
         while let Some((number, payload)) = reader.next_field()? {
-            match (number, payload) {
-                (1, Payload::Bytes(text)) if key == Kind::String => found_key = Some(Cow::Borrowed(text)),
-                (1, number) => {
-                    found_key = Scalar::new(key, number).map(|key| self.key_text(key)).or(found_key);
+            let span = span(payload.wire_type(), payload, entry.end, &reader);
+            match number {
+                1 if key == Kind::String && span.wire_type == 2 => found_key = Some((span.start, span.end)),
+                1 => {
+                    if let Some(number) = Scalar::new(key, payload) {
+                        found_key = Some(self.key_digits(number));
+                    }
                 }
-                (2, Payload::Bytes(_)) if matches!(value, Kind::Bytes | Kind::Message(_) | Kind::String) => {
-                    self.spans.push(Span { field: 0, payload });
-                }
-                (2, number) if Scalar::new(value, number).is_some() => {
-                    self.spans.push(Span { field: 0, payload });
-                }
+                2 if value_field.accepts(span.wire_type) => self.room.spans.push(span),
                 _ => {}
             }
         }
-        let absent = || Scalar::default_of(key).map_or(Cow::Borrowed(&b""[..]), |zero| self.key_text(zero));
-        let key = found_key.unwrap_or_else(absent);
-        Ok(Entry { key, value: start..self.spans.len() })
+        let key = found_key.unwrap_or_else(|| match Scalar::default_of(key) {
+            Some(zero) => self.key_digits(zero),
+            None => (entry.end, entry.end),
+        });
+        Ok(Entry { key, values: (first_value, index(self.room.spans.len())) })
     }
 
-    fn key_text(&self, key: Scalar) -> Cow<'a, [u8]> {
-        let mut text = Vec::new();
-        key.write(self.table, &mut text);
-        Cow::Owned(text)
+    fn key_digits(&mut self, key: Scalar) -> (u32, u32) {
+        let start = index(self.room.digits.len());
+        key.write(self.table, &mut self.room.digits);
+        (start, index(self.room.digits.len()))
     }
 
     /// Writes one value that is no message.
-    fn value(&mut self, kind: Kind, payload: Payload<'_>) {
-        match payload {
-            Payload::Bytes(bytes) if kind == Kind::String => text::push_json(&mut self.out, bytes),
-            // In base64, a token would hide from whoever searches the log for it, but not from whoever wants it.
-            Payload::Bytes(bytes) if text::has_token(bytes) => self.quoted(STRIPPED),
-            Payload::Bytes(bytes) => {
-                let text = STANDARD.encode(bytes);
-                self.quoted(&text);
-            }
-            number => {
-                if let Some(scalar) = Scalar::new(kind, number) {
-                    scalar.write(self.table, &mut self.out);
-                }
-            }
+    fn value(&mut self, kind: Kind, span: Span) {
+        if kind == Kind::String {
+            return text::push_json(self.out, self.slice(span.start, span.end), self.tokens);
         }
+        match self.payload(span) {
+            // In base64, a token would hide from whoever searches the log for it, but not from whoever wants it.
+            Some(Payload::Bytes(bytes)) if self.tokens == Tokens::Stripped && text::has_token(bytes) => {
+                self.quoted(STRIPPED);
+            }
+            Some(Payload::Bytes(bytes)) => self.base64(bytes),
+            Some(number) => self.number(kind, number),
+            None => {}
+        }
+    }
+
+    fn number(&mut self, kind: Kind, payload: Payload<'_>) {
+        if let Some(scalar) = Scalar::new(kind, payload) {
+            scalar.write(self.table, self.out);
+        }
+    }
+
+    fn base64(&mut self, bytes: &[u8]) {
+        self.out.push(b'"');
+        let start = self.out.len();
+        self.out.resize(start + bytes.len().div_ceil(3) * 4, b'=');
+        // There is room for all of it, so it does not fail.
+        let written = STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or(0);
+        self.out.truncate(start + written);
+        self.out.push(b'"');
+    }
+
+    fn slice(&self, start: u32, end: u32) -> &'w [u8] {
+        &self.bytes[start as usize..end as usize]
+    }
+
+    /// What a span is about, read again.
+    #[inline]
+    fn payload(&self, span: Span) -> Option<Payload<'w>> {
+        let bytes = self.slice(span.start, span.end);
+        if span.wire_type == 2 {
+            return Some(Payload::Bytes(bytes));
+        }
+        Reader::new(bytes).payload(span.wire_type).ok()
+    }
+
+    /// Writes a field's name, between a separator and a colon.
+    fn name(&mut self, separator: u8, field: &Field) {
+        let name = self.table.text(field.name());
+        self.out.reserve(name.len() + 4);
+        self.out.extend_from_slice(&[separator, b'"']);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
     /// Writes a text that needs no escapes, in quotes.
     fn quoted(&mut self, text: &str) {
         self.out.push(b'"');
-        self.write(text);
+        self.write_text(text);
         self.out.push(b'"');
     }
 
-    fn write(&mut self, text: &str) {
+    fn write_text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
+}
+
+/// What is known of a message's spans besides themselves.
+struct Noted {
+    /// How many are of members of oneofs.
+    members: usize,
+    is_sorted: bool,
+    last: u16,
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self { members: 0, is_sorted: true, last: 0 }
+    }
+}
+
+/// Where the value is that `reader`, which ends at `end`, has just read.
+#[inline]
+fn span(wire_type: u8, payload: Payload<'_>, end: u32, reader: &Reader<'_>) -> Span {
+    let length = match payload {
+        Payload::Bytes(bytes) => bytes.len(),
+        _ => reader.remaining_before_value() - reader.remaining(),
+    };
+    let end = end - index(reader.remaining());
+    Span { field: 0, wire_type, start: end - index(length), end }
+}
+
+/// Sorts by field, and what is of one field as it stands on the wire.
+fn sort(spans: &mut [Span]) {
+    const FEW: usize = 24;
+    if spans.len() > FEW {
+        // Later ones are further behind.
+        return spans.sort_unstable_by_key(|span| (span.field, span.start));
+    }
+    for sorted in 1..spans.len() {
+        let span = spans[sorted];
+        let mut at = sorted;
+        while at > 0 && spans[at - 1].field > span.field {
+            spans[at] = spans[at - 1];
+            at -= 1;
+        }
+        spans[at] = span;
+    }
+}
+
+/// An offset, which fits: see [`LONGEST`].
+#[inline]
+fn index(offset: usize) -> u32 {
+    offset as u32
+}
+
+const fn is_delimited(kind: Kind) -> bool {
+    matches!(kind, Kind::Bytes | Kind::Message(_) | Kind::String)
+}
+
+/// Whether a list has elements; one that cannot be read spoils its message.
+fn is_packed_list(kind: Kind, packed: &[u8]) -> Result<bool, Malformed> {
+    let mut elements = Reader::new(packed);
+    while !elements.is_empty() {
+        packed_element(kind, &mut elements)?;
+    }
+    Ok(!packed.is_empty())
 }
 
 #[cfg(test)]

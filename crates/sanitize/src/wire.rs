@@ -17,27 +17,59 @@ pub(crate) enum Payload<'a> {
     Bytes(&'a [u8]),
 }
 
+impl Payload<'_> {
+    /// The number by which a tag announces it.
+    pub(crate) fn wire_type(self) -> u8 {
+        match self {
+            Self::Varint(_) => 0,
+            Self::Fixed64(_) => 1,
+            Self::Bytes(_) => 2,
+            Self::Fixed32(_) => 5,
+        }
+    }
+}
+
 /// What is left of a message, or of a packed list.
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
+    /// How many bytes were left before the last field's value.
+    before_value: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, before_value: bytes.len() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next field's number and value, or `None` at the end. Groups are passed over: no table has one.
+    /// How many bytes are left.
     #[inline]
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// How many bytes were left before the last field's value (and its length, if it has one).
+    #[inline]
+    pub(crate) fn remaining_before_value(&self) -> usize {
+        self.before_value
+    }
+
+    /// The next field's number and value, or `None` at the end. Groups are passed over: no table has one.
+    #[expect(
+        clippy::inline_always,
+        reason = "a third of the walk is this, and the compiler leaves it out of line"
+    )]
+    #[inline(always)]
     pub(crate) fn next_field(&mut self) -> Result<Option<(u32, Payload<'a>)>, Malformed> {
         while !self.rest.is_empty() {
             let (number, wire_type) = self.tag()?;
+            self.before_value = self.rest.len();
             match wire_type {
-                3 => self.skip_group(number)?,
+                2 => return Ok(Some((number, Payload::Bytes(self.delimited()?)))),
+                3 => self.skip_group(number, 1)?,
                 4 => return Err(Malformed),
                 _ => return Ok(Some((number, self.payload(wire_type)?))),
             }
@@ -51,6 +83,14 @@ impl<'a> Reader<'a> {
             self.rest = rest;
             return Ok(u64::from(*first));
         }
+        if let [first, second @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*first & 0x7f) | u64::from(*second) << 7);
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
             if at == 9 && byte > 1 {
@@ -79,6 +119,10 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn tag(&mut self) -> Result<(u32, u8), Malformed> {
+        if let [tag @ 8..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok((u32::from(tag >> 3), tag & 7));
+        }
         let tag = self.varint()?;
         match (tag >> 3, tag & 7) {
             (number @ 1..=MAX_NUMBER, wire_type) => Ok((number as u32, wire_type as u8)),
@@ -86,37 +130,48 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads text if the next field has this number, which is below 16, and is delimited.
     #[inline]
-    fn payload(&mut self, wire_type: u8) -> Result<Payload<'a>, Malformed> {
+    pub(crate) fn text_field(&mut self, number: u8) -> Option<&'a [u8]> {
+        let (&tag, rest) = self.rest.split_first()?;
+        if tag != number << 3 | 2 {
+            return None;
+        }
+        self.rest = rest;
+        self.delimited().ok()
+    }
+
+    #[inline]
+    fn delimited(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
+        let (value, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    /// Reads the value that a tag with this wire type announces.
+    pub(crate) fn payload(&mut self, wire_type: u8) -> Result<Payload<'a>, Malformed> {
         match wire_type {
             0 => self.varint().map(Payload::Varint),
             1 => self.fixed64().map(Payload::Fixed64),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-                let (value, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
-                self.rest = rest;
-                Ok(Payload::Bytes(value))
-            }
+            2 => self.delimited().map(Payload::Bytes),
             5 => self.fixed32().map(Payload::Fixed32),
             _ => Err(Malformed),
         }
     }
 
-    fn skip_group(&mut self, number: u32) -> Result<(), Malformed> {
-        let mut open = vec![number];
-        while let Some(&innermost) = open.last() {
+    /// Passes over the rest of the group of this number, the `depth`-th of those around it.
+    fn skip_group(&mut self, number: u32, depth: usize) -> Result<(), Malformed> {
+        loop {
             match self.tag()? {
-                (number, 3) if open.len() < MAX_GROUPS => open.push(number),
-                (number, 4) if number == innermost => {
-                    open.pop();
-                }
+                (inner, 3) if depth < MAX_GROUPS => self.skip_group(inner, depth + 1)?,
+                (end, 4) if end == number => return Ok(()),
                 (_, 3 | 4) => return Err(Malformed),
                 (_, wire_type) => {
                     self.payload(wire_type)?;
                 }
             }
         }
-        Ok(())
     }
 }
 

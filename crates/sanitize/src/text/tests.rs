@@ -4,7 +4,7 @@ const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln_-bmF0dXJl";
 
 fn json(bytes: &[u8]) -> String {
     let mut out = Vec::new();
-    push_json(&mut out, bytes);
+    push_json(&mut out, bytes, Tokens::Stripped);
     String::from_utf8(out).unwrap()
 }
 

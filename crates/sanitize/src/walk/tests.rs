@@ -1,5 +1,6 @@
 use super::*;
-use crate::table::{Enum, EnumId};
+use crate::table::{Enum, EnumId, Message};
+use crate::to_json;
 
 // message Node {
 //   string name = 1; Node child = 2; repeated Node list = 3; map<string, string> labels = 4;

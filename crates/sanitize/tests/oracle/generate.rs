@@ -2,26 +2,26 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
-
-use crate::WORLD;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 /// Several messages one after the other: what is on the wire again overrides, appends or merges.
-pub(crate) fn wire() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn wire(of: &MessageDescriptor) -> impl Strategy<Value = Vec<u8>> + use<> {
     let bytes = |parts: Vec<DynamicMessage>| parts.iter().flat_map(Message::encode_to_vec).collect();
-    prop::collection::vec(message(2), 1..4).prop_map(bytes)
+    prop::collection::vec(message(of, 2), 1..4).prop_map(bytes)
 }
 
-fn message(depth: u32) -> BoxedStrategy<DynamicMessage> {
+fn message(of: &MessageDescriptor, depth: u32) -> BoxedStrategy<DynamicMessage> {
+    let of = of.clone();
     let fields: Vec<FieldDescriptor> =
-        WORLD.everything.fields().filter(|field| depth > 0 || !holds_messages(field)).collect();
-    prop::sample::subsequence(fields, 0..6)
+        of.fields().filter(|field| depth > 0 || !holds_messages(field)).collect();
+    let most = fields.len().min(5);
+    prop::sample::subsequence(fields, 0..=most)
         .prop_flat_map(move |fields| {
             let values: Vec<_> = fields.iter().map(|field| value(field, depth)).collect();
             (Just(fields), values)
         })
-        .prop_map(|(fields, values)| {
-            let mut message = DynamicMessage::new(WORLD.everything.clone());
+        .prop_map(move |(fields, values)| {
+            let mut message = DynamicMessage::new(of.clone());
             for (field, value) in fields.iter().zip(values) {
                 message.set_field(field, value);
             }
@@ -61,7 +61,7 @@ fn key(kind: &Kind) -> BoxedStrategy<MapKey> {
 
 fn single(kind: &Kind, depth: u32) -> BoxedStrategy<Value> {
     match kind {
-        Kind::Message(_) => message(depth.saturating_sub(1)).prop_map(Value::Message).boxed(),
+        Kind::Message(of) => message(of, depth.saturating_sub(1)).prop_map(Value::Message).boxed(),
         kind => scalar(kind),
     }
 }

@@ -2,6 +2,7 @@
 //! the rules once more. What would break without it: a wire rule that both the walker and its own tests have wrong.
 #![expect(clippy::unwrap_used, reason = "a test's own world that does not stand up should stop the test")]
 
+mod compiled;
 mod generate;
 mod reading;
 
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind as Wire, MessageDescriptor, Value,
 };
-use tokenward_sanitize::{Enum, EnumId, Field, Kind, Message, MessageId, Table, to_json};
+use tokenward_sanitize::{Enum, EnumId, Field, Kind, Marks, Message, MessageId, Table, to_json};
 
 const PROTO: &str = r#"
     syntax = "proto3";
@@ -42,20 +43,33 @@ struct World {
     everything: MessageDescriptor,
     table: Table,
     id: MessageId,
+    /// The same table, made from the descriptors.
+    compiled: Table,
+    compiled_id: MessageId,
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("oracle.proto"), PROTO).unwrap();
-    let mut compiler = protox::Compiler::new([directory.path()]).unwrap();
-    compiler.include_imports(true).open_file("oracle.proto").unwrap();
-    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
+    let set = compile(PROTO);
+    let pool = DescriptorPool::decode(set.as_slice()).unwrap();
     let everything = pool.get_message_by_name("oracle.Everything").unwrap();
     let table = table_of(&everything);
     table.check().unwrap();
     let id = table.find("oracle.Everything").unwrap();
-    World { everything, table, id }
+    let marks = Marks::new().extension_named("oracle.secret").token_key("oracle/tokens");
+    let compiled = Table::from_descriptor_set(&set, &marks).unwrap();
+    compiled.check().unwrap();
+    let compiled_id = compiled.find("oracle.Everything").unwrap();
+    World { everything, table, id, compiled, compiled_id }
 });
+
+/// The descriptors of one file, and of those that it imports, as bytes.
+fn compile(proto: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("oracle.proto"), proto).unwrap();
+    let mut compiler = protox::Compiler::new([directory.path()]).unwrap();
+    compiler.include_imports(true).open_file("oracle.proto").unwrap();
+    compiler.encode_file_descriptor_set()
+}
 
 fn table_of(message: &MessageDescriptor) -> Table {
     static COLORS: &[Enum] =
@@ -121,14 +135,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_walker_shows_what_the_oracle_shows(wire in generate::wire()) {
+    fn the_walker_shows_what_the_oracle_shows(wire in generate::wire(&WORLD.everything)) {
         let decoded = DynamicMessage::decode(WORLD.everything.clone(), wire.as_slice()).unwrap();
-        prop_assert_eq!(to_json(&WORLD.table, WORLD.id, &wire), reading::json(&decoded));
+        let wanted = reading::json(&decoded);
+        prop_assert_eq!(&to_json(&WORLD.table, WORLD.id, &wire), &wanted);
+        prop_assert_eq!(&to_json(&WORLD.compiled, WORLD.compiled_id, &wire), &wanted);
     }
 
     #[test]
     fn spoilt_bytes_do_no_harm(
-        mut wire in generate::wire(),
+        mut wire in generate::wire(&WORLD.everything),
         spoils in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<prop::sample::Index>(),
     ) {
