@@ -36,6 +36,9 @@ pub(crate) async fn run(config: DriverConfig) -> Result<(), Failure> {
     };
     let node_id = config.node_id.map_or_else(host_name, Ok)?;
     let mut driver = Config::new(config.name, config.endpoint, node_id).read(config.read);
+    if let Some(address) = config.http {
+        driver = driver.http(address);
+    }
     match registration {
         Some(directory) => {
             tracing::info!(directory = %directory.display(), "registering");

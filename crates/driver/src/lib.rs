@@ -8,11 +8,11 @@
 //! ```
 //! use tokenward_driver::csi::v1::NodePublishVolumeRequest;
 //! use tokenward_driver::tokens::Clock;
-//! use tokenward_driver::{AtomicWriter, Contents, File, FileSet, ReadFrom, VolumePath, required_tokens_from_publish};
+//! use tokenward_driver::{AtomicWriter, Contents, File, FileSet, TokenSet, VolumePath};
 //!
 //! /// Delivers the token for `vault` as the file `vault-token` in the volume.
 //! fn deliver(mut request: NodePublishVolumeRequest) -> Result<(), Box<dyn std::error::Error>> {
-//!     let found = required_tokens_from_publish(&mut request, ReadFrom::SecretsThenVolumeContext)?;
+//!     let found = TokenSet::from_request(&mut request)?;
 //!     let entry = found.for_audience("vault")?;
 //!     let mut files = FileSet::new();
 //!     files.insert(VolumePath::parse("vault-token")?, File::private(Contents::token(&entry.token)))?;
@@ -21,29 +21,41 @@
 //! }
 //! ```
 //!
-//! Where to go next: [`tokens_from_publish`] (the fallback), [`Mounter`] (a tmpfs at the target), [`Plugin`], and the sample driver
+//! Where to go next: [`TokenSet`] (the fallback), [`Mounter`] (a tmpfs at the target), [`Plugin`], and the sample driver
 //! `tokenward-driver-token-files`, which is all of them together.
 
 mod atomic;
+mod call;
+mod endpoint;
 mod files;
 mod guard;
+mod http;
+mod identity;
 mod locks;
+mod metrics;
 mod mount;
+mod name;
 mod plugin;
 mod registration;
-mod request_tokens;
 mod scrub;
+mod token_set;
 
 pub use atomic::{AtomicWriter, WriteError, Written};
+pub use call::CallContext;
+pub use endpoint::{Endpoint, EndpointError};
 pub use files::{Contents, File, FileSet, PathConflict, VolumePath, VolumePathError};
+pub use identity::Readiness;
+pub use metrics::Metrics;
 pub use mount::{
     Backing, MountError, MountPolicy, Mounter, Prepared, TargetPath, TargetPathError, is_mount_point,
     mount_tmpfs,
 };
-pub use plugin::{DriverName, DriverNameError, Plugin, ServeError, not_offered};
+pub use name::{DriverName, DriverNameError};
+pub use plugin::{BoundPlugin, NoController, Plugin, ServeError, not_offered};
+pub use prometheus_client;
 pub use registration::keep as register;
-pub use request_tokens::{
-    KeyPresence, PublishTokens, ReadFrom, ReadFromError, TokensError, required_tokens_from_publish,
+pub use token_set::{
+    KeyPresence, ReadFrom, ReadFromError, TokenSet, TokensError, required_tokens_from_publish,
     tokens_from_publish, with_causes,
 };
 pub use tokenward_csi as csi;

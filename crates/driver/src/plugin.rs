@@ -1,76 +1,141 @@
-//! A CSI plugin: the Identity service and an author's Node service on a Unix socket, registered with the kubelet.
+//! A CSI plugin: an author's services and the Identity service at an endpoint, registered with the kubelet.
 
-use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_csi::v1::identity_server::{Identity, IdentityServer};
+use tokenward_csi::v1::controller_server::{Controller, ControllerServer};
+use tokenward_csi::v1::identity_server::IdentityServer;
 use tokenward_csi::v1::node_server::{Node, NodeServer};
-use tokenward_csi::v1::{
-    GetPluginCapabilitiesRequest, GetPluginCapabilitiesResponse, GetPluginInfoRequest, GetPluginInfoResponse,
-    ProbeRequest, ProbeResponse,
-};
-use tokenward_transport::{BindError, DRAIN_LIMIT, Services, SocketPath, SocketPathError, bind, serve};
+use tokenward_csi::v1::plugin_capability::service::Type;
+use tokenward_transport::{BindError, DRAIN_LIMIT, Services, SocketPath, SocketPathError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
-use crate::guard::Guarded;
+use crate::endpoint::{Endpoint, Listening, listen};
+use crate::guard::{Guard, Guarded};
+use crate::http::HttpListener;
+use crate::identity::{Introduction, Readiness, ReadinessCheck};
+use crate::locks::Locks;
+use crate::metrics::Metrics;
+use crate::name::DriverName;
 use crate::registration;
+use crate::token_set::ReadFrom;
 
-/// The name of a driver: at most 63 characters of `[a-zA-Z0-9.-]` with a letter or digit at both ends (CSI specification,
-/// GetPluginInfo); `_` is taken too, as upstream's validation does.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct DriverName(String);
+/// The type in the place of a Controller service that a plugin does not have.
+///
+/// ```
+/// use tokenward_driver::{NoController, Plugin};
+///
+/// /// A driver that needs to name the type of a plugin without a controller.
+/// struct Driver<N>(Plugin<N, NoController>);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum NoController {}
 
-/// A text that is not a [`DriverName`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("wanted a driver name: at most 63 letters, digits, `-`, `_` and `.`, a letter or digit at both ends")]
-pub struct DriverNameError;
-
-impl DriverName {
-    /// Checks a name.
-    ///
-    /// # Errors
-    /// When the name breaks the rule above.
-    pub fn parse(name: impl Into<String>) -> Result<Self, DriverNameError> {
-        let name = name.into();
-        let at_ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = name.as_bytes();
-        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        if bytes.len() <= 63 && at_ends(bytes.first()) && at_ends(bytes.last()) && bytes.iter().all(inside) {
-            Ok(Self(name))
-        } else {
-            Err(DriverNameError)
-        }
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DriverName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+#[tonic::async_trait]
+impl Controller for NoController {}
 
 /// A plugin, ready to be served.
+///
+/// What it does for an author is on by default: requests are logged without secrets, each line with the id of its call; status messages are
+/// blanked of tokens; panics become INTERNAL; a volume has one operation at a time; deadlines reach the handlers ([`CallContext`]);
+/// calls are counted ([`Metrics`]).
+///
+/// ```no_run
+/// use tokenward_driver::csi::v1::node_server::Node;
+/// use tokenward_driver::{DriverName, Plugin, SocketPath};
+/// use tokio_util::sync::CancellationToken;
+///
+/// struct Vault;
+///
+/// // What an author does not write is refused with UNIMPLEMENTED.
+/// #[tonic::async_trait]
+/// impl Node for Vault {}
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = SocketPath::parse("/var/lib/kubelet/plugins/vault.example/csi.sock")?;
+/// Plugin::new(DriverName::parse("vault.example")?, env!("CARGO_PKG_VERSION"), endpoint, Vault)
+///     .register_in("/var/lib/kubelet/plugins_registry")
+///     .http(([0, 0, 0, 0], 9808))
+///     .serve(CancellationToken::new())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`CallContext`]: crate::CallContext
 #[derive(Debug)]
-pub struct Plugin<N> {
+pub struct Plugin<N, C = NoController> {
     name: DriverName,
     version: String,
-    endpoint: SocketPath,
+    endpoint: Endpoint,
     registration_directory: Option<PathBuf>,
     kubelet_endpoint: Option<SocketPath>,
+    http: Option<SocketAddr>,
+    services: Vec<Type>,
+    readiness: ReadinessCheck,
+    metrics: Metrics,
+    read: ReadFrom,
     lock_wait: Duration,
+    grace: Duration,
+    drain: Duration,
     node: N,
+    controller: Option<C>,
 }
 
-/// Why a plugin stopped being served.
+/// A plugin whose endpoint accepts connections already; they are answered as soon as it is served.
+///
+/// ```
+/// use tokenward_driver::csi::v1::node_server::Node;
+/// use tokenward_driver::{DriverName, Endpoint, Plugin};
+/// use tokio_util::sync::CancellationToken;
+///
+/// struct Nothing;
+///
+/// #[tonic::async_trait]
+/// impl Node for Nothing {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint: Endpoint = "tcp://127.0.0.1:0".parse()?;
+/// let bound = Plugin::new(DriverName::parse("nothing.example")?, "1", endpoint, Nothing).bind().await?;
+/// assert_ne!(bound.endpoint().to_string(), "tcp://127.0.0.1:0", "the kernel has chosen a port");
+/// let stop = CancellationToken::new();
+/// stop.cancel();
+/// bound.serve(stop).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct BoundPlugin<N, C = NoController> {
+    plugin: Plugin<N, C>,
+    listening: Listening,
+    http: Option<HttpListener>,
+}
+
+/// Why a plugin is not served, or not any more.
+///
+/// ```
+/// use tokenward_driver::csi::v1::node_server::Node;
+/// use tokenward_driver::{DriverName, Endpoint, Plugin, ServeError};
+///
+/// struct Nothing;
+///
+/// #[tonic::async_trait]
+/// impl Node for Nothing {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint: Endpoint = "tcp://127.0.0.1:0".parse()?;
+/// let plugin = Plugin::new(DriverName::parse("nothing.example")?, "1", endpoint, Nothing);
+/// let refused = plugin.register_in("/var/lib/kubelet/plugins_registry").bind().await;
+/// assert!(matches!(refused, Err(ServeError::RegistrationEndpoint { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -82,6 +147,16 @@ pub enum ServeError {
         /// Which socket, and why.
         #[source]
         source: BindError,
+    },
+    /// A plugin on TCP was to be registered, and no socket was named for the kubelet.
+    #[error(
+        "the driver `{driver}` cannot register: the kubelet wants a Unix socket, and it is served at {endpoint}"
+    )]
+    RegistrationEndpoint {
+        /// The driver.
+        driver: DriverName,
+        /// Where it is served.
+        endpoint: Endpoint,
     },
     /// The registration directory makes too long a socket path, or is relative.
     #[error("the driver `{driver}` cannot register in `{}`", directory.display())]
@@ -103,23 +178,69 @@ pub enum ServeError {
         #[source]
         source: tokenward_transport::ServeError,
     },
+    /// An address could not be listened at, or not served to the end.
+    #[error("the driver `{driver}` cannot serve at {address}")]
+    Tcp {
+        /// The driver.
+        driver: DriverName,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl<N: Node> Plugin<N> {
     /// A plugin with this name and vendor version, whose Node service is served at `endpoint`.
-    pub fn new(name: DriverName, version: impl Into<String>, endpoint: SocketPath, node: N) -> Self {
+    pub fn new(name: DriverName, version: impl Into<String>, endpoint: impl Into<Endpoint>, node: N) -> Self {
         Self {
+            metrics: Metrics::new(&name),
             name,
             version: version.into(),
-            endpoint,
+            endpoint: endpoint.into(),
             registration_directory: None,
             kubelet_endpoint: None,
+            http: None,
+            services: Vec::new(),
+            readiness: ReadinessCheck::default(),
+            read: ReadFrom::default(),
             lock_wait: Duration::from_secs(10),
+            grace: Duration::from_secs(10),
+            drain: DRAIN_LIMIT,
             node,
+            controller: None,
         }
     }
 
-    /// Registers with the kubelet that watches `directory`, at `<directory>/<name>-reg.sock`.
+    /// Serves a Controller service too, at the same endpoint, and says so in the plugin's capabilities.
+    #[must_use]
+    pub fn with_controller<C: Controller>(self, controller: C) -> Plugin<N, C> {
+        let mut services = self.services;
+        services.push(Type::ControllerService);
+        Plugin {
+            name: self.name,
+            version: self.version,
+            endpoint: self.endpoint,
+            registration_directory: self.registration_directory,
+            kubelet_endpoint: self.kubelet_endpoint,
+            http: self.http,
+            services,
+            readiness: self.readiness,
+            metrics: self.metrics,
+            read: self.read,
+            lock_wait: self.lock_wait,
+            grace: self.grace,
+            drain: self.drain,
+            node: self.node,
+            controller: Some(controller),
+        }
+    }
+}
+
+impl<N: Node, C: Controller> Plugin<N, C> {
+    /// Registers with the kubelet that watches `directory`, at `<directory>/<name>-reg.sock`; the node-driver-registrar sidecar is not
+    /// needed.
     #[must_use]
     pub fn register_in(mut self, directory: impl Into<PathBuf>) -> Self {
         self.registration_directory = Some(directory.into());
@@ -133,87 +254,178 @@ impl<N: Node> Plugin<N> {
         self
     }
 
-    /// How long a call waits for another one of the same volume before it is refused with ABORTED; 10 s by default.
+    /// Serves `/healthz` and `/metrics` over HTTP; the livenessprobe sidecar is not needed. Neither shows a secret.
+    #[must_use]
+    pub fn http(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.http = Some(address.into());
+        self
+    }
+
+    /// Asks `check` when the plugin is probed; without, it is ready as soon as it is served.
+    #[must_use]
+    pub fn ready_when(mut self, check: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
+        self.readiness = ReadinessCheck::new(check);
+        self
+    }
+
+    /// Where the driver looks for tokens, for the metric `tokens_found_total`; by default as
+    /// [`TokenSet::from_request`](crate::TokenSet::from_request) does.
+    #[must_use]
+    pub fn reads(mut self, read: ReadFrom) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// How long a call waits for another one of the same volume before it is refused with ABORTED; 10 s by default, or as long as the
+    /// caller waits. (A refusal at once costs the kubelet a pause of its own before it tries again.)
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
         self
     }
 
-    /// Serves until `cancel`, then lets the calls that have begun end (for [`DRAIN_LIMIT`]), and removes the sockets.
-    ///
-    /// A call that has begun runs to its end also when its caller goes away: half an operation is worse than one that nobody waits for.
+    /// How long a handler may go on after its [`CallContext`](crate::CallContext) was cancelled; 10 s by default. After that it is dropped
+    /// at the await where it stands. [`CallContext::blocking`](crate::CallContext::blocking) work is never cut.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long calls may take to end after the stop; [`DRAIN_LIMIT`] by default.
+    #[must_use]
+    pub fn drain_limit(mut self, limit: Duration) -> Self {
+        self.drain = limit;
+        self
+    }
+
+    /// The plugin's metrics, to add one's own or to serve them elsewhere.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Makes the sockets.
     ///
     /// # Errors
-    /// When a socket cannot be made, a server fails, or calls do not end in time; the sockets are removed then too.
-    pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
-        let name = self.name;
-        let calls = TaskTracker::new();
-        let socket =
-            bind(&self.endpoint).await.map_err(|source| ServeError::Bind { driver: name.clone(), source })?;
-        let services = Services::new()
-            .with(IdentityServer::new(Introduction { name: name.clone(), version: self.version }))
-            .with(NodeServer::new(Guarded::new(self.node, self.lock_wait, calls.clone())));
-        tracing::info!(driver = %name, endpoint = %self.endpoint, "serving");
-        let serving = async {
-            let served = serve(socket, services, cancel.clone()).await;
-            served.map_err(|source| ServeError::Serve { driver: name.clone(), source })
+    /// When one cannot be made, or a plugin on TCP is to be registered.
+    pub async fn bind(self) -> Result<BoundPlugin<N, C>, ServeError> {
+        if self.registration_directory.is_some() && self.registered_endpoint().is_none() {
+            return Err(ServeError::RegistrationEndpoint { driver: self.name, endpoint: self.endpoint });
+        }
+        let http = match self.http {
+            Some(address) => {
+                let (listener, address) = listen(address, &self.name).await?;
+                Some(HttpListener { listener, address })
+            }
+            None => None,
         };
+        let listening = Listening::at(&self.endpoint, &self.name).await?;
+        Ok(BoundPlugin { plugin: self, listening, http })
+    }
+
+    /// [`Plugin::bind`] and [`BoundPlugin::serve`].
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
+        self.bind().await?.serve(cancel).await
+    }
+
+    fn registered_endpoint(&self) -> Option<&SocketPath> {
+        match (&self.kubelet_endpoint, &self.endpoint) {
+            (Some(endpoint), _) | (None, Endpoint::Unix(endpoint)) => Some(endpoint),
+            (None, Endpoint::Tcp(_)) => None,
+        }
+    }
+}
+
+impl<N: Node, C: Controller> BoundPlugin<N, C> {
+    /// Where the plugin is served; a port that was left to the kernel is known now.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.listening.endpoint()
+    }
+
+    /// Where `/healthz` and `/metrics` are.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|http| http.address)
+    }
+
+    /// Serves until `cancel`, then lets the calls that have begun end, for [`Plugin::drain_limit`], and removes the sockets. Calls that
+    /// have not ended then are cancelled, and have [`Plugin::grace`].
+    ///
+    /// A caller that goes away cancels its call's context and does not stop it halfway: half an operation is worse than one that nobody
+    /// waits for.
+    ///
+    /// # Errors
+    /// When a server fails, or calls do not end in time; the sockets are removed then too.
+    pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
+        let Self { plugin, listening, http } = self;
+        let registered = plugin.registered_endpoint().cloned();
+        let name = plugin.name;
+        let guard = Arc::new(Guard {
+            driver: name.clone(),
+            read: plugin.read,
+            metrics: plugin.metrics.clone(),
+            locks: Locks::default(),
+            lock_wait: plugin.lock_wait,
+            grace: plugin.grace,
+            calls: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        let introduction = Introduction {
+            name: name.clone(),
+            version: plugin.version,
+            services: plugin.services,
+            readiness: plugin.readiness,
+        };
+        let mut services = Services::new()
+            .with(IdentityServer::new(Guarded::new(introduction, Arc::clone(&guard))))
+            .with(NodeServer::new(Guarded::new(plugin.node, Arc::clone(&guard))));
+        if let Some(controller) = plugin.controller {
+            services = services.with(ControllerServer::new(Guarded::new(controller, Arc::clone(&guard))));
+        }
+        let endpoint = listening.endpoint();
+        tracing::info!(driver = %name, %endpoint, "serving");
+        if let Some(http) = http {
+            tokio::spawn(http.serve(endpoint, plugin.metrics, cancel.child_token()));
+        }
+        let serving = listening.serve(services, &name, cancel.clone(), plugin.drain);
         // The driver's socket is there first: once it is registered, the kubelet calls NodeGetInfo at once.
         let registering = async {
-            let Some(directory) = &self.registration_directory else { return Ok(()) };
-            let endpoint = self.kubelet_endpoint.as_ref().unwrap_or(&self.endpoint);
+            let Some(directory) = &plugin.registration_directory else { return Ok(()) };
+            let Some(endpoint) = &registered else { return Ok(()) };
             registration::keep(&name, endpoint, directory, &cancel).await
         };
         let served = tokio::try_join!(serving, registering);
-        calls.close();
-        if tokio::time::timeout(DRAIN_LIMIT, calls.wait()).await.is_err() {
-            tracing::warn!(driver = %name, calls = calls.len(), "stopped while calls are still in progress");
+        cancel.cancel();
+        guard.calls.close();
+        // Those whose callers have gone are not the server's any more.
+        if tokio::time::timeout(plugin.drain, guard.calls.wait()).await.is_err() {
+            guard.stopping.cancel();
+            if tokio::time::timeout(plugin.grace, guard.calls.wait()).await.is_err() {
+                tracing::warn!(driver = %name, calls = guard.calls.len(), "stopped while calls are still in progress");
+            }
         }
         tracing::info!(driver = %name, "stopped");
         served.map(|((), ())| ())
     }
 }
 
-/// The answer of a call that a driver does not offer.
+/// The answer of a call that a driver does not offer; methods that an author leaves out are answered so by themselves.
+///
+/// ```
+/// use tokenward_driver::{DriverName, not_offered};
+///
+/// let status = not_offered(&DriverName::parse("vault.example")?, "NodeExpandVolume");
+/// assert_eq!(status.code(), tonic::Code::Unimplemented);
+/// # Ok::<(), tokenward_driver::DriverNameError>(())
+/// ```
 #[must_use]
 pub fn not_offered(driver: &DriverName, method: &str) -> Status {
     Status::unimplemented(format!(
         "the driver `{driver}` does not offer {method}; its capabilities do not list it"
     ))
-}
-
-#[derive(Debug)]
-struct Introduction {
-    name: DriverName,
-    version: String,
-}
-
-#[tonic::async_trait]
-impl Identity for Introduction {
-    async fn get_plugin_info(
-        &self,
-        _: Request<GetPluginInfoRequest>,
-    ) -> Result<Response<GetPluginInfoResponse>, Status> {
-        tracing::debug!(method = "GetPluginInfo", "served");
-        Ok(Response::new(GetPluginInfoResponse {
-            name: self.name.as_str().to_owned(),
-            vendor_version: self.version.clone(),
-            ..Default::default()
-        }))
-    }
-
-    async fn get_plugin_capabilities(
-        &self,
-        _: Request<GetPluginCapabilitiesRequest>,
-    ) -> Result<Response<GetPluginCapabilitiesResponse>, Status> {
-        tracing::debug!(method = "GetPluginCapabilities", "served");
-        // A plugin of this kit has no controller service.
-        Ok(Response::new(GetPluginCapabilitiesResponse::default()))
-    }
-
-    async fn probe(&self, _: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
-        tracing::debug!(method = "Probe", "served");
-        Ok(Response::new(ProbeResponse { ready: Some(true) }))
-    }
 }

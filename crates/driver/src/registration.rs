@@ -12,7 +12,8 @@ use tokenward_transport::{Services, SocketPath, bind, serve};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use crate::plugin::{DriverName, ServeError};
+use crate::name::DriverName;
+use crate::plugin::ServeError;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -20,6 +21,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Keeps the registration socket there until `cancel`.
 ///
 /// A kubelet that has refused a plugin tries again only when the socket is made anew; so after a refusal it is, with growing pauses.
+/// For a plugin that somebody else serves; a [`Plugin`](crate::Plugin) registers itself.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use tokenward_driver::{DriverName, SocketPath, register};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = SocketPath::parse("/var/lib/kubelet/plugins/vault.example/csi.sock")?;
+/// let directory = Path::new("/var/lib/kubelet/plugins_registry");
+/// register(&DriverName::parse("vault.example")?, &endpoint, directory, &CancellationToken::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When the socket cannot be made the first time, or its server fails.
 pub async fn keep(
     name: &DriverName,
     endpoint: &SocketPath,

@@ -1,6 +1,7 @@
 //! What a driver is told at its start, and what it tells about its requests.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub endpoint: SocketPath,
     /// The kubelet's registration directory; `None` for a caller that knows the endpoint.
     pub registration_directory: Option<PathBuf>,
+    /// Where `/healthz` and `/metrics` are served; `None` for nowhere.
+    pub http: Option<SocketAddr>,
     /// The answer of NodeGetInfo; not empty, or the kubelet refuses the driver.
     pub node_id: String,
     /// Where the driver looks for tokens; [`ReadFrom::VolumeContextOnly`] makes it an old driver.
@@ -41,6 +44,7 @@ impl Config {
             driver_name,
             endpoint,
             registration_directory: None,
+            http: None,
             node_id: node_id.into(),
             read: ReadFrom::default(),
             mount: MountPolicy::default(),
@@ -54,6 +58,13 @@ impl Config {
     #[must_use]
     pub fn register_in(mut self, directory: impl Into<PathBuf>) -> Self {
         self.registration_directory = Some(directory.into());
+        self
+    }
+
+    /// Serves `/healthz` and `/metrics` at `address`.
+    #[must_use]
+    pub fn http(mut self, address: SocketAddr) -> Self {
+        self.http = Some(address);
         self
     }
 

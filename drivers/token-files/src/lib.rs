@@ -39,11 +39,14 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When a socket cannot be made, or a server fails.
 pub async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Error> {
-    let Config { driver_name, endpoint, registration_directory, .. } = config.clone();
-    let plugin = Plugin::new(driver_name, env!("CARGO_PKG_VERSION"), endpoint, node::TokenFiles::new(config));
-    let plugin = match registration_directory {
-        Some(directory) => plugin.register_in(directory),
-        None => plugin,
-    };
+    let Config { driver_name, endpoint, registration_directory, http, read, .. } = config.clone();
+    let node = node::TokenFiles::new(config);
+    let mut plugin = Plugin::new(driver_name, env!("CARGO_PKG_VERSION"), endpoint, node).reads(read);
+    if let Some(directory) = registration_directory {
+        plugin = plugin.register_in(directory);
+    }
+    if let Some(address) = http {
+        plugin = plugin.http(address);
+    }
     plugin.serve(cancel).await
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use tokenward_driver::csi::v1::node_server::Node;
 use tokenward_driver::csi::v1::volume_capability::AccessType;
 use tokenward_driver::csi::v1::{
-    NodeExpandVolumeRequest, NodeExpandVolumeResponse, NodeGetCapabilitiesRequest,
-    NodeGetCapabilitiesResponse, NodeGetInfoRequest, NodeGetInfoResponse, NodeGetVolumeStatsRequest,
-    NodeGetVolumeStatsResponse, NodePublishVolumeRequest, NodePublishVolumeResponse, NodeStageVolumeRequest,
-    NodeStageVolumeResponse, NodeUnpublishVolumeRequest, NodeUnpublishVolumeResponse,
-    NodeUnstageVolumeRequest, NodeUnstageVolumeResponse, VolumeCapability,
+    NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest, NodeGetInfoResponse,
+    NodePublishVolumeRequest, NodePublishVolumeResponse, NodeUnpublishVolumeRequest,
+    NodeUnpublishVolumeResponse, VolumeCapability,
 };
 use tokenward_driver::{
-    AtomicWriter, Contents, File, FileSet, KeyPresence, MountError, Mounter, PublishTokens, TargetPath,
-    TokensError, VolumePath, WriteError, Written, not_offered, required_tokens_from_publish, with_causes,
+    AtomicWriter, CallContext, Contents, File, FileSet, KeyPresence, MountError, Mounter, TargetPath,
+    TokenSet, TokensError, VolumePath, WriteError, Written, required_tokens_from_publish, with_causes,
 };
 use tonic::{Request, Response, Status};
 
@@ -35,21 +33,6 @@ impl TokenFiles {
         let mounter = Mounter::new(config.volume_size, config.mount);
         Self(Arc::new(Inner { config, mounter }))
     }
-
-    /// System calls may block for as long as the file system likes: they have their own threads.
-    async fn blocking(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<(), Status> + Send + 'static,
-    ) -> Result<(), Status> {
-        let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner))
-            .await
-            .unwrap_or_else(|_| Err(Status::internal("the driver failed; its own output says why")))
-    }
-
-    fn not_offered(&self, method: &str) -> Status {
-        not_offered(&self.0.config.driver_name, method)
-    }
 }
 
 #[tonic::async_trait]
@@ -60,8 +43,9 @@ impl Node for TokenFiles {
         &self,
         request: Request<NodePublishVolumeRequest>,
     ) -> Result<Response<NodePublishVolumeResponse>, Status> {
-        let request = request.into_inner();
-        self.blocking(move |inner| inner.publish(request)).await?;
+        let call = CallContext::of(&request);
+        let (inner, request) = (Arc::clone(&self.0), request.into_inner());
+        call.blocking(move || inner.publish(request)).await?;
         Ok(Response::new(NodePublishVolumeResponse::default()))
     }
 
@@ -69,8 +53,9 @@ impl Node for TokenFiles {
         &self,
         request: Request<NodeUnpublishVolumeRequest>,
     ) -> Result<Response<NodeUnpublishVolumeResponse>, Status> {
-        let request = request.into_inner();
-        self.blocking(move |inner| inner.unpublish(&request)).await?;
+        let call = CallContext::of(&request);
+        let (inner, request) = (Arc::clone(&self.0), request.into_inner());
+        call.blocking(move || inner.unpublish(&request)).await?;
         Ok(Response::new(NodeUnpublishVolumeResponse::default()))
     }
 
@@ -87,34 +72,6 @@ impl Node for TokenFiles {
         _: Request<NodeGetCapabilitiesRequest>,
     ) -> Result<Response<NodeGetCapabilitiesResponse>, Status> {
         Ok(Response::new(NodeGetCapabilitiesResponse::default()))
-    }
-
-    async fn node_stage_volume(
-        &self,
-        _: Request<NodeStageVolumeRequest>,
-    ) -> Result<Response<NodeStageVolumeResponse>, Status> {
-        Err(self.not_offered("NodeStageVolume"))
-    }
-
-    async fn node_unstage_volume(
-        &self,
-        _: Request<NodeUnstageVolumeRequest>,
-    ) -> Result<Response<NodeUnstageVolumeResponse>, Status> {
-        Err(self.not_offered("NodeUnstageVolume"))
-    }
-
-    async fn node_get_volume_stats(
-        &self,
-        _: Request<NodeGetVolumeStatsRequest>,
-    ) -> Result<Response<NodeGetVolumeStatsResponse>, Status> {
-        Err(self.not_offered("NodeGetVolumeStats"))
-    }
-
-    async fn node_expand_volume(
-        &self,
-        _: Request<NodeExpandVolumeRequest>,
-    ) -> Result<Response<NodeExpandVolumeResponse>, Status> {
-        Err(self.not_offered("NodeExpandVolume"))
     }
 }
 
@@ -155,12 +112,7 @@ impl Inner {
         self.mounter.remove(&target).map_err(|error| mount_status(&error))
     }
 
-    fn observe(
-        &self,
-        request: &NodePublishVolumeRequest,
-        held_in: KeyPresence,
-        tokens: Option<&PublishTokens>,
-    ) {
+    fn observe(&self, request: &NodePublishVolumeRequest, held_in: KeyPresence, tokens: Option<&TokenSet>) {
         let Some(observer) = &self.config.observe else { return };
         observer.tell(&Observation {
             volume_id: request.volume_id.clone(),
@@ -207,7 +159,7 @@ fn missing(field: &str) -> Status {
     Status::invalid_argument(format!("{field} is missing in the request"))
 }
 
-fn files(found: &PublishTokens) -> Result<FileSet, TokensError> {
+fn files(found: &TokenSet) -> Result<FileSet, TokensError> {
     let mut files = FileSet::new();
     for audience in found.tokens.audiences() {
         let entry = found.for_audience(audience.as_str())?;

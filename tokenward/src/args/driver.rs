@@ -1,5 +1,6 @@
 //! `tokenward driver NAME` as it is typed.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -47,6 +48,9 @@ pub(crate) struct TokenFilesArgs {
     /// The plugins_registry of the node to register with [default: the kubelet's, if there is one].
     #[arg(long, value_name = "DIR")]
     registration_dir: Option<PathBuf>,
+    /// An address, such as 0.0.0.0:9808, for /healthz and /metrics [default: none].
+    #[arg(long, value_name = "ADDR:PORT")]
+    http_endpoint: Option<SocketAddr>,
     /// What the driver calls this node [default: the host's name].
     #[arg(long, value_name = "ID")]
     node_id: Option<String>,
@@ -66,6 +70,8 @@ pub(crate) struct TokenFilesConfig {
     pub(crate) name: DriverName,
     pub(crate) endpoint: SocketPath,
     pub(crate) registration: Registration,
+    /// Of /healthz and /metrics.
+    pub(crate) http: Option<SocketAddr>,
     /// None is the host's name.
     pub(crate) node_id: Option<String>,
     pub(crate) read: ReadFrom,
@@ -102,7 +108,8 @@ impl TokenFilesArgs {
             return Err(Failure::usage("--node-id is empty; a node refuses such a driver")
                 .hint("Name the node, or leave the flag out: then it is the host's name."));
         }
-        Ok(TokenFilesConfig { name, endpoint, registration, node_id: self.node_id, read: self.read })
+        let (http, node_id) = (self.http_endpoint, self.node_id);
+        Ok(TokenFilesConfig { name, endpoint, registration, http, node_id, read: self.read })
     }
 }
 
@@ -149,9 +156,16 @@ mod tests {
         let config = resolve(&["--endpoint=unix:///tmp/a.sock", "--read=volume-context"]).unwrap();
         assert_eq!(config.registration, Registration::None);
         assert_eq!(config.read, ReadFrom::VolumeContextOnly);
-        let config = resolve(&["--endpoint=/tmp/a.sock", "--registration-dir=/r", "--node-id=n"]).unwrap();
+        let config = resolve(&[
+            "--endpoint=/tmp/a.sock",
+            "--registration-dir=/r",
+            "--node-id=n",
+            "--http-endpoint=[::]:9808",
+        ])
+        .unwrap();
         assert_eq!(config.registration, Registration::In("/r".into()));
         assert_eq!(config.node_id.as_deref(), Some("n"));
+        assert_eq!(config.http.map(|address| address.port()), Some(9808));
     }
 
     #[test]

@@ -79,6 +79,33 @@ fn errors_are_not_final_and_name_the_causes_and_no_token() {
 }
 
 #[test]
+fn expiry_is_looked_at_by_whoever_uses_the_token_now() {
+    let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let value = r#"{"a":{"token":"canary","expirationTimestamp":"2026-01-01T00:00:00Z"},
+        "b":{"token":"canary","expirationTimestamp":"2026-01-01T00:10:00Z"},
+        "c":{"token":"canary","expirationTimestamp":"bar"},"d":{"token":"canary"}}"#;
+    let set = TokenSet::from_request(&mut request(Some(value), None)).unwrap();
+    assert_eq!(set.earliest_expiry(), Some(at("2026-01-01T00:00:00Z")));
+    assert_eq!(set.audiences().map(Audience::as_str).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    let table = [
+        ("a", "2025-12-31T23:59:59Z", true),
+        ("a", "2026-01-01T00:00:01Z", false),
+        ("b", "2026-01-01T00:00:01Z", true),
+        ("c", "2036-01-01T00:00:00Z", true),
+        ("d", "2036-01-01T00:00:00Z", true),
+    ];
+    for (audience, now, usable) in table {
+        assert_eq!(set.unexpired(audience, at(now)).is_ok(), usable, "{audience} at {now}");
+    }
+    let status = Status::from(set.unexpired("a", at("2026-02-01T00:00:00Z")).unwrap_err());
+    assert_eq!(status.code(), Code::Unavailable);
+    for word in ["`a`", "2026-01-01T00:00:00Z", "kubelet", "clock"] {
+        assert!(status.message().contains(word), "{word}: {}", status.message());
+    }
+    assert!(matches!(set.unexpired("e", Timestamp::UNIX_EPOCH), Err(TokensError::AudienceMissing { .. })));
+}
+
+#[test]
 fn read_from_is_written_as_it_is_read() {
     for read in [ReadFrom::SecretsThenVolumeContext, ReadFrom::VolumeContextOnly] {
         assert_eq!(read.to_string().parse(), Ok(read));
