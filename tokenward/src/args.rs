@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::logging::{LogFormat, LogLevel};
 
 pub(crate) mod apiserver;
+pub(crate) mod delivery;
 pub(crate) mod driver;
 pub(crate) mod kubernetes;
 pub(crate) mod node;

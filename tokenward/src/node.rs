@@ -21,6 +21,8 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
     let root = node_root::claim(&config.root_dir)?;
     let mut node = Config::new(config.node_name, root.path());
     node.gates = config.gates;
+    node.pace.republish = config.delivery.republish;
+    node.drop_forged_keys = config.delivery.drop_forged_keys;
     node.pods = PodReporting::MountsOnly;
     node.taints = vec![TAINT.to_owned()];
     // Nobody else would: the next start takes up no mounts, and what stays would be tokens that no pod uses.

@@ -37,6 +37,8 @@ pub(crate) async fn run(config: UpConfig, is_quiet: bool) -> Result<(), Failure>
         root_dir: config.root_dir.clone(),
         csi_drivers: csi_drivers.map(|manifest| manifest.name.clone()).collect(),
         endpoints: config.endpoints.clone(),
+        republish: config.delivery.republish,
+        drop_forged_keys: config.delivery.drop_forged_keys,
     })
     .await;
     let mut cluster = started.map_err(cannot_start)?;

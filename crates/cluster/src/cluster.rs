@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokenward_driver::{DriverName, DriverNameError, ServeError};
 use tokenward_driver_token_files as token_files;
-use tokenward_node::{Node, NodeError, Observation, PodReporting};
+use tokenward_kube_rules::FeatureGates;
+use tokenward_node::{Node, NodeError, Observation, PodReporting, Republish};
 use tokenward_node_kube::KubeCluster;
 use tokenward_tokens::Clock;
 use tokenward_transport::{ConnectError, SocketPath, connect};
@@ -36,6 +37,18 @@ pub struct ClusterConfig {
     pub csi_drivers: Vec<String>,
     /// The drivers that run elsewhere, by name.
     pub endpoints: BTreeMap<String, SocketPath>,
+    /// When the nodes publish volumes again.
+    pub republish: Republish,
+    /// See [`tokenward_node::Config::drop_forged_keys`].
+    pub drop_forged_keys: bool,
+}
+
+/// What all nodes have in common.
+struct NodeTemplate {
+    gates: FeatureGates,
+    clock: Clock,
+    republish: Republish,
+    drop_forged_keys: bool,
 }
 
 /// A running cluster. [`Cluster::stop`] ends it and removes what it made; a cluster that is dropped leaves mounts to be
@@ -142,7 +155,12 @@ impl Cluster {
             Some(path) => RootDirectory::given(path)?,
             None => RootDirectory::temporary()?,
         };
-        let (gates, clock) = (config.control_plane.gates.clone(), config.control_plane.clock.clone());
+        let template = NodeTemplate {
+            gates: config.control_plane.gates.clone(),
+            clock: config.control_plane.clock.clone(),
+            republish: config.republish,
+            drop_forged_keys: config.drop_forged_keys,
+        };
         let mut control_plane = ControlPlane::start(config.control_plane).await?;
         let seen_by_nodes = match control_plane.for_own_nodes().await {
             Ok(server) => server,
@@ -164,7 +182,7 @@ impl Cluster {
             expected_registrations: plan.len() * config.nodes,
         };
         for number in 1..=config.nodes {
-            let started = cluster.start_node(number, &plan, &gates, &clock, sender.clone()).await;
+            let started = cluster.start_node(number, &plan, &template, sender.clone()).await;
             if let Err(error) = started {
                 // The first failure is the one to tell; what cannot be cleaned up now, the next run cleans up.
                 let _ = cluster.stop(&CancellationToken::new()).await;
@@ -178,8 +196,7 @@ impl Cluster {
         &mut self,
         number: usize,
         plan: &[PlannedDriver],
-        gates: &tokenward_kube_rules::FeatureGates,
-        clock: &Clock,
+        template: &NodeTemplate,
         observer: mpsc::UnboundedSender<Observation>,
     ) -> Result<(), StartError> {
         let name = format!("node-{number}");
@@ -189,11 +206,13 @@ impl Cluster {
         let kubeconfig = Kubeconfig::for_server(&self.seen_by_nodes, &user, &identity);
         let cluster = KubeCluster::new(client::of_kubeconfig(&kubeconfig).await?);
         for driver in plan {
-            self.start_driver(driver, &name, &directory, clock)?;
+            self.start_driver(driver, &name, &directory, &template.clock)?;
         }
         let mut config = tokenward_node::Config::new(name, directory);
-        config.gates = gates.clone();
-        config.clock = clock.clone();
+        config.gates = template.gates.clone();
+        config.clock = template.clock.clone();
+        config.pace.republish = template.republish;
+        config.drop_forged_keys = template.drop_forged_keys;
         config.pods = PodReporting::MountedIsRunning;
         config.unpublish_on_shutdown = true;
         config.observer = Some(observer);

@@ -6,6 +6,7 @@ use clap::Args;
 use tokenward_cluster::client::ClusterChoice;
 use tokenward_kube_rules::{FeatureGates, names};
 
+use crate::args::delivery::{DeliveryArgs, DeliveryConfig};
 use crate::args::kubernetes::KubernetesArgs;
 use crate::args::release::ReleaseArgs;
 use crate::failure::Failure;
@@ -36,6 +37,8 @@ pub(crate) struct NodeArgs {
     root_dir: PathBuf,
     #[command(flatten)]
     release: ReleaseArgs,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 /// What is meant.
@@ -45,6 +48,7 @@ pub(crate) struct NodeConfig {
     pub(crate) node_name: String,
     pub(crate) root_dir: PathBuf,
     pub(crate) gates: FeatureGates,
+    pub(crate) delivery: DeliveryConfig,
 }
 
 impl NodeArgs {
@@ -60,6 +64,7 @@ impl NodeArgs {
             node_name: self.node_name,
             root_dir: self.root_dir,
             gates: self.release.resolve()?,
+            delivery: self.delivery.resolve(),
         })
     }
 }
@@ -69,6 +74,7 @@ mod tests {
     use std::path::Path;
 
     use clap::Parser as _;
+    use tokenward_node::Republish;
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -89,6 +95,16 @@ mod tests {
         assert_eq!(config.cluster.kubeconfig.as_deref(), Some(Path::new("k")));
         assert_eq!(config.cluster.context.as_deref(), Some("c"));
         assert_eq!(config.root_dir, Path::new("/r"));
+    }
+
+    #[test]
+    fn delivery_is_a_kubelets_unless_told_otherwise() {
+        let config = resolve(&["--node-name=a"]).unwrap();
+        assert_eq!(config.delivery.republish, Republish::PodSync);
+        assert!(!config.delivery.drop_forged_keys);
+        let config = resolve(&["--node-name=a", "--republish=on-change", "--drop-forged-keys"]).unwrap();
+        assert_eq!(config.delivery.republish, Republish::OnChange);
+        assert!(config.delivery.drop_forged_keys);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_transport::SocketPath;
 
+use crate::args::delivery::{DeliveryArgs, DeliveryConfig};
 use crate::args::release::ReleaseArgs;
 use crate::args::server::{ServerArgs, ServerConfig};
 use crate::duration;
@@ -69,6 +70,8 @@ pub(crate) struct UpArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: OutputFormat,
     #[command(flatten)]
+    delivery: DeliveryArgs,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -79,6 +82,7 @@ pub(crate) struct UpConfig {
     pub(crate) nodes: usize,
     pub(crate) gates: FeatureGates,
     pub(crate) server: ServerConfig,
+    pub(crate) delivery: DeliveryConfig,
     pub(crate) kubeconfig_out: Option<PathBuf>,
     pub(crate) root_dir: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
@@ -110,6 +114,7 @@ impl UpArgs {
             nodes: usize::from(self.nodes),
             gates: self.release.resolve()?,
             server: self.server.resolve()?,
+            delivery: self.delivery.resolve(),
             kubeconfig_out: self.kubeconfig_out,
             root_dir: self.root_dir,
             listen: self.listen,
