@@ -105,7 +105,7 @@ fn write_table(
 ) -> Result<Content, ApiError> {
     let version = version.api_version();
     let columns = match columns {
-        Columns::Told => table::columns(kind),
+        Columns::Told => table::columns(kind, scene.gates.release()),
         Columns::Known => Value::Null,
     };
     let mut body = BytesMut::new();

@@ -14,7 +14,7 @@ mod storage;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokenward_kube_rules::FeatureGates;
+use tokenward_kube_rules::{FeatureGates, Release};
 use tokenward_kube_schema::Kind;
 
 use self::column::{Column, Layout};
@@ -60,14 +60,14 @@ impl Include {
 }
 
 /// The definitions of a kind's columns.
-pub(crate) fn columns(kind: &Kind) -> Value {
-    layout(kind).columns.iter().map(Column::define).collect()
+pub(crate) fn columns(kind: &Kind, release: Release) -> Value {
+    layout(kind, release).columns.iter().map(Column::define).collect()
 }
 
 /// An object's row. `api_version` is that of the table.
 pub(crate) fn row(kind: &'static Kind, object: Value, scene: &Scene<'_>, api_version: &str) -> Value {
     let seen = Seen { object: &object, now: scene.now, gates: scene.gates };
-    let layout = layout(kind);
+    let layout = layout(kind, scene.gates.release());
     let mut row = Map::new();
     row.insert("cells".to_owned(), (layout.cells)(&seen).into());
     debug_assert_eq!(row["cells"].as_array().map(Vec::len), Some(layout.columns.len()), "{}", kind.kind);
@@ -87,7 +87,7 @@ pub(crate) fn row(kind: &'static Kind, object: Value, scene: &Scene<'_>, api_ver
     row.into()
 }
 
-fn layout(kind: &Kind) -> &'static Layout {
+fn layout(kind: &Kind, release: Release) -> &'static Layout {
     match (kind.group, kind.kind) {
         ("", "ConfigMap") => &core::CONFIG_MAP,
         ("", "Event") => &core::EVENT,
@@ -97,6 +97,7 @@ fn layout(kind: &Kind) -> &'static Layout {
         ("", "PersistentVolumeClaim") => &storage::PERSISTENT_VOLUME_CLAIM,
         ("", "Pod") => &pod::POD,
         ("", "Secret") => &core::SECRET,
+        ("", "ServiceAccount") if release == Release::V1_34 => &core::SERVICE_ACCOUNT_WITH_SECRETS,
         ("", "ServiceAccount") => &core::SERVICE_ACCOUNT,
         ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => &others::WEBHOOK_CONFIGURATION,
         ("apps", "ControllerRevision") => &apps::CONTROLLER_REVISION,

@@ -1,6 +1,5 @@
 use insta::assert_snapshot;
 use serde_json::json;
-use tokenward_kube_rules::Release;
 use tokenward_kube_schema::{find_resource, kinds};
 
 use super::*;
@@ -30,7 +29,7 @@ fn print(group: &str, plural: &str, objects: &[Value]) -> String {
 
 fn print_with(gates: &FeatureGates, group: &str, plural: &str, objects: &[Value]) -> String {
     let kind = kind(group, plural);
-    let columns = columns(kind);
+    let columns = columns(kind, gates.release());
     let head = columns.as_array().expect("columns").iter().map(|column| {
         let name = column["name"].as_str().expect("a name");
         if column["priority"] == 1 { format!("[{name}]") } else { name.to_owned() }
@@ -52,7 +51,7 @@ fn every_kind_has_a_table_that_fits_an_empty_object() {
         let row = row(kind, json!({}), &scene(&gates), "meta.k8s.io/v1");
         assert_eq!(
             row["cells"].as_array().map(Vec::len),
-            columns(kind).as_array().map(Vec::len),
+            columns(kind, gates.release()).as_array().map(Vec::len),
             "{}",
             kind.kind
         );
@@ -176,7 +175,10 @@ fn nodes_namespaces_secrets_accounts_and_settings() {
     let map = object("m", &json!({"data": {"a": "1"}, "binaryData": {"b": "Yg=="}}));
     assert_snapshot!("configmaps", print("", "configmaps", &[map]));
     let account = object("web", &json!({"secrets": [{"name": "s"}]}));
-    assert_snapshot!("serviceaccounts", print("", "serviceaccounts", &[account]));
+    assert_snapshot!("serviceaccounts", print("", "serviceaccounts", std::slice::from_ref(&account)));
+    let older = FeatureGates::for_release(Release::V1_34);
+    let with_secrets = print_with(&older, "", "serviceaccounts", &[account]);
+    assert_eq!(with_secrets, "Name | Secrets | Age\nweb | 1! | 5m");
 }
 
 #[test]
