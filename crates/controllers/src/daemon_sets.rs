@@ -2,7 +2,8 @@
 //! `pkg/controller/daemon`).
 //!
 //! The pods are not assigned here: each carries an affinity to its node, and the scheduler does the rest. Names are made of
-//! set, node and revision, so that a creation whose answer was lost is refused the second time and not doubled.
+//! set, node, revision and how many pods have left the node, so that a creation whose answer was lost is refused the second
+//! time and not doubled, and yet no pod has the name of one before it.
 //!
 //! [`eligibility`] says where a set's pods belong, [`history`] which revision the template is, [`rollout`] which pods are made
 //! and deleted, [`status`] what is reported.
@@ -13,8 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::{Document, Request, Resource, Target, WatchEvent};
+use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
 use crate::mirror::Mirror;
+use crate::news::News;
 use crate::objects::Metadata;
 use crate::runner::{Controller, Plan};
 
@@ -40,6 +42,10 @@ pub(crate) struct DaemonSets {
     pods: Mirror<DaemonPod>,
     nodes: Mirror<DaemonNode>,
     failures: BTreeMap<Place, Failures>,
+    /// This run's own: what an earlier run has called pods nobody knows.
+    salt: u128,
+    /// How many pods have left each place.
+    departures: BTreeMap<Place, u64>,
 }
 
 /// A set, by uid, on a node.
@@ -61,13 +67,16 @@ impl Failures {
 }
 
 impl DaemonSets {
-    pub(crate) fn new() -> Self {
+    /// With a random number, out of which come the names of pods.
+    pub(crate) fn new(salt: u128) -> Self {
         Self {
             sets: Mirror::new(Resource::DAEMON_SETS),
             revisions: Mirror::new(Resource::CONTROLLER_REVISIONS),
             pods: Mirror::new(Resource::PODS),
             nodes: Mirror::new(Resource::NODES),
             failures: BTreeMap::new(),
+            salt,
+            departures: BTreeMap::new(),
         }
     }
 
@@ -88,7 +97,12 @@ impl Controller for DaemonSets {
 
     fn observe_at(&mut self, resource: Resource, event: WatchEvent, now: Timestamp) -> bool {
         if resource == Resource::DAEMON_SETS {
-            return self.sets.observe(event);
+            let departures = &mut self.departures;
+            return self.sets.observe_each(event, |old, new| {
+                if let (Some(gone), None) = (old, new) {
+                    departures.retain(|(set, _), _| *set != gone.metadata.uid);
+                }
+            });
         } else if resource == Resource::CONTROLLER_REVISIONS {
             return self.revisions.observe(event);
         } else if resource == Resource::NODES {
@@ -96,13 +110,16 @@ impl Controller for DaemonSets {
         }
         let was_listed = self.pods.is_listed();
         let (mut concerns_a_set, mut failed) = (false, Vec::new());
+        let departures = &mut self.departures;
         self.pods.observe_each(event, |old, new| {
             concerns_a_set |= [old, new].into_iter().flatten().any(DaemonPod::may_be_of_a_set);
             if let (Some(gone), None) = (old, new)
-                && gone.is_failed()
                 && let Some(owner) = gone.metadata.controller()
+                && owner.kind == kinds::DAEMON_SET
             {
-                failed.push((owner.uid.clone(), gone.node.clone()));
+                let place = (owner.uid.clone(), gone.node.clone());
+                *departures.entry(place.clone()).or_default() += 1;
+                failed.extend(gone.is_failed().then_some(place));
             }
         });
         for place in failed {
@@ -137,6 +154,34 @@ impl Controller for DaemonSets {
             self.plan_set(set, pods, orphans, now, &mut plan);
         }
         plan
+    }
+
+    fn told(&self, request: &Request, _answer: &Document) -> Option<News> {
+        let Target { resource, namespace, name, .. } = &request.target;
+        let (owner, reason, did) = match request.verb {
+            _ if *resource != Resource::PODS => return None,
+            Verb::Create => {
+                let owner = request.body.pointer("/metadata/ownerReferences/0/uid")?.as_str()?;
+                (owner, "SuccessfulCreate", "Created")
+            }
+            Verb::Delete => {
+                let pod = self.pods.get(namespace.as_deref()?, name)?;
+                (&*pod.metadata.controller()?.uid, "SuccessfulDelete", "Deleted")
+            }
+            _ => return None,
+        };
+        let set = &self.sets.iter().find(|set| set.metadata.uid == owner)?.metadata;
+        Some(News {
+            component: "daemonset-controller",
+            action: None,
+            about: json!({
+                "apiVersion": "apps/v1", "kind": kinds::DAEMON_SET, "namespace": set.namespace, "name": set.name,
+                "uid": set.uid, "resourceVersion": set.resource_version,
+            }),
+            is_warning: false,
+            reason,
+            message: format!("{did} pod: {name}"),
+        })
     }
 
     fn accepted(&mut self, request: &Request, answer: &Document) {
@@ -194,7 +239,12 @@ impl DaemonSets {
         let steps = rollout::steps(set, hash, &nodes, now, |node| {
             self.failures.get(&(set.metadata.uid.clone(), node.to_owned())).map(Failures::over)
         });
-        let names = pod::names(set, hash, &steps.create, taken);
+        let departed = |node: &str| {
+            let place = (set.metadata.uid.clone(), node.to_owned());
+            self.departures.get(&place).copied().unwrap_or_default()
+        };
+        let seed = |node: &str| format!("{}/{hash}/{:x}/{}", set.metadata.uid, self.salt, departed(node));
+        let names = pod::names(set, &steps.create, seed, taken);
         let creations =
             steps.create.iter().zip(names).map(|(node, name)| pod::creation(set, hash, node, &name));
         plan.requests.extend(creations);

@@ -57,6 +57,7 @@ mod garbage;
 mod mirror;
 mod names;
 mod namespaces;
+mod news;
 mod node_affinity;
 mod node_lifecycle;
 mod objects;
@@ -129,7 +130,7 @@ impl Controllers {
         start.controller(TaintEviction::new());
         start.controller(StrandedPods::new());
         start.controller(VolumeProtection::new());
-        start.controller(DaemonSets::new());
+        start.controller(DaemonSets::new(uuid::Uuid::new_v4().as_u128()));
         start.controller(EphemeralClaims::new());
         start.controller(Attachments::new());
         start.controller(Namespaces::new());

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokenward_tokens::Clock;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiError, Document, Request, Resource, WatchEvent};
 use crate::feed::Events;
+use crate::news::{self, MOST_WAITING, News, Recorder};
 use crate::pace::{Outcome, Pace};
 
 /// A request without an answer after this time has failed.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// So many events are taken in before the next plan, if they are there.
 const EVENTS_A_PLAN: usize = 1024;
 /// After a plan its maker rests so many times as long as it took, so that events that trickle in do not make it plan all the time.
@@ -55,6 +58,11 @@ pub(crate) trait Controller: Send + 'static {
 
     /// What would bring the cluster closer to what it should be.
     fn plan(&self, now: Timestamp) -> Plan;
+
+    /// What people should hear of a request that was carried out; asked before [`Controller::accepted`].
+    fn told(&self, _request: &Request, _answer: &Document) -> Option<News> {
+        None
+    }
 
     /// Takes in the answer to a request that was carried out, ahead of the watch.
     fn accepted(&mut self, request: &Request, answer: &Document);
@@ -103,6 +111,11 @@ pub(crate) async fn drive<A: Api, C: Controller>(
     cancelled: CancellationToken,
 ) {
     let mut pace = Pace::default();
+    let (sender, waiting) = mpsc::channel(MOST_WAITING);
+    let mut recorder = Recorder::new(sender);
+    // Ends with this.
+    let mut telling = JoinSet::new();
+    telling.spawn(news::tell(api.clone(), waiting));
     // Whether something has happened since the last plan, and when the next is due if nothing does.
     let (mut stale, mut next) = (true, None);
     let mut rested = Instant::now();
@@ -151,6 +164,11 @@ pub(crate) async fn drive<A: Api, C: Controller>(
                     }
                 }
             };
+            if let Ok(answer) = &result
+                && let Some(news) = controller.told(&request, answer)
+            {
+                recorder.record(&news, clock.now());
+            }
             settle(&mut controller, &mut pace, &request, result);
         }
         // What is there already, so that a burst of events makes one plan.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
 use crate::conditions::{self, Condition};
 use crate::mirror::Mirror;
+use crate::news::News;
 use crate::objects::{Affinity, Claim, CsiNode, Metadata, Node, StorageClass, Volume};
 use crate::runner::{Controller, Plan};
 
@@ -29,6 +30,7 @@ use pod::{Place, SchedulerPod, Waiting};
 use usage::Usage;
 
 const BINDING: &str = "binding";
+const UNSCHEDULABLE: &str = "Unschedulable";
 
 pub(crate) struct Scheduler {
     pods: Mirror<SchedulerPod>,
@@ -113,6 +115,10 @@ impl Controller for Scheduler {
             }
         }
         requests.into()
+    }
+
+    fn told(&self, request: &Request, _answer: &Document) -> Option<News> {
+        news(request)
     }
 
     fn accepted(&mut self, request: &Request, answer: &Document) {
@@ -245,12 +251,38 @@ fn bind(metadata: &Metadata, node: &str) -> Request {
     Request::create(Target::of(Resource::PODS, metadata).subresource(BINDING), body)
 }
 
+/// What is told of a pod that has found its place, or none.
+fn news(request: &Request) -> Option<News> {
+    let Target { namespace, name, subresource, .. } = &request.target;
+    let namespace = namespace.as_deref().unwrap_or_default();
+    let text = |pointer: &str| request.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let mut news = News {
+        component: pod::NAME,
+        action: Some("Binding"),
+        about: json!({
+            "apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": text("/metadata/uid"),
+        }),
+        is_warning: false,
+        reason: "Scheduled",
+        message: format!("Successfully assigned {namespace}/{name} to {}", text("/target/name")),
+    };
+    if *subresource == Some(BINDING) {
+        return Some(news);
+    }
+    let conditions = request.body.pointer("/status/conditions")?.as_array()?;
+    let waits = conditions.iter().find(|condition| condition["reason"] == UNSCHEDULABLE)?;
+    news.is_warning = true;
+    (news.action, news.reason) = (Some("Scheduling"), "FailedScheduling");
+    news.message = waits["message"].as_str().unwrap_or_default().to_owned();
+    Some(news)
+}
+
 /// The condition that tells why a pod waits; nothing if it tells so already.
 fn report(metadata: &Metadata, pod: &Waiting, message: &str, now: Timestamp) -> Option<Request> {
-    let wanted = Condition::new("PodScheduled", "False", "Unschedulable", message);
+    let wanted = Condition::new("PodScheduled", "False", UNSCHEDULABLE, message);
     let conditions = conditions::set(&pod.conditions, &wanted, now)?;
     let body = json!({
-        "metadata": {"resourceVersion": metadata.resource_version},
+        "metadata": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
         "status": {"conditions": conditions},
     });
     Some(Request::merge_patch(Target::of(Resource::PODS, metadata).subresource("status"), body))

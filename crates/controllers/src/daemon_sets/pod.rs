@@ -16,19 +16,20 @@ const GENERATION_OF_SET: &str = "deprecated.daemonset.template.generation";
 /// Names of pods have at most 63 characters, with a dash and five letters at the end.
 const LONGEST_PREFIX: usize = 57;
 
-/// A name for the pod of each node: always the same for the same set, template and node, unless it is `taken`.
+/// A name for the pod of each node: always the same for the same set, node and `seed` of the node, unless it is `taken`.
 pub(super) fn names(
     set: &DaemonSet,
-    hash: &str,
     nodes: &[&str],
+    seed: impl Fn(&str) -> String,
     taken: impl Fn(&str) -> bool,
 ) -> Vec<String> {
     let prefix: String = set.metadata.name.chars().take(LONGEST_PREFIX).collect();
     let mut given = BTreeSet::new();
     let mut names = Vec::with_capacity(nodes.len());
     for node in nodes {
+        let seed = seed(node);
         let candidates = (0_u32..).map(|attempt| {
-            let seed = format!("{}/{hash}/{attempt}/{node}", set.metadata.uid);
+            let seed = format!("{seed}/{attempt}/{node}");
             [&*prefix, "-", &names::safe(&Sha256::digest(seed.as_bytes()), 5)].concat()
         });
         let mut free = candidates.filter(|name| !taken(name) && !given.contains(name));

@@ -55,7 +55,7 @@ impl Scene {
         for name in nodes {
             world.put(Resource::NODES, node(name));
         }
-        let mut controller = DaemonSets::new();
+        let mut controller = DaemonSets::new(7);
         world.tell_all(&mut controller, at(0));
         Self { world, controller, now: 0 }
     }
@@ -302,6 +302,66 @@ fn pods_that_are_of_no_use_do_not_spare_those_that_are() {
     let deletions: Vec<String> =
         scene.told().into_iter().filter(|told| told.starts_with("Delete pods")).collect();
     assert_eq!(deletions, [format!("Delete pods/ns/{name}")]);
+}
+
+#[test]
+fn a_pod_never_has_the_name_of_one_before_it() {
+    let mut scene = Scene::new(set("one"), &["n"]);
+    let mut names = BTreeSet::new();
+    for _ in 0..20 {
+        scene.settle();
+        let pod = scene.pods().remove(0);
+        let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        assert!(name.starts_with("agent-") && name.len() == "agent-".len() + 5, "{name}");
+        assert!(names.insert(name), "{names:?}");
+        scene.world.remove(Resource::PODS, &pod);
+    }
+    // Another run knows nothing of these.
+    scene.controller = DaemonSets::new(8);
+    scene.world.tell_all(&mut scene.controller, at(scene.now));
+    scene.settle();
+    assert!(!names.contains(scene.pods()[0]["metadata"]["name"].as_str().unwrap()));
+}
+
+#[test]
+fn a_creation_whose_answer_was_lost_is_not_doubled() {
+    let mut scene = Scene::new(set("one"), &["n"]);
+    scene.carry_out();
+    let creation = scene.plan().requests.into_iter().find(|request| request.verb == Verb::Create).unwrap();
+    assert_eq!(creation.target.resource, Resource::PODS);
+    // It was carried out, and neither an answer nor a watch has told of it.
+    scene.world.put(Resource::PODS, creation.body.clone());
+    let again = scene.controller.plan(at(scene.now)).requests;
+    assert!(again.iter().any(|request| request.target == creation.target), "the same name: {again:?}");
+}
+
+#[test]
+fn people_hear_of_pods_that_are_made_and_deleted() {
+    let mut scene = Scene::new(set("one"), &["n"]);
+    let mut told = Vec::new();
+    let mut carry_out = |scene: &mut Scene| {
+        for request in scene.plan().requests {
+            let news = scene.controller.told(&request, &json!({}).into());
+            told.extend(news.map(|news| (news.about["name"].clone(), news.reason, news.message)));
+            scene.world.carry_out(&mut scene.controller, &request);
+        }
+    };
+    carry_out(&mut scene);
+    carry_out(&mut scene);
+    let name = scene.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let pod = started(scene.pods().remove(0), 1);
+    scene.put_pod(pod);
+    let taints = json!([{"key": "k", "effect": "NoExecute"}]);
+    scene.world.put(Resource::NODES, with(node("n"), json!({"spec": {"taints": taints}})));
+    carry_out(&mut scene);
+    let about = json!("agent");
+    assert_eq!(
+        told,
+        [
+            (about.clone(), "SuccessfulCreate", format!("Created pod: {name}")),
+            (about, "SuccessfulDelete", format!("Deleted pod: {name}")),
+        ]
+    );
 }
 
 #[test]

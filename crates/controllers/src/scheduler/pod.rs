@@ -10,7 +10,7 @@ use crate::objects::{Metadata, Object, Pod, PodSpec};
 use crate::quantity::Quantity;
 
 /// The pods of other schedulers are left alone.
-const NAME: &str = "default-scheduler";
+pub(super) const NAME: &str = "default-scheduler";
 
 /// Amounts by the names of the resources.
 pub(super) type Requests = BTreeMap<String, Quantity>;

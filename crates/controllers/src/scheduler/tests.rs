@@ -272,7 +272,7 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     });
     assert_eq!(
         plan[0].body,
-        json!({"metadata": {"resourceVersion": "7"}, "status": {"conditions": [ready, condition]}})
+        json!({"metadata": {"uid": "uid-p", "resourceVersion": "7"}, "status": {"conditions": [ready, condition]}})
     );
 
     let mut answer = pod("p", json!({}));
@@ -287,7 +287,7 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     let plan = scheduler.plan(later).requests;
     assert_eq!(
         plan[0].body,
-        json!({"metadata": {"resourceVersion": "8"}, "status": {"conditions": [ready, condition]}})
+        json!({"metadata": {"uid": "uid-p", "resourceVersion": "8"}, "status": {"conditions": [ready, condition]}})
     );
 }
 
@@ -555,4 +555,24 @@ fn a_pod_for_one_node_goes_there_or_says_why_not() {
         outcome_with(json!({"unschedulable": true})),
         "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't match Pod's node affinity/selector."
     );
+}
+
+#[test]
+fn people_hear_where_a_pod_has_gone_and_why_another_waits() {
+    let metadata = json!({"name": "web", "namespace": "ns", "uid": "u"});
+    let metadata: Metadata = serde_json::from_value(metadata).unwrap();
+    let told = |request: &Request| {
+        let news = Scheduler::new().told(request, &json!({}).into()).expect("news");
+        assert_eq!((&news.about["name"], &news.about["uid"]), (&json!("web"), &json!("u")));
+        (news.is_warning, news.reason, news.message)
+    };
+    let assigned = "Successfully assigned ns/web to n1".to_owned();
+    assert_eq!(told(&bind(&metadata, "n1")), (false, "Scheduled", assigned));
+    let conditions = json!([
+        {"type": "Ready", "status": "False"},
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"},
+    ]);
+    let body = json!({"metadata": {"uid": "u"}, "status": {"conditions": conditions}});
+    let report = Request::merge_patch(Target::of(Resource::PODS, &metadata).subresource("status"), body);
+    assert_eq!(told(&report), (true, "FailedScheduling", "0/1 nodes are available".to_owned()));
 }

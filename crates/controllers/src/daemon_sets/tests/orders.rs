@@ -123,7 +123,7 @@ proptest! {
                 },
                 Step::Wait(seconds) => scene.now += seconds,
                 Step::Restart => {
-                    scene.controller = DaemonSets::new();
+                    scene.controller = DaemonSets::new(7);
                     let now = at(scene.now);
                     scene.world.tell_all(&mut scene.controller, now);
                 }
