@@ -50,7 +50,7 @@ impl Scrubber {
                 clean = blanked;
             }
         }
-        blank_tokens(&clean).into_owned()
+        blank_tokens(&tokenward_leaks::blank(&clean)).into_owned()
     }
 }
 

@@ -6,13 +6,13 @@ use std::fmt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokenward_sanitize::blank_tokens;
 use tokenward_tokens::{Audience, Token};
 
 use crate::objects::{
     CsiDriver, CsiNode, Lease, NodeObject, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
     VolumeAttachment,
 };
+use crate::scrub::blank_unknown;
 
 /// A stream of changes that never ends: the implementation reconnects and lists again, with backoff, by itself. Errors
 /// are reported for the log only.
@@ -285,7 +285,7 @@ pub struct ClusterError {
 impl ClusterError {
     /// An error with its reason and text.
     pub fn new(reason: ErrorReason, message: &str) -> Self {
-        Self { reason, message: blank_tokens(message).into_owned() }
+        Self { reason, message: blank_unknown(message).into_owned() }
     }
 
     /// Why.

@@ -39,8 +39,17 @@ impl Scrubber {
             }
         }
         let printable: String =
-            blank_tokens(&clean).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            blank_unknown(&clean).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         truncate(printable, LONGEST_TEXT)
+    }
+}
+
+/// The text without tokens that nobody here knows of: those that are tokens, in base64 and escaped too, and what has the shape
+/// of one that was cut.
+pub fn blank_unknown(text: &str) -> Cow<'_, str> {
+    match tokenward_leaks::blank(text) {
+        Cow::Borrowed(text) => blank_tokens(text),
+        Cow::Owned(blanked) => Cow::Owned(blank_tokens(&blanked).into_owned()),
     }
 }
 
@@ -73,6 +82,17 @@ mod tests {
             scrubber.scrub(&format!("me: hunter2-and-more\nopaque-token-0123, {shaped}")),
             "me: ***stripped*** ***stripped***, ***stripped***"
         );
+    }
+
+    #[test]
+    fn tokens_of_others_are_blanked_however_they_are_written() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
+        let in_base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, token);
+        let in_url = token.replace('.', "%2E");
+        let cut = &token[..40];
+        let text = format!("{token} {in_base64} ?t={in_url} {cut}");
+        let clean = Scrubber::new(None, &BTreeMap::new()).scrub(&text);
+        assert_eq!(clean, "***stripped*** ***stripped*** ?t=***stripped*** ***stripped***");
     }
 
     #[test]

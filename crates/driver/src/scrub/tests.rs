@@ -31,6 +31,13 @@ fn a_status_keeps_its_code_and_loses_secrets_details_and_metadata() {
 }
 
 #[test]
+fn a_token_of_another_request_in_base64_is_no_answer_either() {
+    let hidden = "ZXlKaGJHY2lPaUpTVXpJMU5pSjkuZXlKaGRXUWlPbHNpZG1GMWJIUWlYWDAuYzJsbmJtRjBkWEps";
+    let clean = Scrubber::default().clean_text(&format!("cannot use {hidden} and {TOKEN}"));
+    assert_eq!(clean, format!("cannot use {STRIPPED} and {STRIPPED}"));
+}
+
+#[test]
 fn the_pieces_of_an_unreadable_value_are_secret_too() {
     for value in [
         r#"{"vault":"tok-0123456789abcdef"}"#,

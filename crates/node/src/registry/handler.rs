@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_sanitize::blank_tokens;
 use tokenward_transport::registration::registration_client::RegistrationClient;
 use tokenward_transport::registration::{InfoRequest, PluginInfo, RegistrationStatus};
 use tokenward_transport::{ConnectError, SocketPath, connect};
@@ -18,7 +17,7 @@ use super::rules::{CSI_PLUGIN, Version, check_successor, choose_version, endpoin
 use crate::cluster::Cluster;
 use crate::drivers::{Driver, Drivers};
 use crate::failure::grpc_text;
-use crate::scrub::truncate;
+use crate::scrub::{blank_unknown, truncate};
 
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 const INFO_LIMIT: Duration = Duration::from_secs(1);
@@ -180,5 +179,5 @@ async fn notify(
 }
 
 fn status_text(status: &Status) -> String {
-    truncate(blank_tokens(&grpc_text(status.code(), status.message())).into_owned(), 800)
+    truncate(blank_unknown(&grpc_text(status.code(), status.message())).into_owned(), 800)
 }
