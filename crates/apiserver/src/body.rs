@@ -1,4 +1,5 @@
-//! The body of a response: bytes that are there, or a stream of watch events.
+//! The body of a response: bytes that are there, pieces that are put together while they are sent, or a stream of watch
+//! events.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,10 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::gzip::Gzip;
 use crate::status::ApiError;
@@ -19,10 +20,35 @@ mod gzip;
 /// What a response carries.
 pub struct Body(Content);
 
+type Pieces = Box<dyn Iterator<Item = Bytes> + Send>;
+
 enum Content {
     Whole(Option<Bytes>),
+    Pieces { rest: usize, pieces: Pieces },
     Gzip(Box<Gzip>),
-    Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Events(Events),
+}
+
+/// Events, for as long as they last.
+struct Events {
+    stream: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+    /// What is kept meanwhile.
+    held: Option<Box<dyn Send>>,
+    /// Ends them.
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Events {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Poll::Ready(piece) = self.stream.as_mut().poll_next(context) {
+            return Poll::Ready(piece);
+        }
+        // Only at a pause: whoever reads has what was there before the end, and it costs a lock that all watches share.
+        match self.stop.as_mut().map(|stop| stop.as_mut().poll(context)) {
+            Some(Poll::Ready(())) => Poll::Ready(None),
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
 }
 
 impl std::fmt::Debug for Body {
@@ -30,6 +56,7 @@ impl std::fmt::Debug for Body {
         // A response to a token request is a token: never its bytes.
         let content = match &self.0 {
             Content::Whole(bytes) => format!("{} bytes", bytes.as_ref().map_or(0, Bytes::len)),
+            Content::Pieces { rest, .. } => format!("{rest} bytes"),
             Content::Gzip(_) => "compressed bytes".to_owned(),
             Content::Events(_) => "events".to_owned(),
         };
@@ -44,28 +71,38 @@ impl Body {
         Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
-    /// A body that comes piece by piece, for as long as the stream lasts.
-    pub(crate) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
-        Self(Content::Events(Box::pin(stream)))
+    /// A body of `length` bytes that is put together while it is sent, none of whose pieces is empty.
+    pub(crate) fn pieces(length: usize, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Self(Content::Pieces { rest: length, pieces: Box::new(pieces) })
     }
 
-    /// Lets the body be compressed, if it is there at once and has more than `threshold` bytes. Says whether it is.
+    /// A body that comes piece by piece, for as long as the stream lasts.
+    pub(crate) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self(Content::Events(Events { stream: Box::pin(stream), held: None, stop: None }))
+    }
+
+    /// Lets the body be compressed, if it is no stream and has more than `threshold` bytes. Says whether it is.
     pub(crate) fn compress_beyond(&mut self, threshold: usize) -> bool {
-        match &mut self.0 {
-            Content::Whole(Some(bytes)) if bytes.len() > threshold => {
-                self.0 = Content::Gzip(Box::new(Gzip::new(std::mem::take(bytes))));
-                true
+        let nothing = Content::Whole(None);
+        let pieces = match std::mem::replace(&mut self.0, nothing) {
+            Content::Whole(Some(bytes)) if bytes.len() > threshold => gzip::pieces_of(bytes),
+            Content::Pieces { rest, pieces } if rest > threshold => pieces,
+            other => {
+                self.0 = other;
+                return false;
             }
-            _ => false,
-        }
+        };
+        self.0 = Content::Gzip(Box::new(Gzip::new(pieces)));
+        true
     }
 
     /// The same body, which keeps something for as long as its events last.
     pub(crate) fn holding(self, held: impl Send + 'static) -> Self {
         match self.0 {
-            Content::Events(stream) => Self::events(stream.inspect(move |_| {
-                let _ = &held;
-            })),
+            Content::Events(events) => {
+                let held: (Option<Box<dyn Send>>, _) = (events.held, held);
+                Self(Content::Events(Events { held: Some(Box::new(held)), ..events }))
+            }
             at_once => Self(at_once),
         }
     }
@@ -73,8 +110,11 @@ impl Body {
     /// The same body, whose events end when `stop` is cancelled.
     pub(crate) fn until(self, stop: &CancellationToken) -> Self {
         match self.0 {
-            Content::Events(stream) => Self::events(stream.take_until(stop.clone().cancelled_owned())),
-            whole @ (Content::Whole(_) | Content::Gzip(_)) => Self(whole),
+            Content::Events(events) => {
+                let stop = Some(Box::pin(stop.clone().cancelled_owned()));
+                Self(Content::Events(Events { stop, ..events }))
+            }
+            at_once => Self(at_once),
         }
     }
 }
@@ -89,15 +129,20 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Pieces { rest, pieces } => {
+                let piece = pieces.next();
+                *rest = rest.saturating_sub(piece.as_ref().map_or(0, Bytes::len));
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
             Content::Gzip(gzip) => Poll::Ready(gzip.next().map(|piece| Ok(Frame::data(piece)))),
-            Content::Events(stream) => {
-                stream.as_mut().poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            Content::Events(events) => {
+                events.poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Content::Whole(None))
+        matches!(&self.0, Content::Whole(None) | Content::Pieces { rest: 0, .. })
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -105,6 +150,7 @@ impl http_body::Body for Body {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
+            Content::Pieces { rest, .. } => SizeHint::with_exact(*rest as u64),
             Content::Gzip(_) | Content::Events(_) => SizeHint::default(),
         }
     }

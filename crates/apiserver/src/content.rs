@@ -2,14 +2,19 @@
 //!
 //! The registry decides *what* is answered, negotiation ([`crate::media`]) *how*; only here both meet.
 
+mod list;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 use tokenward_kube_schema::protobuf::{self, Enveloped};
 use tokenward_kube_schema::{self as schema, Kind};
-use tokenward_store::{Entry, Revision};
+use tokenward_store::Entry;
 
+pub(crate) use self::list::List;
+use crate::body::Body;
 use crate::form;
 use crate::index::Index;
 use crate::media::{Encoding, MetaVersion, Representation};
@@ -42,22 +47,16 @@ pub(crate) enum Content {
 #[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) kind: &'static Kind,
-    /// In Go's order, with kind and version at the beginning.
-    pub(crate) json: Bytes,
-    /// The entry whose value this is, if it is one's.
-    entry: Option<Arc<Entry<Index>>>,
+    source: Source,
 }
 
-/// A list of objects.
-pub(crate) struct List {
-    /// The kind of the items.
-    pub(crate) kind: &'static Kind,
-    pub(crate) items: Vec<Shown>,
-    pub(crate) revision: Revision,
-    /// Where the next part of a limited list begins.
-    pub(crate) continue_token: Option<String>,
-    /// How many follow, where that is known.
-    pub(crate) remaining: Option<usize>,
+/// Where an object's JSON is: in Go's order, with kind and version at the beginning.
+#[derive(Clone)]
+enum Source {
+    /// It is the entry's value.
+    Entry(Arc<Entry<Index>>),
+    /// It was written for this answer.
+    Json(Bytes),
 }
 
 impl From<Shown> for Content {
@@ -73,34 +72,46 @@ impl From<List> for Content {
 }
 
 impl Content {
+    /// The body of an answer. A long list is put together only as it is sent.
+    pub(crate) fn into_body(self, representation: Representation) -> Result<Body, ApiError> {
+        Ok(match (self, representation.encoding) {
+            (Self::List(list), Encoding::Json) => list.into_json().into(),
+            (Self::List(list), Encoding::Protobuf) => list.into_protobuf()?.into(),
+            (Self::MetadataList(list, version), Encoding::Protobuf) => {
+                list.into_protobuf_metadata(version)?.into()
+            }
+            (content, _) => Body::whole(content.write(representation)?),
+        })
+    }
+
     /// The bytes of an answer.
-    pub(crate) fn write(&self, representation: Representation) -> Result<Bytes, ApiError> {
+    pub(crate) fn write(self, representation: Representation) -> Result<Bytes, ApiError> {
         match representation.encoding {
-            Encoding::Json => self.to_json(),
-            Encoding::Yaml => yaml::of_json(&self.to_json()?),
-            Encoding::Protobuf => self.to_protobuf(),
+            Encoding::Json => self.into_json(),
+            Encoding::Yaml => yaml::of_json(&self.into_json()?),
+            Encoding::Protobuf => self.into_protobuf(),
         }
     }
 
-    fn to_json(&self) -> Result<Bytes, ApiError> {
+    fn into_json(self) -> Result<Bytes, ApiError> {
         Ok(match self {
-            Self::Object(shown) => shown.json.clone(),
-            Self::List(list) => list.to_json(),
+            Self::Object(shown) => shown.json().clone(),
+            Self::List(list) => list.into_json().whole(),
             Self::Token(issued) => issued.to_json(),
-            Self::Table(json) => json.clone(),
-            Self::Metadata(shown, version) => form::metadata_json(shown, *version)?,
-            Self::MetadataList(list, version) => form::metadata_list_json(list, *version)?,
+            Self::Table(json) => json,
+            Self::Metadata(shown, version) => form::metadata_json(&shown, version)?,
+            Self::MetadataList(list, version) => form::metadata_list_json(&list, version)?,
             Self::Status(document) | Self::Document(document) => document.to_string().into(),
         })
     }
 
-    fn to_protobuf(&self) -> Result<Bytes, ApiError> {
+    fn into_protobuf(self) -> Result<Bytes, ApiError> {
         match self {
             Self::Object(shown) => Ok(shown.protobuf()?.bytes().clone()),
-            Self::List(list) => list.to_protobuf(),
+            Self::List(list) => Ok(list.into_protobuf()?.whole()),
             Self::Token(issued) => Ok(issued.to_protobuf()),
             Self::Status(Value::Object(status)) => {
-                let encoded = protobuf::encode_status(status).map_err(|error| not_encoded(&error))?;
+                let encoded = protobuf::encode_status(&status).map_err(|error| not_encoded(&error))?;
                 Ok(encoded.map(Bytes::from).bytes().clone())
             }
             Self::Metadata(shown, version) => {
@@ -109,10 +120,7 @@ impl Content {
                 let enveloped = protobuf::envelop(version.api_version(), "PartialObjectMetadata", metadata);
                 Ok(enveloped.map(Bytes::from).bytes().clone())
             }
-            Self::MetadataList(list, version) => {
-                let (api_version, kind) = (version.api_version(), "PartialObjectMetadataList");
-                list.enveloped(api_version, kind, |item| protobuf::metadata_of(item.message()))
-            }
+            Self::MetadataList(list, version) => Ok(list.into_protobuf_metadata(version)?.whole()),
             // Negotiation lets nobody ask for it.
             Self::Table(_) | Self::Status(_) | Self::Document(_) => {
                 Err(ApiError::internal("a document that has no protobuf"))
@@ -127,8 +135,8 @@ fn not_encoded(error: &protobuf::EncodeError) -> ApiError {
 
 impl Shown {
     /// A stored object, all of which this release shows.
-    pub(crate) fn of_entry(kind: &'static Kind, entry: &Arc<Entry<Index>>) -> Self {
-        Self { kind, json: entry.value.clone(), entry: Some(entry.clone()) }
+    pub(crate) fn of_entry(kind: &'static Kind, entry: Arc<Entry<Index>>) -> Self {
+        Self { kind, source: Source::Entry(entry) }
     }
 
     /// An object that is not stored, or not in this form.
@@ -138,84 +146,28 @@ impl Shown {
 
     /// The same, written already.
     pub(crate) fn of_json(kind: &'static Kind, json: impl Into<Bytes>) -> Self {
-        Self { kind, json: json.into(), entry: None }
+        Self { kind, source: Source::Json(json.into()) }
     }
 
-    fn protobuf(&self) -> Result<Enveloped<Bytes>, ApiError> {
+    /// In Go's order, with kind and version at the beginning.
+    pub(crate) fn json(&self) -> &Bytes {
+        match &self.source {
+            Source::Entry(entry) => &entry.value,
+            Source::Json(json) => json,
+        }
+    }
+
+    /// As protobuf, which is kept with the entry if it is one's.
+    fn protobuf(&self) -> Result<Cow<'_, Enveloped<Bytes>>, ApiError> {
         let encode = || {
-            let tree = schema::parse(&self.json).map_err(|error| ApiError::internal(&error.to_string()))?;
+            let tree = schema::parse(self.json()).map_err(|error| ApiError::internal(&error.to_string()))?;
             let encoded = protobuf::encode(self.kind, &tree).map_err(|error| not_encoded(&error))?;
             Ok(encoded.map(Bytes::from))
         };
-        match &self.entry {
-            Some(entry) => entry.index.encodings.protobuf(encode),
-            None => encode(),
+        match &self.source {
+            Source::Entry(entry) => entry.index.encodings.protobuf(encode).map(Cow::Borrowed),
+            Source::Json(_) => encode().map(Cow::Owned),
         }
-    }
-}
-
-impl List {
-    /// The members of the list's own metadata, as JSON.
-    pub(crate) fn metadata(&self) -> String {
-        let mut members = format!("\"resourceVersion\":\"{}\"", self.revision);
-        if let Some(token) = &self.continue_token {
-            members.push_str(&format!(",\"continue\":\"{token}\""));
-        }
-        if let Some(remaining) = self.remaining {
-            members.push_str(&format!(",\"remainingItemCount\":{remaining}"));
-        }
-        members
-    }
-
-    fn to_json(&self) -> Bytes {
-        let size: usize = self.items.iter().map(|item| item.json.len()).sum();
-        let mut body = BytesMut::with_capacity(size + 256);
-        let (kind, api_version) = (self.kind, self.kind.api_version());
-        let head = format!(
-            "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{{{}}},\"items\":[",
-            kind.list_kind,
-            self.metadata()
-        );
-        body.put_slice(head.as_bytes());
-        let named = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", kind.kind);
-        for (position, item) in self.items.iter().enumerate() {
-            if position > 0 {
-                body.put_u8(b',');
-            }
-            debug_assert_eq!(item.kind, kind, "a list is of one kind");
-            // Its items do not repeat kind and version.
-            match item.json.strip_prefix(named.as_bytes()) {
-                Some(rest) => {
-                    body.put_u8(b'{');
-                    body.put_slice(rest);
-                }
-                None => body.put_slice(&item.json),
-            }
-        }
-        body.put_slice(b"]}");
-        body.freeze()
-    }
-
-    fn to_protobuf(&self) -> Result<Bytes, ApiError> {
-        self.enveloped(&self.kind.api_version(), self.kind.list_kind, Enveloped::message)
-    }
-
-    /// The list in protobuf, with what `of` makes of each item.
-    fn enveloped(
-        &self,
-        api_version: &str,
-        list_kind: &str,
-        of: impl Fn(&Enveloped<Bytes>) -> &[u8] + Clone,
-    ) -> Result<Bytes, ApiError> {
-        let items: Vec<Enveloped<Bytes>> =
-            self.items.iter().map(Shown::protobuf).collect::<Result<_, _>>()?;
-        let metadata = protobuf::ListMeta {
-            resource_version: &self.revision.to_string(),
-            continue_token: self.continue_token.as_deref().unwrap_or(""),
-            remaining_item_count: self.remaining.and_then(|remaining| i64::try_from(remaining).ok()),
-        };
-        let list = protobuf::encode_list(api_version, list_kind, metadata, items.iter().map(of));
-        Ok(list.map(Bytes::from).bytes().clone())
     }
 }
 
@@ -223,7 +175,7 @@ impl List {
 pub(crate) fn write_event(
     into: &mut BytesMut,
     kind: &str,
-    object: &Content,
+    object: Content,
     representation: Representation,
 ) -> Result<(), ApiError> {
     const AROUND: usize = "{\"type\":\"\",\"object\":}\n".len() + "BOOKMARK".len();

@@ -44,13 +44,18 @@ impl Encodings {
     pub(crate) fn protobuf<E>(
         &self,
         encode: impl FnOnce() -> Result<Enveloped<Bytes>, E>,
-    ) -> Result<Enveloped<Bytes>, E> {
+    ) -> Result<&Enveloped<Bytes>, E> {
         if let Some(encoded) = self.protobuf.get() {
-            return Ok(Enveloped::clone(encoded));
+            return Ok(encoded);
         }
         // Whoever comes at the same time encodes it too, and the first to be ready is kept: nobody waits for another.
         let encoded = encode()?;
-        Ok(Enveloped::clone(self.protobuf.get_or_init(|| Box::new(encoded))))
+        Ok(self.protobuf.get_or_init(|| Box::new(encoded)))
+    }
+
+    /// The object as protobuf, if somebody has asked for it before.
+    pub(crate) fn known_protobuf(&self) -> Option<&Enveloped<Bytes>> {
+        self.protobuf.get().map(Box::as_ref)
     }
 }
 

@@ -47,7 +47,7 @@ impl Content {
             }
             (Form::Table(version), Self::Object(shown)) => {
                 let tree =
-                    schema::parse(&shown.json).map_err(|error| ApiError::internal(&error.to_string()))?;
+                    schema::parse(shown.json()).map_err(|error| ApiError::internal(&error.to_string()))?;
                 let head =
                     format!("\"resourceVersion\":{}", Value::from(tree.metadata_text("resourceVersion")));
                 write_table(shown.kind, &head, std::slice::from_ref(&shown), version, scene, columns)
@@ -80,7 +80,7 @@ fn metadata_kept(shown: Shown) -> Result<Shown, ApiError> {
     if shown.kind.kind != "DaemonSet" {
         return Ok(shown);
     }
-    let mut tree = schema::parse(&shown.json).map_err(|error| ApiError::internal(&error.to_string()))?;
+    let mut tree = schema::parse(shown.json()).map_err(|error| ApiError::internal(&error.to_string()))?;
     let metadata = tree.metadata_mut();
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.remove(ELSEWHERE);
@@ -118,7 +118,7 @@ fn write_table(
         if position > 0 {
             body.put_u8(b',');
         }
-        let object = serde_json::from_slice(&item.json)
+        let object = serde_json::from_slice(item.json())
             .map_err(|_| ApiError::internal("an object that is not JSON"))?;
         serde_json::to_writer((&mut body).writer(), &table::row(kind, object, scene, version))
             .map_err(|_| ApiError::internal("a row that is not JSON"))?;
@@ -160,7 +160,7 @@ fn put_metadata(body: &mut BytesMut, shown: &Shown, version: MetaVersion) -> Res
         metadata: &'a RawValue,
     }
     let only: Only<'_> =
-        serde_json::from_slice(&shown.json).map_err(|_| ApiError::internal("an object without metadata"))?;
+        serde_json::from_slice(shown.json()).map_err(|_| ApiError::internal("an object without metadata"))?;
     let head = format!(
         "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{}\",\"metadata\":",
         version.api_version()

@@ -180,7 +180,7 @@ impl Registry {
 
     /// A stored object as this release shows it: as it is, unless another release wrote fields that this one does not
     /// know.
-    pub(crate) fn show(&self, kind: &'static Kind, stored: &Arc<Entry<Index>>) -> Shown {
+    pub(crate) fn show(&self, kind: &'static Kind, stored: Arc<Entry<Index>>) -> Shown {
         if !self.must_prune(kind) {
             return Shown::of_entry(kind, stored);
         }

@@ -363,7 +363,7 @@ impl ApiServer {
         };
         let Written { code, content } = written;
         let content = content.in_form(representation.form, &registry.scene(include), Columns::Told)?;
-        respond(representation, &Written { code, content })
+        respond(representation, Written { code, content })
     }
 
     async fn create<B>(

@@ -30,7 +30,10 @@ mod wire;
 mod tests;
 
 pub use decode::{decode, decode_delete_options};
-pub use encode::{ListMeta, encode, encode_list, encode_status, envelop, event_head, metadata_of};
+pub use encode::{
+    ListFrame, ListMeta, encode, encode_status, envelop, event_head, list_frame, list_item_width,
+    metadata_of, write_list_item,
+};
 pub use envelope::{ENVELOPE, Enveloped, Unknown};
 pub use error::{EncodeError, WireError};
 pub use wire::{Reader, Wire, Writer};

@@ -110,7 +110,7 @@ impl Registry {
         let key = Key::new(collection(kind), namespace, &name)
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         match self.store.create(key, encode(&object)?).await {
-            Ok(entry) => Ok(Written { code: StatusCode::CREATED, content: self.show(kind, &entry).into() }),
+            Ok(entry) => Ok(Written { code: StatusCode::CREATED, content: self.show(kind, entry).into() }),
             Err(WriteError::Exists(existing)) => Err(taken(existing.index.deletion)),
             Err(error) => Err(ApiError::not_kept(&error).into()),
         }

@@ -89,14 +89,14 @@ impl Registry {
                 return Ok(self.answer_of_deletion(target, &entry));
             }
             if !shortens(&old, grace) && finalizers == finalizers_of(&old) {
-                return Ok(Written::ok(self.show(target.kind, &entry)));
+                return Ok(Written::ok(self.show(target.kind, entry)));
             }
             let marked = print(target.kind, &self.gates, self.marked(target, old, grace, finalizers))?;
             if !options.dry_run.is_empty() {
                 return Ok(unstored(StatusCode::OK, target.kind, &marked));
             }
             match self.store.update(&entry.key, entry.revision, encode(&marked)?).await {
-                Ok(entry) => return Ok(Written::ok(self.show(target.kind, &entry))),
+                Ok(entry) => return Ok(Written::ok(self.show(target.kind, entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(error) => return Err(ApiError::not_kept(&error)),
@@ -107,7 +107,7 @@ impl Registry {
     /// What is answered when an object is gone: the object, or, of most kinds, that it went well.
     fn answer_of_deletion(&self, target: Target<'_>, entry: &Arc<Entry<Index>>) -> Written {
         if strategy::of(target.kind).is_shown_when_deleted() {
-            return Written::ok(self.show(target.kind, entry));
+            return Written::ok(self.show(target.kind, entry.clone()));
         }
         let mut details = json!({"name": target.name, "kind": target.kind.plural, "uid": entry.index.uid});
         if !target.kind.group.is_empty() {
@@ -190,7 +190,7 @@ impl Registry {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.show_chosen(of, &chosen))
+        Ok(self.show_chosen(of, chosen))
     }
 }
 

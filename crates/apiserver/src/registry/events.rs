@@ -34,12 +34,12 @@ impl EventWriter {
         self.counters.event();
         let form = self.representation.form;
         if form == Form::Object {
-            return write_event(into, kind, &content, self.representation);
+            return write_event(into, kind, content, self.representation);
         }
         let content = content.in_form(form, &registry.scene(self.include), self.columns)?;
         if matches!(content, Content::Table(_)) {
             self.columns = Columns::Known;
         }
-        write_event(into, kind, &content, self.representation)
+        write_event(into, kind, content, self.representation)
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokenward_kube_schema::{Kind, Verb, kinds};
-use tokenward_store::{Entry, Key, Page, ReadError, Revision, Scope};
+use tokenward_store::{Entry, Key, Listing, Page, ReadError, Revision, Scope};
 
 use super::{Registry, Target, Written, collection};
 use crate::content::List;
@@ -86,12 +86,12 @@ impl Registry {
             return Err(ApiError::too_large_resource_version(not_older_than.get(), current.get()));
         }
         let entry = self.get(target)?;
-        Ok(Written::ok(self.show(target.kind, &entry)))
+        Ok(Written::ok(self.show(target.kind, entry)))
     }
 
     /// Reads a collection, or a part of it.
     pub(crate) fn list(&self, of: Collection<'_>, options: &ListOptions) -> Result<List, ApiError> {
-        Ok(self.show_chosen(of, &self.choose(of, options)?))
+        Ok(self.show_chosen(of, self.choose(of, options)?))
     }
 
     /// The entries that a list shows.
@@ -129,21 +129,17 @@ impl Registry {
             }
         })?;
 
-        let mut entries: Vec<Arc<Entry<Index>>> = Vec::with_capacity(listing.entries.len());
-        let mut next = listing.next;
-        for entry in listing.entries {
-            if !selects(&options.selection, &entry.key, &entry.index) {
-                continue;
-            }
-            if !selects_all && options.limit > 0 && entries.len() == options.limit {
+        let Listing { mut entries, mut next, revision, remaining } = listing;
+        if !selects_all {
+            entries.retain(|entry| selects(&options.selection, &entry.key, &entry.index));
+            if options.limit > 0 && entries.len() > options.limit {
+                entries.truncate(options.limit);
                 next = entries.last().map(|entry| entry.key.clone());
-                break;
             }
-            entries.push(entry);
         }
         // Nobody has counted with a selector.
-        let remaining = (selects_all && next.is_some()).then_some(listing.remaining);
-        Ok(Chosen { entries, revision: listing.revision, next, remaining })
+        let remaining = (selects_all && next.is_some()).then_some(remaining);
+        Ok(Chosen { entries, revision, next, remaining })
     }
 
     /// How many objects of each kind there are.
@@ -156,13 +152,14 @@ impl Registry {
         })
     }
 
-    pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: &Chosen) -> List {
+    pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: Chosen) -> List {
+        let Chosen { entries, revision, next, remaining } = chosen;
         List {
             kind: of.kind,
-            items: chosen.entries.iter().map(|entry| self.show(of.kind, entry)).collect(),
-            revision: chosen.revision,
-            continue_token: chosen.next.as_ref().map(|key| write_continue(of, chosen.revision, key)),
-            remaining: chosen.remaining,
+            items: entries.into_iter().map(|entry| self.show(of.kind, entry)).collect(),
+            revision,
+            continue_token: next.map(|key| write_continue(of, revision, &key)),
+            remaining,
         }
     }
 }

@@ -151,7 +151,7 @@ impl Registry {
                 self.store
                     .update(&entry.key, entry.revision, encode(&new)?)
                     .await
-                    .map(|entry| self.show(target.kind, &entry))
+                    .map(|entry| self.show(target.kind, entry))
             };
             attempts_left -= 1;
             match written {

@@ -126,7 +126,8 @@ impl Registry {
 impl WatchStream {
     /// The events as they are written, in pieces of one or more.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
-        stream::unfold(self, |mut watch| async move {
+        // In a box, since each step hands it on.
+        stream::unfold(Box::new(self), |mut watch| async move {
             let piece = watch.next().await?;
             Some((piece, watch))
         })
@@ -174,7 +175,7 @@ impl WatchStream {
         while written.len() < PIECE
             && let Some(entry) = self.existing.next()
         {
-            let shown = self.registry.show(self.kind, &entry);
+            let shown = self.registry.show(self.kind, entry);
             self.write(&mut written, "ADDED", shown.into());
         }
         if self.existing.as_slice().is_empty()
@@ -214,7 +215,7 @@ impl WatchStream {
         let selected = |entry: &Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
         let was = event.previous.as_ref().filter(|previous| selected(previous));
         let is = selected(&event.entry);
-        let shown = || self.registry.show(self.kind, &event.entry);
+        let shown = || self.registry.show(self.kind, event.entry.clone());
         match (event.kind, was, is) {
             (EventKind::Put, None, true) => Some(("ADDED", shown())),
             (EventKind::Put, Some(_), true) => Some(("MODIFIED", shown())),
@@ -233,7 +234,7 @@ impl WatchStream {
                 tree.set_metadata_text("resourceVersion", &revision.to_string());
                 Shown::of_tree(self.kind, &tree)
             }
-            Err(_) => self.registry.show(self.kind, entry),
+            Err(_) => self.registry.show(self.kind, entry.clone()),
         }
     }
 }

@@ -10,9 +10,10 @@ use crate::registry::Written;
 use crate::status::ApiError;
 
 /// An object or a document.
-pub(super) fn respond(representation: Representation, written: &Written) -> Result<Response<Body>, ApiError> {
-    let mut response = Response::new(Body::whole(written.content.write(representation)?));
-    *response.status_mut() = written.code;
+pub(super) fn respond(representation: Representation, written: Written) -> Result<Response<Body>, ApiError> {
+    let Written { code, content } = written;
+    let mut response = Response::new(content.into_body(representation)?);
+    *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.encoding.content_type()));
     Ok(response)

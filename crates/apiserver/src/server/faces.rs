@@ -82,7 +82,7 @@ impl ApiServer {
         match document {
             Some(document) => {
                 let representation = Representation::negotiate(headers, Endpoint::Document)?;
-                respond(representation, &Written::ok(Content::Document(document)))
+                respond(representation, Written::ok(Content::Document(document)))
             }
             None => Ok(not_found()),
         }

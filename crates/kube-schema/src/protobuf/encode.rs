@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokenward_kube_rules::Release;
 
+use super::envelope::{begin, end};
 use super::order::Ordered;
 use super::wire::{Reader, Wire, Writer, field_width};
 use super::{EncodeError, Enveloped};
@@ -61,13 +62,22 @@ pub fn envelop(api_version: &str, kind: &str, message: &[u8]) -> Enveloped {
     Enveloped::write(api_version, kind, message.len(), |writer| writer.raw(message))
 }
 
-/// A list of encoded objects: `items` are [`Enveloped::message`]s, or [`metadata_of`] them.
-pub fn encode_list<'i>(
+/// What stands around the items of a list, which go between: a long list need never be in one place.
+pub struct ListFrame {
+    /// The envelope's beginning, and the list's metadata.
+    pub before: Vec<u8>,
+    /// The envelope's end.
+    pub after: Vec<u8>,
+}
+
+/// The frame of a list whose items, each with its [`list_item_width`], have `items_width` bytes together.
+#[must_use]
+pub fn list_frame(
     api_version: &str,
     list_kind: &str,
     metadata: ListMeta<'_>,
-    items: impl Iterator<Item = &'i [u8]> + Clone,
-) -> Enveloped {
+    items_width: usize,
+) -> ListFrame {
     let mut head = Writer::default();
     head.message(1, |writer| {
         writer.string(1, "");
@@ -78,11 +88,25 @@ pub fn encode_list<'i>(
         }
     });
     let head = head.into_bytes();
-    let length = head.len() + items.clone().map(|item| field_width(item.len())).sum::<usize>();
-    Enveloped::write(api_version, list_kind, length, |writer| {
-        writer.raw(&head);
-        items.for_each(|item| writer.bytes(2, item));
-    })
+    let mut before = begin(api_version, list_kind, head.len());
+    before.head(2, head.len() + items_width);
+    before.raw(&head);
+    let mut after = Writer::default();
+    end(&mut after);
+    ListFrame { before: before.into_bytes(), after: after.into_bytes() }
+}
+
+/// How many bytes an item takes in a list: an [`Enveloped::message`], or the [`metadata_of`] one.
+#[must_use]
+pub fn list_item_width(message: &[u8]) -> usize {
+    field_width(message.len())
+}
+
+/// Puts an item into a list.
+pub fn write_list_item(list: &mut Vec<u8>, message: &[u8]) {
+    let mut writer = Writer::after(std::mem::take(list));
+    writer.bytes(2, message);
+    *list = writer.into_bytes();
 }
 
 /// What stands before an enveloped object in a frame of a watch: the frame's length in four bytes, and the beginning of

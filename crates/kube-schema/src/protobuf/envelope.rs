@@ -83,15 +83,14 @@ impl Enveloped {
     }
 
     fn end(mut writer: Writer, length: usize) -> Self {
-        let end = writer.len();
-        // Go writes encoding and type of the content although they are empty.
-        writer.string(3, "");
-        writer.string(4, "");
-        Self { bytes: writer.into_bytes(), message: end - length..end }
+        let message_end = writer.len();
+        end(&mut writer);
+        Self { bytes: writer.into_bytes(), message: message_end - length..message_end }
     }
 }
 
-fn begin(api_version: &str, kind: &str, capacity: usize) -> Writer {
+/// What stands before the message.
+pub(super) fn begin(api_version: &str, kind: &str, capacity: usize) -> Writer {
     let mut writer = Writer::with_capacity(capacity + api_version.len() + kind.len() + 32);
     writer.raw(ENVELOPE);
     writer.message(1, |writer| {
@@ -99,6 +98,12 @@ fn begin(api_version: &str, kind: &str, capacity: usize) -> Writer {
         writer.string(2, kind);
     });
     writer
+}
+
+/// What stands after the message: Go writes encoding and type of the content although they are empty.
+pub(super) fn end(writer: &mut Writer) {
+    writer.string(3, "");
+    writer.string(4, "");
 }
 
 /// An opened envelope; no `Debug`, since it may be a secret.

@@ -150,6 +150,11 @@ impl Writer {
         Self { bytes: Vec::with_capacity(capacity) }
     }
 
+    /// A writer that goes on behind what is there already.
+    pub(super) fn after(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
     /// What was written.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
