@@ -1,6 +1,7 @@
 //! HTTPS: the server behind TLS, HTTP/1.1 and HTTP/2, with client certificates as one way to say who one is.
 
 mod client_certificates;
+mod gathering;
 mod sources;
 mod standing;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::client_certificates::ClientCertificates;
+use self::gathering::Gathering;
 use self::sources::{Place, Sources};
 use self::standing::Standing;
 use crate::server::ApiServer;
@@ -215,7 +217,8 @@ async fn connection(
         }
         let (stop, standing) = (stop.clone(), answered.clone());
         async move {
-            let response = server.handle(request).await;
+            // In a box of its own: the task that hyper spawns for it is moved about several times.
+            let response = Box::pin(server.handle(request)).await;
             standing.answered(response.status());
             Ok::<_, std::convert::Infallible>(response.map(|body| body.until(&stop)))
         }
@@ -228,22 +231,26 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(Some(PING_INTERVAL))
         .keep_alive_timeout(PING_LIMIT);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = stopped.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = standing.is_lost() => {
-            tracing::debug!("a connection that was only ever refused is closed");
-            connection.as_mut().graceful_shutdown();
-            // Its requests have been answered: there is nothing that it has to wait for long for.
-            tokio::time::timeout(DRAIN_LIMIT, connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
+    let connection = Gathering::new(stream).drive(|stream| {
+        Box::pin(async move {
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = stopped.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+                () = standing.is_lost() => {
+                    tracing::debug!("a connection that was only ever refused is closed");
+                    connection.as_mut().graceful_shutdown();
+                    // Its requests have been answered: there is nothing that it has to wait for long for.
+                    tokio::time::timeout(DRAIN_LIMIT, connection).await.unwrap_or(Ok(()))
+                }
+            }
+        })
+    });
+    if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended badly");
     }
 }
