@@ -43,7 +43,7 @@ impl ClusterView {
         namespace: Option<&str>,
         name: &str,
     ) -> Option<Arc<Entry<Index>>> {
-        self.store.get(&Key::new(collection, namespace, name).ok()?)
+        self.store.find(collection, namespace, name)
     }
 
     /// All objects of a collection, as they are now. For collections that are small in any cluster.
@@ -102,11 +102,11 @@ impl ClusterView {
         }
     }
 
-    /// The audiences that a CSI driver asks tokens for: none when there is no such driver.
-    pub(crate) fn audiences_of(&self, driver: &str) -> Option<Vec<String>> {
+    /// Looks at the audiences that a CSI driver asks tokens for: none when there is no such driver.
+    pub(crate) fn with_audiences_of<R>(&self, driver: &str, look: impl FnOnce(&[String]) -> R) -> Option<R> {
         let entry = self.entry("storage.k8s.io/csidrivers", None, driver)?;
         match &entry.index.facts {
-            Facts::CsiDriver { audiences } => Some(audiences.clone()),
+            Facts::CsiDriver { audiences } => Some(look(audiences)),
             _ => None,
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing past this module looks at a path or a method again.
 
+use std::borrow::Cow;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use tokenward_kube_schema::Verb;
@@ -100,7 +102,12 @@ impl Route {
         let trimmed = path.strip_prefix('/').unwrap_or(path);
         let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
         let mut segments = Vec::with_capacity(8);
+        let is_plain = !trimmed.contains('%');
         for segment in trimmed.split('/') {
+            if is_plain {
+                segments.push(Cow::Borrowed(segment));
+                continue;
+            }
             match percent_decode_str(segment).decode_utf8() {
                 Ok(segment) => segments.push(segment),
                 Err(_) => return Self::Unknown,

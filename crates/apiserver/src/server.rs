@@ -178,6 +178,9 @@ impl ApiServer {
     }
 
     /// Answers one request. Never fails: a refusal is an answer too.
+    ///
+    /// Whatever waits for more than a seat and a body is in a box of its own, so that this is small: every request's task
+    /// is as large as the largest of its ways.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data: Buf>,
@@ -278,7 +281,7 @@ impl ApiServer {
                 let node_access = self.shared.node_access.as_ref();
                 let listening = self.shared.listening.lock().clone();
                 let view = self.shared.registry.view();
-                node_proxy::pass_on(node_access, &listening, view, &node, &path, request).await
+                Box::pin(node_proxy::pass_on(node_access, &listening, view, &node, &path, request)).await
             }
             other => {
                 let path = parts.uri.path();
@@ -347,17 +350,18 @@ impl ApiServer {
             (Verb::Update, Some(target)) => {
                 let options = query.write_options("UpdateOptions", &parts.headers)?;
                 let object = self.object(kind, &parts.headers, body, &options, warnings).await?;
-                registry.update(target, part(path), user, object, &options, warnings).await?
+                Box::pin(registry.update(target, part(path), user, object, &options, warnings)).await?
             }
             (Verb::Patch, Some(target)) => Box::pin(self.patch(request, target, body, warnings)).await?,
             (Verb::Delete, Some(target)) => {
                 let options = delete_options(query, &parts.headers, body).await?;
-                registry.delete(target, user, &options, warnings).await?
+                Box::pin(registry.delete(target, user, &options, warnings)).await?
             }
             (Verb::DeleteCollection, None) => {
                 let options = delete_options(query, &parts.headers, body).await?;
                 let which = query.list_options()?;
-                Written::ok(registry.delete_collection(collection, user, &which, &options, warnings).await?)
+                let deleting = registry.delete_collection(collection, user, &which, &options, warnings);
+                Written::ok(Box::pin(deleting).await?)
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
@@ -399,7 +403,7 @@ impl ApiServer {
                 let object = decode(&mut Vec::new())?;
                 let asking = registry
                     .ask_about_creation(target, "token", body_kind, user, &object, &options, warnings);
-                asking.await?;
+                Box::pin(asking).await?;
             }
             self.wait_for_signing_key().await?;
             let granting = token_request::Granting {
@@ -425,26 +429,24 @@ impl ApiServer {
                 let pods = find_resource("", "v1", "pods").ok_or_else(ApiError::unknown_resource)?;
                 let name = object.name().to_owned();
                 let own = Target { kind, namespace, name: &name };
-                registry.ask_about_creation(own, "", kind, user, &object, &options, warnings).await?;
-                binding::create(
-                    registry,
-                    Target { kind: pods, namespace, name: &name },
-                    &object,
-                    options.dry_run,
-                )
-                .await
+                let asking = registry.ask_about_creation(own, "", kind, user, &object, &options, warnings);
+                Box::pin(asking).await?;
+                let target = Target { kind: pods, namespace, name: &name };
+                Box::pin(binding::create(registry, target, &object, options.dry_run)).await
             }
             (None, _) if is_token_review => token_review::create(kind, &self.token_authenticators(), object),
             (None, _) if review::is_review(kind) => {
                 let (cluster, now) = (registry.view(), registry.clock().now());
                 review::Asking { user, namespace, cluster, now }.create(kind, object)
             }
-            (None, _) => registry.create(kind, namespace, user, object.into(), &options, warnings).await,
+            (None, _) => {
+                Box::pin(registry.create(kind, namespace, user, object.into(), &options, warnings)).await
+            }
             (Some("binding"), Some(target)) => {
                 let asking = registry
                     .ask_about_creation(target, "binding", body_kind, user, &object, &options, warnings);
-                asking.await?;
-                binding::create(registry, target, &object, options.dry_run).await
+                Box::pin(asking).await?;
+                Box::pin(binding::create(registry, target, &object, options.dry_run)).await
             }
             _ => Err(ApiError::method_not_allowed()),
         }
@@ -548,5 +550,25 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = self.clone();
         Box::pin(async move { Ok(server.handle(request).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokenward_issuer::IssuerConfig;
+    use tokenward_kube_rules::Release;
+
+    use super::*;
+
+    #[test]
+    fn a_request_under_way_is_small() {
+        let issuer = Issuer::new(IssuerConfig::new(["https://kubernetes.default.svc"]).expect("an issuer"));
+        let gates = FeatureGates::for_release(Release::default());
+        let server =
+            ApiServer::new(Config::new(gates, crate::new_store(), Arc::new(issuer), Clock::system()));
+        let size = size_of_val(&server.handle(Request::new(Full::new(Bytes::new()))));
+        assert!(size <= 6 * 1024, "{size} bytes");
     }
 }

@@ -113,7 +113,11 @@ pub(crate) struct State<I> {
 
 impl<I> State<I> {
     pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Entry<I>>> {
-        self.objects.get(&**key.path())
+        self.at(key.path())
+    }
+
+    pub(crate) fn at(&self, path: &str) -> Option<&Arc<Entry<I>>> {
+        self.objects.get(path)
     }
 
     pub(crate) fn apply(&mut self, write: Write<I>) {

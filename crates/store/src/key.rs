@@ -57,6 +57,11 @@ impl Key {
         self.path.split_once('/').map_or(&*self.path, |(_, name)| name)
     }
 
+    /// Whether a text can be the namespace or the name of a key.
+    pub(crate) fn is_name(text: &str) -> bool {
+        check("name", text).is_ok()
+    }
+
     /// `namespace/name`, or `name`: what orders the keys of one collection.
     pub(crate) fn path(&self) -> &Arc<str> {
         &self.path

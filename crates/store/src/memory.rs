@@ -59,9 +59,13 @@ impl<I> Memory<I> {
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Entry<I>>> {
-        let collection = self.collections.read().get(key.collection())?.clone();
-        let (state, _) = collection.read();
-        state.get(key).cloned()
+        self.find(key.collection(), key.path())
+    }
+
+    pub(crate) fn find(&self, collection: &str, path: &str) -> Option<Arc<Entry<I>>> {
+        let collections = self.collections.read();
+        let (state, _) = collections.get(collection)?.read();
+        state.at(path).cloned()
     }
 
     /// Takes in writes in the order of their revisions. Writes of one collection that follow each other become visible together,

@@ -174,6 +174,17 @@ impl<I> Store<I> {
         self.memory.get(key)
     }
 
+    /// The object at the key of these parts, which nobody has to make; none too where they make no key.
+    pub fn find(&self, collection: &str, namespace: Option<&str>, name: &str) -> Option<Arc<Entry<I>>> {
+        if !Key::is_name(name) || !namespace.is_none_or(Key::is_name) {
+            return None;
+        }
+        match namespace {
+            None => self.memory.find(collection, name),
+            Some(namespace) => self.memory.find(collection, &[namespace, "/", name].concat()),
+        }
+    }
+
     /// A consistent listing.
     ///
     /// # Errors

@@ -27,7 +27,9 @@ pub(crate) struct Asked {
 impl Asked {
     /// Reads a body that leaves no doubt. `None` is for every other, right or wrong.
     pub(crate) fn read_plain(json: &[u8]) -> Option<Self> {
-        let Members(body) = serde_json::from_slice::<Members<Body<'_>>>(json).ok()?;
+        // Once, and not for each text in it.
+        let json = std::str::from_utf8(json).ok()?;
+        let Members(body) = serde_json::from_str::<Members<Body<'_>>>(json).ok()?;
         let is_ours = body.kind.is_none_or(|kind| kind == "TokenRequest")
             && body.api_version.is_none_or(|version| version == "authentication.k8s.io/v1");
         let metadata = body.metadata.map(Members::into_inner).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! `serviceaccounts/token`: what keeps a node from minting tokens of pods that it does not run, or for audiences that
 //! none of the pod's volumes asks for.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 use tokenward_store::Entry;
 
@@ -152,9 +154,9 @@ impl Search<'_> {
                     looked_at.push(LookedAt { volume: name.clone(), what, failure: None });
                     continue;
                 }
-                VolumeUse::Csi { driver, .. } => ("is inline".to_owned(), driver.clone()),
+                VolumeUse::Csi { driver, .. } => (Cow::Borrowed("is inline"), Cow::Borrowed(driver.as_str())),
                 VolumeUse::Claim(claim) => match self.driver_of_claim(claim) {
-                    Ok(found) => found,
+                    Ok((what, driver)) => (what.into(), driver.into()),
                     Err((what, failure)) => {
                         looked_at.push(LookedAt { volume: name.clone(), what, failure: Some(failure) });
                         continue;
@@ -167,17 +169,23 @@ impl Search<'_> {
                 looked_at.push(LookedAt { volume: name.clone(), what, failure: None });
                 continue;
             }
+            // What it asks for in words; none if that is the audience.
+            let asks = self.cluster.with_audiences_of(&driver, |audiences| {
+                if audiences.iter().any(|wanted| wanted == self.audience) {
+                    return None;
+                }
+                let quoted: Vec<String> = audiences.iter().map(|audience| go_quote(audience)).collect();
+                Some(match quoted.as_slice() {
+                    [] => "asks for no tokens".to_owned(),
+                    several => format!("asks for {}", several.join(", ")),
+                })
+            });
+            if asks == Some(None) {
+                return Found::Wanted;
+            }
             let quoted = go_quote(&driver);
-            let (asks, failure) = match self.cluster.audiences_of(&driver) {
-                Some(audiences) if audiences.iter().any(|wanted| wanted == self.audience) => {
-                    return Found::Wanted;
-                }
-                Some(audiences) if audiences.is_empty() => ("asks for no tokens".to_owned(), None),
-                Some(audiences) => {
-                    let audiences: Vec<String> =
-                        audiences.iter().map(|audience| go_quote(audience)).collect();
-                    (format!("asks for {}", audiences.join(", ")), None)
-                }
+            let (asks, failure) = match asks.flatten() {
+                Some(asks) => (asks, None),
                 None => {
                     let failure = format!("csidriver.storage.k8s.io {quoted} not found");
                     ("does not exist".to_owned(), Some(failure))
