@@ -18,6 +18,7 @@ pub mod load;
 pub mod machine;
 pub mod peer;
 pub mod process;
+pub mod publish;
 pub mod rows;
 pub mod statistics;
 pub mod token_server;

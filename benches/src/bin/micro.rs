@@ -1,7 +1,6 @@
 //! What one call costs inside a process: sanitizing, the token map, placing, granting and signing, the store.
 #![expect(clippy::print_stdout, reason = "the result goes to standard output")]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -11,15 +10,13 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PK
 use clap::Parser;
 use prost::Message as _;
 use tokenward_benches::rows::{self, Row};
-use tokenward_benches::{Failure, machine};
-use tokenward_csi::v1::volume_capability::{AccessMode, AccessType, MountVolume, access_mode::Mode};
-use tokenward_csi::v1::{NodePublishVolumeRequest, VolumeCapability};
+use tokenward_benches::{Failure, machine, publish};
 use tokenward_issuer::{
     Algorithm, BoundObject, Issuer, IssuerConfig, ObjectRef, ServiceAccount, SigningKey, TokenRequestSpec,
 };
-use tokenward_sanitize::to_json;
+use tokenward_sanitize::{Sanitizer, to_json};
 use tokenward_store::{Key, Scope, Start, Store, Unstamped};
-use tokenward_tokens::{Audience, Clock, Placement, Token, TokenEntry, TokenMap, place};
+use tokenward_tokens::{Audience, Clock, Placement, TokenMap, place};
 use tokio::runtime::Runtime;
 
 /// What single calls cost.
@@ -48,74 +45,39 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// As long as a token of kube-apiserver's, which is RS256 and bound to a pod.
-fn token(seed: &str) -> Token {
-    Token::new(format!("eyJhbGciOiJSUzI1NiJ9.{}.{}", seed.repeat(540 / seed.len()), "c".repeat(342)))
-}
-
-fn tokens() -> TokenMap {
-    let expires = "2026-06-01T12:00:00Z".parse().ok();
-    let mut tokens = TokenMap::new();
-    for (audience, seed) in [("vault", "a"), ("sts.example", "b")] {
-        tokens.insert(Audience::new(audience), TokenEntry { token: token(seed), expires });
-    }
-    tokens
-}
-
-fn publish_request(placement: Placement) -> NodePublishVolumeRequest {
-    let context = [
-        ("csi.storage.k8s.io/ephemeral", "true"),
-        ("csi.storage.k8s.io/pod.name", "shop-6f7c9d5b8-x2v9k"),
-        ("csi.storage.k8s.io/pod.namespace", "quickstart"),
-        ("csi.storage.k8s.io/pod.uid", "0b1d0f5e-6f7a-4bb5-9f2e-3f0c6c1f1d8a"),
-        ("csi.storage.k8s.io/serviceAccount.name", "shop"),
-    ];
-    let mut volume_context = context.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let mut secrets = BTreeMap::new();
-    place(&tokens().to_value(), placement, &mut secrets, &mut volume_context);
-    let target =
-        "/var/lib/kubelet/pods/0b1d0f5e-6f7a-4bb5-9f2e-3f0c6c1f1d8a/volumes/kubernetes.io~csi/tokens/mount";
-    NodePublishVolumeRequest {
-        volume_id: "csi-3f1c9a4e5d6b7c8d9e0f1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d".to_owned(),
-        target_path: target.to_owned(),
-        volume_capability: Some(VolumeCapability {
-            access_mode: Some(AccessMode { mode: Mode::SingleNodeWriter.into() }),
-            access_type: Some(AccessType::Mount(MountVolume::default())),
-        }),
-        readonly: true,
-        secrets,
-        volume_context,
-        ..NodePublishVolumeRequest::default()
-    }
-}
-
 fn sanitizing() -> Vec<Row> {
     let mut rows = Vec::new();
+    let tokens = publish::tokens(&["vault", "sts.example", "https://kubernetes.default.svc"]);
     for placement in [Placement::Secrets, Placement::VolumeContext] {
-        let wire = publish_request(placement).encode_to_vec();
+        let wire = publish::request(&tokens, placement).encode_to_vec();
         let Some(message) = tokenward_csi::TABLE.find("csi.v1.NodePublishVolumeRequest") else { continue };
         let clean = to_json(&tokenward_csi::TABLE, message, &wire);
         let name = format!(
-            "sanitize one NodePublishVolume, tokens in {placement}: {} bytes to {}",
+            "sanitize one NodePublishVolume, 3 tokens in {placement}: {} bytes to {}",
             wire.len(),
             clean.len()
         );
-        rows.push(Row::new(name, move || to_json(&tokenward_csi::TABLE, message, black_box(&wire))));
-        let name = format!("floor: writing those {} bytes", clean.len());
+        let mut sanitizer = Sanitizer::new();
         rows.push(Row::new(name, move || {
-            let mut text = String::with_capacity(1024);
+            sanitizer.json(&tokenward_csi::TABLE, message, black_box(&wire)).len()
+        }));
+        let name = format!("floor: writing those {} bytes", clean.len());
+        let mut text = String::new();
+        rows.push(Row::new(name, move || {
+            text.clear();
             text.push_str(black_box(&clean));
-            text
+            black_box(&text).len()
         }));
     }
     rows
 }
 
 fn token_map() -> Vec<Row> {
-    let (map, value) = (tokens(), tokens().to_value());
+    let map = publish::tokens(&["vault", "sts.example"]);
+    let value = map.to_value();
     let length = value.expose_value().len();
     let text = value.expose_value().to_owned();
-    let request = publish_request(Placement::Secrets);
+    let request = publish::request(&map, Placement::Secrets);
     let (mut secrets, mut volume_context) = (request.secrets, request.volume_context);
     vec![
         Row::new(format!("parse a token map: 2 tokens, {length} bytes"), move || {

@@ -27,12 +27,14 @@
 //! understand.
 //!
 //! Where to go next: [`Sanitizer`], which allocates nothing once it has room; [`Sanitized`], for log lines whose level may
-//! be off; [`Table::from_descriptor_set`], for any protocol with marked fields; [`blank_tokens`] and [`blank_secret`], for
-//! free text.
+//! be off; [`Table::from_descriptor_set`], for any protocol with marked fields; [`KnownSecrets`], for error messages;
+//! [`blank_tokens`], for any other text.
 
 mod compiled;
 mod descriptors;
+mod known;
 mod lazy;
+mod notes;
 mod number;
 mod sanitizer;
 mod secret;
@@ -42,6 +44,7 @@ mod walk;
 mod wire;
 
 pub use descriptors::{DescriptorError, Marks};
+pub use known::KnownSecrets;
 pub use lazy::{Sanitized, SanitizedList, SanitizedMap};
 pub use sanitizer::{Sanitizer, WireMessage, to_json};
 pub use secret::blank_secret;

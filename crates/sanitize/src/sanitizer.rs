@@ -3,9 +3,10 @@
 
 use std::fmt;
 
+use crate::notes::Room;
 use crate::table::{MessageId, Table};
 use crate::text::Tokens;
-use crate::walk::{Room, Walk};
+use crate::walk::Walk;
 
 /// A message that can be put on the wire, and that a [`Table`] knows.
 ///

@@ -20,7 +20,6 @@ pub(crate) enum Tokens {
 /// Writes `bytes` as a JSON string. Each byte that is not UTF-8 becomes `\ufffd`, as in Go.
 #[inline]
 pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
-    out.reserve(bytes.len() + 2);
     out.push(b'"');
     if is_plain(bytes) {
         out.extend_from_slice(bytes);

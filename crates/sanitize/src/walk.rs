@@ -1,7 +1,6 @@
 //! The walk. A message's fields stand on the wire in any order and may repeat, and are shown sorted by name: so one
 //! pass notes where each value is, the notes are sorted, and the values are written from where they are. The notes of
-//! all levels share one stack; nothing is decoded into a tree. Notes are offsets, so that their room can be kept from one
-//! message to the next.
+//! all levels share one stack (`notes`); nothing is decoded into a tree.
 
 use std::mem;
 use std::ops::Range;
@@ -9,6 +8,7 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::notes::{Entry, Noted, Room, Settled, Span, index, sort, sort_by_key, span};
 use crate::number::{Scalar, packed_element};
 use crate::table::{Field, Kind, Layout, MessageId, Shape, Table};
 use crate::text::{self, Tokens};
@@ -19,54 +19,6 @@ use crate::{MALFORMED, STRIPPED};
 const MAX_DEPTH: usize = 100;
 /// So that 32 bits are enough for every offset, those of digits included.
 const LONGEST: usize = 512 << 20;
-
-/// One occurrence of a field on the wire.
-#[derive(Clone, Copy)]
-struct Span {
-    /// Its position in the message, which is its rank by name.
-    field: u16,
-    wire_type: u8,
-    /// Where in the walk's bytes its value is.
-    start: u32,
-    end: u32,
-}
-
-/// One entry of a map.
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Where its key is as text, since Go sorts numbers by their digits: in the walk's bytes if keys are strings, else
-    /// among the digits.
-    key: (u32, u32),
-    /// Where in the stack the occurrences of its value are; none if it has none.
-    values: (u32, u32),
-}
-
-/// The member that a oneof ends up with.
-struct Settled {
-    oneof: u8,
-    member: u16,
-    /// From which span on it has the oneof to itself.
-    since: usize,
-}
-
-/// The room that walks need; what is in it between two walks means nothing, and nothing of it is a value.
-#[derive(Default)]
-pub(crate) struct Room {
-    spans: Vec<Span>,
-    entries: Vec<Entry>,
-    settled: Vec<Settled>,
-    /// Keys of maps that are numbers, as text.
-    digits: Vec<u8>,
-}
-
-impl Room {
-    pub(crate) fn shrink_to(&mut self, bytes: usize) {
-        self.spans.shrink_to(bytes / size_of::<Span>());
-        self.entries.shrink_to(bytes / size_of::<Entry>());
-        self.settled.shrink_to(bytes / size_of::<Settled>());
-        self.digits.shrink_to(bytes);
-    }
-}
 
 /// One walk through one message.
 pub(crate) struct Walk<'w> {
@@ -125,10 +77,11 @@ impl<'w> Walk<'w> {
         let mut separator = b'{';
         while at < end {
             let position = self.room.spans[at].field;
-            let same = self.room.spans[at..end].iter().take_while(|span| span.field == position).count();
-            let field = message.field(position);
-            let values = at..at + same;
-            at += same;
+            let first = at;
+            while at < end && self.room.spans[at].field == position {
+                at += 1;
+            }
+            let (field, values) = (message.field(position), first..at);
             if self.is_populated(field, &values) {
                 self.name(mem::replace(&mut separator, b','), field);
                 self.field(field, values, depth);
@@ -201,6 +154,9 @@ impl<'w> Walk<'w> {
         if last.wire_type == 2 {
             return last.start < last.end;
         }
+        if last.end - last.start == 1 {
+            return self.bytes[last.start as usize] != 0;
+        }
         match self.payload(last) {
             Some(number) => Scalar::new(field.kind(), number).is_some_and(|scalar| !scalar.is_zero()),
             None => false,
@@ -266,12 +222,8 @@ impl<'w> Walk<'w> {
             let bytes = self.bytes;
             let Room { entries, digits, .. } = &mut *self.room;
             let keys = if key == Kind::String { bytes } else { digits.as_slice() };
-            let text = |entry: &Entry| &keys[entry.key.0 as usize..entry.key.1 as usize];
-            // Of entries with one key, the later is further behind.
-            entries[base..].sort_unstable_by(|a, b| {
-                text(a).cmp(text(b)).then_with(|| (a.values, a.key).cmp(&(b.values, b.key)))
-            });
-            self.map_entries(base, key, value, depth);
+            let are_distinct = sort_by_key(&mut entries[base..], keys);
+            self.map_entries(base, are_distinct, key, value, depth);
         }
         self.room.entries.truncate(base);
         self.room.spans.truncate(spans);
@@ -279,13 +231,14 @@ impl<'w> Walk<'w> {
     }
 
     /// Writes the entries from `base` on, which are sorted; of several with one key, the last.
-    fn map_entries(&mut self, base: usize, key: Kind, value: Kind, depth: usize) {
+    fn map_entries(&mut self, base: usize, are_distinct: bool, key: Kind, value: Kind, depth: usize) {
         let mut separator = b'{';
         for at in base..self.room.entries.len() {
             let Entry { key: (start, end), values } = self.room.entries[at];
             let keys = if key == Kind::String { self.bytes } else { self.room.digits.as_slice() };
             let text = &keys[start as usize..end as usize];
-            if let Some(next) = self.room.entries.get(at + 1)
+            if !are_distinct
+                && let Some(next) = self.room.entries.get(at + 1)
                 && &keys[next.key.0 as usize..next.key.1 as usize] == text
             {
                 continue;
@@ -299,7 +252,12 @@ impl<'w> Walk<'w> {
             } else if let Kind::Message(id) = value {
                 self.message(id, values, depth + 1);
             } else if let Some(last) = values.last() {
-                self.value(value, self.room.spans[last]);
+                let span = self.room.spans[last];
+                if value == Kind::String {
+                    text::push_json(self.out, self.slice(span.start, span.end), self.tokens);
+                } else {
+                    self.value(value, span);
+                }
             } else {
                 match Scalar::default_of(value) {
                     Some(zero) => zero.write(self.table, self.out),
@@ -423,55 +381,6 @@ impl<'w> Walk<'w> {
     fn write_text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
-}
-
-/// What is known of a message's spans besides themselves.
-struct Noted {
-    /// How many are of members of oneofs.
-    members: usize,
-    is_sorted: bool,
-    last: u16,
-}
-
-impl Default for Noted {
-    fn default() -> Self {
-        Self { members: 0, is_sorted: true, last: 0 }
-    }
-}
-
-/// Where the value is that `reader`, which ends at `end`, has just read.
-#[inline]
-fn span(wire_type: u8, payload: Payload<'_>, end: u32, reader: &Reader<'_>) -> Span {
-    let length = match payload {
-        Payload::Bytes(bytes) => bytes.len(),
-        _ => reader.remaining_before_value() - reader.remaining(),
-    };
-    let end = end - index(reader.remaining());
-    Span { field: 0, wire_type, start: end - index(length), end }
-}
-
-/// Sorts by field, and what is of one field as it stands on the wire.
-fn sort(spans: &mut [Span]) {
-    const FEW: usize = 24;
-    if spans.len() > FEW {
-        // Later ones are further behind.
-        return spans.sort_unstable_by_key(|span| (span.field, span.start));
-    }
-    for sorted in 1..spans.len() {
-        let span = spans[sorted];
-        let mut at = sorted;
-        while at > 0 && spans[at - 1].field > span.field {
-            spans[at] = spans[at - 1];
-            at -= 1;
-        }
-        spans[at] = span;
-    }
-}
-
-/// An offset, which fits: see [`LONGEST`].
-#[inline]
-fn index(offset: usize) -> u32 {
-    offset as u32
 }
 
 const fn is_delimited(kind: Kind) -> bool {
