@@ -20,6 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use crate::failure::came_from_transport;
+use crate::fault;
 use crate::registry::rules::Version;
 use crate::request::Capabilities;
 use crate::socket_identity::SocketIdentity;
@@ -167,8 +168,11 @@ impl Driver {
         deadline: Instant,
     ) -> Result<(), Status> {
         let mut client = connection.client.clone();
+        fault::point("NodeStageVolume is called");
         let call = client.node_stage_volume(with_timeout(request, deadline));
-        self.checked(connection, limited(deadline, call).await.map(drop)).await
+        let answer = limited(deadline, call).await.map(drop);
+        fault::point("NodeStageVolume has answered");
+        self.checked(connection, answer).await
     }
 
     /// NodePublishVolume.
@@ -182,8 +186,11 @@ impl Driver {
         deadline: Instant,
     ) -> Result<(), Status> {
         let mut client = connection.client.clone();
+        fault::point("NodePublishVolume is called");
         let call = client.node_publish_volume(with_timeout(request, deadline));
-        self.checked(connection, limited(deadline, call).await.map(drop)).await
+        let answer = limited(deadline, call).await.map(drop);
+        fault::point("NodePublishVolume has answered");
+        self.checked(connection, answer).await
     }
 
     /// NodeUnpublishVolume.
@@ -197,8 +204,11 @@ impl Driver {
         deadline: Instant,
     ) -> Result<(), Status> {
         let mut client = connection.client.clone();
+        fault::point("NodeUnpublishVolume is called");
         let call = client.node_unpublish_volume(with_timeout(request, deadline));
-        self.checked(connection, limited(deadline, call).await.map(drop)).await
+        let answer = limited(deadline, call).await.map(drop);
+        fault::point("NodeUnpublishVolume has answered");
+        self.checked(connection, answer).await
     }
 
     /// NodeUnstageVolume.
@@ -212,8 +222,11 @@ impl Driver {
         deadline: Instant,
     ) -> Result<(), Status> {
         let mut client = connection.client.clone();
+        fault::point("NodeUnstageVolume is called");
         let call = client.node_unstage_volume(with_timeout(request, deadline));
-        self.checked(connection, limited(deadline, call).await.map(drop)).await
+        let answer = limited(deadline, call).await.map(drop);
+        fault::point("NodeUnstageVolume has answered");
+        self.checked(connection, answer).await
     }
 
     async fn checked<T>(&self, connection: &Connection, result: Result<T, Status>) -> Result<T, Status> {

@@ -27,13 +27,19 @@
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.
 
+#[cfg(test)]
+extern crate self as tokenward_node;
+
 pub mod checks;
 pub mod cluster;
 pub mod config;
+#[cfg(test)]
+mod crash_tests;
 pub mod csi_drivers;
 pub mod dice;
 pub mod drivers;
 pub mod failure;
+mod fault;
 mod heartbeat;
 mod mount_dir;
 mod mount_table;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
+use crate::fault;
 use crate::vol_data::VolumeData;
 
 /// `mkdir -p`, every new directory with mode 0750.
@@ -14,6 +15,7 @@ use crate::vol_data::VolumeData;
 /// # Errors
 /// As mkdir.
 pub(crate) fn make_directories(path: &Path) -> io::Result<()> {
+    fault::point("directories are made");
     DirBuilder::new().recursive(true).mode(0o750).create(path)
 }
 
@@ -49,15 +51,19 @@ pub(crate) fn remove_mount_directory(mount_path: &Path) -> io::Result<()> {
     if is_mount_point(mount_path)? {
         return Ok(());
     }
+    fault::point("the mount directory is removed");
     ignore_missing(remove_dir(mount_path))?;
+    fault::point("the record is removed");
     ignore_missing(remove_file(VolumeData::path_beside(mount_path)))?;
     ignore_missing(remove_file(VolumeData::partial_path_beside(mount_path)))?;
+    fault::point("the directory of the volume is removed");
     mount_path.parent().map_or(Ok(()), |parent| ignore_missing(remove_dir(parent)))
 }
 
 /// Removes directories from the innermost on, as long as they are empty or gone, up to but without `top`.
 pub(crate) fn remove_empty_up_to(innermost: &Path, top: &Path) {
     let mut path = innermost;
+    fault::point("the directories of the pod are removed");
     while path.starts_with(top) && path != top && ignore_missing(remove_dir(path)).is_ok() {
         let Some(parent) = path.parent() else { return };
         path = parent;

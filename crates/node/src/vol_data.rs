@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::fault;
 use crate::paths::attachment_name;
 use crate::volume::{DeviceKey, LifecycleMode, VolumeSpec};
 
@@ -74,9 +75,11 @@ impl VolumeData {
         let partial = Self::partial_path_beside(mount_path);
         let mut text = serde_json::to_string(&self.0).map_err(io::Error::other)?;
         text.push('\n');
+        fault::point("the record is begun");
         let mut file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
+        fault::point("the record appears");
         std::fs::rename(partial, path)
     }
 

@@ -98,7 +98,7 @@ impl<C: Cluster> Mounter<C> {
         let cleaned = blocking(move || {
             let entries = match std::fs::read_dir(&volumes) {
                 Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
                 Err(error) => return Err(error),
             };
             for entry in entries {

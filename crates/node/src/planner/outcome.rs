@@ -72,7 +72,7 @@ impl Planner {
             self.agenda.add(Subject::Device(device));
         }
         match (step, result) {
-            (Step::Resolve, Ok(Done::Resolved(spec))) => self.resolved(key, spec, now),
+            (Step::Resolve, Ok(Done::Resolved(spec))) => self.resolved(key, &spec, now),
             (Step::Resolve, Ok(_)) => {
                 volume.source = Source::NotCsi;
                 volume.problem = None;
@@ -101,7 +101,7 @@ impl Planner {
 
     /// Two volumes of a pod must not share a directory: the same volume twice is mounted once, and another volume under
     /// the same name is refused.
-    fn resolved(&mut self, key: &VolumeKey, spec: Arc<VolumeSpec>, now: Timestamp) {
+    fn resolved(&mut self, key: &VolumeKey, spec: &Arc<VolumeSpec>, now: Timestamp) {
         let neighbour = self.volumes_of_pod(&key.pod_uid).find_map(|(other, volume)| match &volume.source {
             Source::Known(known) if other != key && known.spec_name == spec.spec_name => {
                 Some((other.clone(), known.device().is_some() && known.device() == spec.device()))
@@ -122,8 +122,8 @@ impl Planner {
         match neighbour {
             Some((other, _)) => volume.source = Source::SameAs(other),
             None => {
-                volume.source = Source::Known(Arc::clone(&spec));
-                self.became_known(key, &spec);
+                volume.source = Source::Known(Arc::clone(spec));
+                self.became_known(key, spec);
             }
         }
         self.look_at_found_of(&key.pod_uid);

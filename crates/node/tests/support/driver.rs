@@ -47,6 +47,9 @@ impl Call {
     }
 }
 
+/// What a driver does on the node's machine when it is called.
+pub type Effect = Arc<dyn Fn(&Call) -> Result<(), Status> + Send + Sync>;
+
 /// Says what the driver answers to a method instead of success.
 pub type Fault = (Code, String);
 
@@ -60,6 +63,7 @@ struct State {
     echo: bool,
     gate: Option<Arc<Semaphore>>,
     nameless: bool,
+    effect: Option<Effect>,
 }
 
 /// The driver. Clones share what was recorded.
@@ -195,6 +199,11 @@ impl FakeDriver {
         self.state.lock().nameless = true;
     }
 
+    /// From now on it does this in its calls; publishes make no directory of their own then.
+    pub fn act(&self, effect: Effect) {
+        self.state.lock().effect = Some(effect);
+    }
+
     pub fn echo_requests(&self) {
         self.state.lock().echo = true;
     }
@@ -209,6 +218,11 @@ impl FakeDriver {
     fn answer<T: Default>(&self, call: Call, echo: impl FnOnce() -> String) -> Result<Response<T>, Status> {
         let mut state = self.state.lock();
         let name = call.name();
+        if let Some(effect) = state.effect.clone() {
+            state.calls.push(call.clone());
+            drop(state);
+            return effect(&call).map(|()| Response::new(T::default()));
+        }
         state.calls.push(call);
         match state.faults.get(name) {
             Some((code, message)) => {
@@ -248,7 +262,7 @@ impl Node for FakeDriver {
         if let Some(gate) = gate {
             gate.acquire().await.unwrap().forget();
         }
-        if answer.is_ok() {
+        if answer.is_ok() && self.state.lock().effect.is_none() {
             std::fs::create_dir_all(target).unwrap();
         }
         answer

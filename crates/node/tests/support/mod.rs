@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it, one of them all")]
 #![expect(unreachable_pub, reason = "shared between test binaries, part of none's interface")]
-#![expect(clippy::unwrap_used, reason = "a test world that breaks is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a test world that breaks is a failed test")]
 
 pub mod cluster;
 pub mod driver;
