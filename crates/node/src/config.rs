@@ -34,6 +34,9 @@ pub struct Config {
     pub taints: Vec<String>,
     /// Remove kubelet-owned keys that a pod author wrote into inline attributes. Off: as upstream.
     pub drop_forged_keys: bool,
+    /// Whether volumes of pods with SELinux levels are mounted with a label, where the CSIDriver says `seLinuxMount`. Not
+    /// set: if SELinux is on in this kernel.
+    pub se_linux: Option<bool>,
     /// On shutdown, unpublish and unstage everything. Off: leave mounts to the next start, as a kubelet does.
     pub unpublish_on_shutdown: bool,
     /// Who hears of deliveries and failures.
@@ -54,6 +57,7 @@ impl Config {
             pods: PodReporting::MountsOnly,
             taints: Vec::new(),
             drop_forged_keys: false,
+            se_linux: None,
             unpublish_on_shutdown: false,
             observer: None,
         }

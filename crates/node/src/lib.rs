@@ -21,8 +21,7 @@
 //! }
 //! ```
 //!
-//! What a kubelet does for CSI volumes and this does not do yet: changing ownership to the pod's `fsGroup` for drivers
-//! without VOLUME_MOUNT_GROUP, the SELinux mount option, block volumes (refused with a message), and metrics.
+//! What a kubelet does for CSI volumes and this does not do yet: block volumes (refused with a message).
 //!
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.
@@ -47,6 +46,7 @@ pub mod mounter;
 mod node;
 pub mod node_objects;
 pub mod objects;
+pub mod ownership;
 pub mod paths;
 pub mod planner;
 pub mod pods;
@@ -54,6 +54,7 @@ pub mod reconstruction;
 pub mod registry;
 pub mod request;
 pub mod scrub;
+pub mod selinux;
 mod socket_identity;
 pub mod token_manager;
 pub mod vol_data;

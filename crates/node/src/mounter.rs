@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokenward_kube_rules::FeatureGates;
+use tokenward_kube_rules::csi_driver::CsiDriverSpec;
 use tokenward_tokens::{Audience, Placement, TokenMap};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::checks::Subject;
@@ -25,6 +27,7 @@ use crate::drivers::{Connection, Driver, Drivers};
 use crate::failure::{Failure, class_of, grpc_text};
 use crate::mount_dir::{make_directories, remove_mount_directory};
 use crate::objects::{Secret, SecretReference, VolumeAttachmentStatus};
+use crate::ownership::{self, DEFAULT_POLICY};
 use crate::paths::{Layout, attachment_name};
 use crate::planner::{ClaimLookup, Done};
 use crate::request::{
@@ -32,6 +35,7 @@ use crate::request::{
     publish_request, stage_request,
 };
 use crate::scrub::Scrubber;
+use crate::selinux::mount_label;
 use crate::token_manager::TokenManager;
 use crate::vol_data::VolumeData;
 use crate::volume::{PersistentParts, VolumeMode, VolumeSource, VolumeSpec};
@@ -50,6 +54,8 @@ pub struct Mounter<C> {
     pub gates: FeatureGates,
     /// See [`crate::Config::drop_forged_keys`].
     pub drop_forged_keys: bool,
+    /// Whether volumes are mounted with a label: SELinux is on.
+    pub se_linux: bool,
     /// Time for one operation, all its calls together.
     pub operation_limit: Duration,
     /// The registered drivers.
@@ -173,11 +179,12 @@ impl<C: Cluster> Mounter<C> {
             _ => None,
         };
         let staging = self.layout.staging(&device.driver, &device.volume_handle);
+        let label = self.mount_label(spec, csi_driver.as_deref());
         let prepare = {
-            let staging = staging.clone();
+            let (staging, label) = (staging.clone(), label.clone());
             move || {
                 make_directories(&staging)?;
-                VolumeData::staged(&device).write_beside(&staging)
+                VolumeData::staged(&device).with_label(label.as_deref()).write_beside(&staging)
             }
         };
         blocking(prepare).await.map_err(|error| {
@@ -189,7 +196,8 @@ impl<C: Cluster> Mounter<C> {
         if !capabilities.stage_unstage {
             return Ok(());
         }
-        let request = stage_request(spec, capabilities, &staging, &publish_context, secret.as_ref())?;
+        let request =
+            stage_request(spec, capabilities, &staging, &publish_context, secret.as_ref(), label.as_deref())?;
         let scrubber = Scrubber::new(None, &request.secrets);
         let answer = driver.stage(&connection, request, deadline).await;
         self.concluded(answer, &scrubber, &staging, !again).await
@@ -271,6 +279,7 @@ impl<C: Cluster> Mounter<C> {
             })?,
         };
         let value = tokens.as_ref().map(TokenMap::to_value);
+        let label = self.mount_label(spec, csi_driver);
         let request = publish_request(&PublishParts {
             spec,
             csi_driver,
@@ -281,18 +290,28 @@ impl<C: Cluster> Mounter<C> {
             secret: secret.as_ref(),
             tokens: value.as_ref().zip(published.placement),
             drop_forged_keys: self.drop_forged_keys,
+            se_linux_label: label.as_deref(),
         })?;
         if !remount || !VolumeData::path_beside(&target).exists() {
-            self.record(spec, &target, remount).await?;
+            self.record(spec, &target, label.as_deref(), remount).await?;
         }
         let scrubber = Scrubber::new(tokens.as_ref(), &request.secrets);
         let answer = driver.publish(&connection, request, deadline).await;
         self.concluded(answer, &scrubber, &target, !remount).await?;
+        if !capabilities.mount_group {
+            apply_fs_group(spec, csi_driver, &target).await?;
+        }
         Ok(published)
     }
 
-    async fn record(&self, spec: &VolumeSpec, target: &Path, remount: bool) -> Result<(), Failure> {
-        let data = VolumeData::published(spec, &self.node_name);
+    async fn record(
+        &self,
+        spec: &VolumeSpec,
+        target: &Path,
+        label: Option<&str>,
+        remount: bool,
+    ) -> Result<(), Failure> {
+        let data = VolumeData::published(spec, &self.node_name).with_label(label);
         let at = target.to_owned();
         blocking(move || {
             let written = data.write_beside(&at);
@@ -330,6 +349,10 @@ impl<C: Cluster> Mounter<C> {
             }
         }
         Err(failure)
+    }
+
+    fn mount_label(&self, spec: &VolumeSpec, csi_driver: Option<&CsiDriverSpec>) -> Option<String> {
+        if self.se_linux { mount_label(spec, csi_driver) } else { None }
     }
 
     fn driver(&self, name: &str, wanted_by: &str) -> Result<Arc<Driver>, Failure> {
@@ -371,6 +394,26 @@ impl<C: Cluster> Mounter<C> {
             ))
         })
     }
+}
+
+/// Gives the volume to the pod's group, where the driver leaves that to the node. However long it takes: it ends with the
+/// operation.
+async fn apply_fs_group(
+    spec: &VolumeSpec,
+    csi_driver: Option<&CsiDriverSpec>,
+    target: &Path,
+) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::uncertain(format!("applyFSGroup failed for vol {}: {error}", spec.volume_handle))
+    };
+    let policy = csi_driver.and_then(|spec| spec.fs_group_policy.as_deref()).unwrap_or(DEFAULT_POLICY);
+    let Some(wanted) = ownership::wanted(spec, policy).map_err(|error| failed(&error))? else {
+        return Ok(());
+    };
+    let stop = CancellationToken::new();
+    let _given_up = stop.clone().drop_guard();
+    let target = target.to_owned();
+    blocking(move || ownership::set(&target, wanted, &stop)).await.map_err(|error| failed(&error))
 }
 
 /// An inline volume's secret is in the pod's own namespace, whatever it says.

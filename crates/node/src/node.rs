@@ -34,6 +34,7 @@ use crate::planner::{Action, Done, Planner, Subject};
 use crate::pods;
 use crate::reconstruction::Inventory;
 use crate::registry::{Registry, RegistryEvent};
+use crate::selinux;
 use crate::token_manager::TokenManager;
 use crate::volume::VolumeSpec;
 
@@ -122,6 +123,7 @@ impl Node {
             node_name: config.node_name.clone(),
             gates: config.gates.clone(),
             drop_forged_keys: config.drop_forged_keys,
+            se_linux: config.se_linux.unwrap_or_else(selinux::is_enabled),
             operation_limit: config.intervals.operation,
             drivers,
             csi_drivers: CsiDrivers::default(),

@@ -84,11 +84,10 @@ impl State {
     /// After a failed attempt to make it present.
     fn after_failure(self, class: Class) -> Self {
         match (self, class) {
-            // What is mounted stays mounted, whatever a republish says.
-            (Self::Present | Self::Found, _) => self,
-            (_, Class::Final) => Self::Absent,
-            (_, Class::Uncertain) => Self::Uncertain,
-            (state, Class::Transient) => state,
+            (Self::Absent, Class::Uncertain) => Self::Uncertain,
+            // What is mounted stays mounted, whatever a republish says. And a refusal does not speak of what an earlier
+            // attempt may have come to: upstream takes it for an answer to both, and leaves the mount behind.
+            (state, _) => state,
         }
     }
 }

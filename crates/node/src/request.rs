@@ -20,6 +20,7 @@ use tokenward_tokens::{Placement, TOKENS_KEY, TokensValue, place};
 
 use crate::failure::Failure;
 use crate::objects::Secret;
+use crate::selinux::mount_option;
 use crate::volume::{LifecycleMode, VolumeSource, VolumeSpec};
 
 type StringMap = BTreeMap<String, String>;
@@ -121,6 +122,8 @@ pub struct PublishParts<'a> {
     /// Remove kubelet-owned keys that the kubelet does not set in this call from a pod author's inline attributes.
     /// Upstream passes them through; a forged token key reaches drivers that fall back to the volume context.
     pub drop_forged_keys: bool,
+    /// The SELinux label to mount with.
+    pub se_linux_label: Option<&'a str>,
 }
 
 /// Builds the NodePublishVolume request.
@@ -152,7 +155,7 @@ pub fn publish_request(parts: &PublishParts<'_>) -> Result<NodePublishVolumeRequ
         publish_context: parts.publish_context.clone(),
         staging_target_path: parts.staging.map(path_text).unwrap_or_default(),
         target_path: path_text(parts.target),
-        volume_capability: Some(volume_capability(spec, parts.capabilities)),
+        volume_capability: Some(volume_capability(spec, parts.capabilities, parts.se_linux_label)),
         readonly: spec.read_only,
         secrets,
         volume_context,
@@ -169,12 +172,13 @@ pub fn stage_request(
     staging: &Path,
     publish_context: &StringMap,
     secret: Option<&Secret>,
+    se_linux_label: Option<&str>,
 ) -> Result<NodeStageVolumeRequest, Failure> {
     Ok(NodeStageVolumeRequest {
         volume_id: spec.volume_handle.clone(),
         publish_context: publish_context.clone(),
         staging_target_path: path_text(staging),
-        volume_capability: Some(volume_capability(spec, capabilities)),
+        volume_capability: Some(volume_capability(spec, capabilities, se_linux_label)),
         secrets: secret.map_or_else(|| Ok(StringMap::new()), secret_strings)?,
         volume_context: attributes(spec).clone(),
     })
@@ -199,14 +203,19 @@ fn pod_info(spec: &VolumeSpec) -> [(String, String); 5] {
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
 }
 
-fn volume_capability(spec: &VolumeSpec, capabilities: Capabilities) -> VolumeCapability {
-    let (fs_type, access_mode, mount_flags) = match &spec.source {
+fn volume_capability(
+    spec: &VolumeSpec,
+    capabilities: Capabilities,
+    se_linux_label: Option<&str>,
+) -> VolumeCapability {
+    let (fs_type, access_mode, mut mount_flags) = match &spec.source {
         VolumeSource::Inline(source) => (&source.fs_type, None, Vec::new()),
         VolumeSource::Persistent(parts) => {
             let access_mode = parts.access_modes.first().map(String::as_str);
             (&parts.source.fs_type, access_mode, parts.mount_options.clone())
         }
     };
+    mount_flags.extend(se_linux_label.map(mount_option));
     let access_type = if fs_type.as_deref() == Some("block") {
         AccessType::Block(BlockVolume {})
     } else {

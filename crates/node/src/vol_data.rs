@@ -36,6 +36,15 @@ impl VolumeData {
         Self(entries.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect())
     }
 
+    /// With the SELinux label that it is mounted with, if it is.
+    #[must_use]
+    pub fn with_label(mut self, label: Option<&str>) -> Self {
+        if let Some(label) = label {
+            self.0.insert("seLinuxMountContext".to_owned(), label.to_owned());
+        }
+        self
+    }
+
     /// Name of the CSI driver.
     pub fn driver(&self) -> Option<&str> {
         self.0.get("driverName").map(String::as_str)

@@ -39,6 +39,7 @@ fn setting() -> Setting {
         node_name: NODE.to_owned(),
         gates: FeatureGates::default(),
         drop_forged_keys: false,
+        se_linux: false,
         operation_limit: Duration::from_secs(10),
         drivers: Arc::new(Drivers::default()),
         csi_drivers: CsiDrivers::default(),

@@ -57,6 +57,7 @@ fn parts<'a>(spec: &'a VolumeSpec, empty: &'a StringMap) -> PublishParts<'a> {
         secret: None,
         tokens: None,
         drop_forged_keys: false,
+        se_linux_label: None,
     }
 }
 
