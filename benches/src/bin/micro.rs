@@ -16,7 +16,7 @@ use tokenward_issuer::{
 };
 use tokenward_sanitize::{Sanitizer, to_json};
 use tokenward_store::{Key, Scope, Start, Store, Unstamped};
-use tokenward_tokens::{Audience, Clock, Placement, TokenMap, place};
+use tokenward_tokens::{Clock, Placement, TokenMap, place};
 use tokio::runtime::Runtime;
 
 /// What single calls cost.
