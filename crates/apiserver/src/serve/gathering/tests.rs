@@ -39,7 +39,8 @@ async fn nothing_is_sent_before_the_connection_pauses_and_all_of_it_then() {
         Box::pin(async move {
             stream.write_all(b"one ").await?;
             stream.flush().await?;
-            stream.write_vectored(&[io::IoSlice::new(b"two "), io::IoSlice::new(b"three")]).await?;
+            let slices = [io::IoSlice::new(b"two "), io::IoSlice::new(b"three")];
+            assert_eq!(stream.write_vectored(&slices).await?, 9);
             std::future::pending::<io::Result<()>>().await
         })
     });
