@@ -11,20 +11,27 @@
 //!
 //! One thing is added: the version that was replaced stays until the next call. Removed at once, as the kubelet does it, it vanishes
 //! under a reader whose path walk has passed `..data` and has not reached the file.
+//!
+//! And one thing is harder: every step goes from open directories and follows no link. A container that may write to its volume as
+//! root can replace a version by a link, but cannot lead the driver out of the volume (CVE-2017-1002102 was the kubelet's).
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::io::Errno;
-use zeroize::Zeroizing;
+use tonic::{Code, Status};
 
-use crate::files::{Contents, FileSet};
+use crate::files::FileSet;
+use crate::token_set::with_causes;
+
+mod disk;
+mod writing;
+
+use disk::Kernel;
+use writing::Writing;
 
 const DATA: &str = "..data";
 const DATA_NEXT: &str = "..data_tmp";
@@ -33,13 +40,39 @@ const DATA_NEXT: &str = "..data_tmp";
 ///
 /// Guards against a process that dies in the middle (the old version stays whole, and the next call removes what was left), not against
 /// loss of power: nothing is fsynced, since a volume of tokens lives in memory.
+///
+/// ```
+/// use tokenward_driver::tokens::Clock;
+/// use tokenward_driver::{AtomicWriter, Contents, File, FileSet, VolumePath, Written};
+///
+/// let directory = tempfile::tempdir()?;
+/// let mut files = FileSet::new();
+/// files.insert(VolumePath::parse("db/password")?, File::private(Contents::new(b"1234".to_vec())))?;
+///
+/// let writer = AtomicWriter::new(directory.path());
+/// assert_eq!(writer.write(&files, Clock::system().now())?, Written::Replaced);
+/// assert_eq!(writer.write(&files, Clock::system().now())?, Written::Unchanged);
+/// assert_eq!(std::fs::read(directory.path().join("db/password"))?, b"1234");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AtomicWriter {
     directory: PathBuf,
     directory_mode: u32,
+    group: Option<u32>,
 }
 
 /// What a call of [`AtomicWriter::write`] did.
+///
+/// ```
+/// use tokenward_driver::Written;
+///
+/// fn log(written: Written) {
+///     if written == Written::Replaced {
+///         println!("the pod has new tokens");
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The files were replaced.
@@ -49,6 +82,17 @@ pub enum Written {
 }
 
 /// Why files could not be written. What was there is whole in every case.
+///
+/// As a status RESOURCE_EXHAUSTED or UNAVAILABLE: neither is final, so that a failed republish costs no pod its mount.
+///
+/// ```
+/// use tokenward_driver::tokens::Clock;
+/// use tokenward_driver::{AtomicWriter, FileSet};
+///
+/// let nowhere = AtomicWriter::new("/proc/no/such/volume");
+/// let error = nowhere.write(&FileSet::new(), Clock::system().now()).unwrap_err();
+/// assert_eq!(tonic::Status::from(error).code(), tonic::Code::Unavailable);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -84,17 +128,38 @@ impl WriteError {
     }
 }
 
+impl From<WriteError> for Status {
+    fn from(error: WriteError) -> Self {
+        let code = match &error {
+            WriteError::Full { .. } => Code::ResourceExhausted,
+            WriteError::Io { .. } => Code::Unavailable,
+        };
+        Self::new(code, with_causes(&error))
+    }
+}
+
 impl AtomicWriter {
     /// A writer for `directory`, which exists; the directories that it makes have mode 0700.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), directory_mode: 0o700 }
+        Self { directory: directory.into(), directory_mode: 0o700, group: None }
     }
 
     /// The same with other permission bits for the directories that it makes.
     #[must_use]
     pub fn with_directory_mode(mut self, mode: u32) -> Self {
         self.directory_mode = mode & 0o777;
+        self
+    }
+
+    /// The same for a group of readers, such as a pod's `fsGroup`: what it makes belongs to the group, directories have mode 0750, and what
+    /// the owner may read, the group may read too. Readers that are in no group stay outside.
+    #[must_use]
+    pub fn with_group(mut self, group: Option<u32>) -> Self {
+        self.group = group;
+        if group.is_some() {
+            self.directory_mode = 0o750;
+        }
         self
     }
 
@@ -123,158 +188,12 @@ impl AtomicWriter {
 
     /// Makes the directory hold exactly `files`. `now` only names the version.
     ///
-    /// A difference of modes alone is not a difference, as upstream.
+    /// A difference of modes or groups alone is not a difference, as upstream.
     ///
     /// # Errors
     /// [`WriteError`]; the version that was there is whole then.
     pub fn write(&self, files: &FileSet, now: Timestamp) -> Result<Written, WriteError> {
-        let current = self.current()?;
-        self.remove_leftovers(current.as_deref())?;
-        let same = current.as_deref().is_some_and(|version| self.holds(version, files));
-        let mut linked = false;
-        if same {
-            linked = self.link(files)?;
-        } else {
-            let version = self.make_version(now)?;
-            // All that can fail comes before the switch.
-            let written = self.fill(&version, files).and_then(|()| self.link(files));
-            if let Err(error) = written.and_then(|_| self.switch_to(&version)) {
-                // What cannot be removed now is a leftover for the next call.
-                let _ = fs::remove_dir_all(&version);
-                let _ = fs::remove_file(self.directory.join(DATA_NEXT));
-                return Err(error);
-            }
-        }
-        let unlinked = self.unlink_others(files)?;
-        Ok(if same && !linked && !unlinked { Written::Unchanged } else { Written::Replaced })
-    }
-
-    /// The name that `..data` points to, when it is one of ours.
-    fn current(&self) -> Result<Option<OsString>, WriteError> {
-        let data = self.directory.join(DATA);
-        match fs::read_link(&data) {
-            Ok(version) if is_version(version.as_os_str().as_bytes()) => Ok(Some(version.into_os_string())),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(WriteError::new("read the link", &data, error)),
-        }
-    }
-
-    /// Removes all versions but the current one: the one before it, and what a torn write left.
-    fn remove_leftovers(&self, current: Option<&OsStr>) -> Result<(), WriteError> {
-        for name in self.names()? {
-            let path = self.directory.join(&name);
-            if name == DATA_NEXT {
-                fs::remove_file(&path)
-                    .map_err(|error| WriteError::new("remove the leftover", &path, error))?;
-            } else if is_version(name.as_bytes()) && Some(name.as_os_str()) != current {
-                fs::remove_dir_all(&path)
-                    .map_err(|error| WriteError::new("remove the leftover", &path, error))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn names(&self) -> Result<Vec<OsString>, WriteError> {
-        fs::read_dir(&self.directory)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect())
-            .map_err(|error| WriteError::new("list", &self.directory, error))
-    }
-
-    /// Whether the version has these files with these contents, and no others. What cannot be read is not the same.
-    fn holds(&self, version: &OsStr, files: &FileSet) -> bool {
-        let version = self.directory.join(version);
-        let mut found = 0;
-        count_files(&version, &mut found).is_ok()
-            && found == files.len()
-            && files.iter().all(|(path, file)| same_bytes(&version.join(path.as_str()), &file.contents))
-    }
-
-    fn make_version(&self, now: Timestamp) -> Result<PathBuf, WriteError> {
-        let mut attempt = 0_u32;
-        loop {
-            let path = self.directory.join(format!("..{}.{attempt:06}", now.as_second()));
-            match fs::DirBuilder::new().mode(self.directory_mode).create(&path) {
-                Ok(()) => return self.set_mode(&path, self.directory_mode).map(|()| path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 999_999 => {
-                    attempt += 1;
-                }
-                Err(error) => return Err(WriteError::new("make the directory", &path, error)),
-            }
-        }
-    }
-
-    fn fill(&self, version: &Path, files: &FileSet) -> Result<(), WriteError> {
-        for (path, file) in files {
-            let path = version.join(path.as_str());
-            self.make_parents(version, &path)?;
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true).mode(file.mode & 0o600);
-            options
-                .open(&path)
-                .and_then(|mut open| open.write_all(file.contents.expose_bytes()))
-                .map_err(|error| WriteError::new("write", &path, error))?;
-            self.set_mode(&path, file.mode)?;
-        }
-        Ok(())
-    }
-
-    fn make_parents(&self, version: &Path, path: &Path) -> Result<(), WriteError> {
-        let missing: Vec<&Path> =
-            path.ancestors().skip(1).take_while(|parent| *parent != version && !parent.exists()).collect();
-        for parent in missing.into_iter().rev() {
-            fs::DirBuilder::new()
-                .mode(self.directory_mode)
-                .create(parent)
-                .map_err(|error| WriteError::new("make the directory", parent, error))?;
-            self.set_mode(parent, self.directory_mode)?;
-        }
-        Ok(())
-    }
-
-    /// The umask of the process must not decide.
-    fn set_mode(&self, path: &Path, mode: u32) -> Result<(), WriteError> {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .map_err(|error| WriteError::new("set the mode of", path, error))
-    }
-
-    /// The moment at which the new version counts: one rename.
-    fn switch_to(&self, version: &Path) -> Result<(), WriteError> {
-        let next = self.directory.join(DATA_NEXT);
-        let name = version.file_name().expect("a version is a name below the directory");
-        symlink(name, &next).map_err(|error| WriteError::new("make the link", &next, error))?;
-        let data = self.directory.join(DATA);
-        fs::rename(&next, &data).map_err(|error| WriteError::new("replace the link", &data, error))
-    }
-
-    /// Makes the names that the reader sees; true when one was missing. A new one leads nowhere until the switch.
-    fn link(&self, files: &FileSet) -> Result<bool, WriteError> {
-        let mut changed = false;
-        for (path, _) in files {
-            let link = self.directory.join(path.top());
-            let points_to = Path::new(DATA).join(path.top());
-            if fs::read_link(&link).is_ok_and(|found| found == points_to) {
-                continue;
-            }
-            changed = true;
-            symlink(&points_to, &link).map_err(|error| WriteError::new("make the link", &link, error))?;
-        }
-        Ok(changed)
-    }
-
-    /// Removes the names whose files are gone; true when there was one.
-    fn unlink_others(&self, files: &FileSet) -> Result<bool, WriteError> {
-        let wanted: BTreeSet<&str> = files.iter().map(|(path, _)| path.top()).collect();
-        let mut changed = false;
-        for name in self.names()? {
-            let link = self.directory.join(&name);
-            let is_ours = fs::read_link(&link).is_ok_and(|found| found.starts_with(DATA));
-            if is_ours && !name.to_str().is_some_and(|name| wanted.contains(name)) {
-                changed = true;
-                fs::remove_file(&link).map_err(|error| WriteError::new("remove the link", &link, error))?;
-            }
-        }
-        Ok(changed)
+        Writing::begin(&Kernel, self)?.write(files, now)
     }
 }
 
@@ -289,27 +208,7 @@ fn is_version(name: &[u8]) -> bool {
     })
 }
 
-fn count_files(directory: &Path, found: &mut usize) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            count_files(&entry.path(), found)?;
-        } else {
-            *found += 1;
-        }
-    }
-    Ok(())
-}
-
-fn same_bytes(path: &Path, contents: &Contents) -> bool {
-    let wanted = contents.expose_bytes();
-    let Ok(file) = fs::File::open(path) else { return false };
-    if file.metadata().map_or(true, |metadata| metadata.len() != wanted.len() as u64) {
-        return false;
-    }
-    let mut found = Zeroizing::new(vec![0; wanted.len()]);
-    (&file).read_exact(&mut found).is_ok() && *found == wanted
-}
-
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

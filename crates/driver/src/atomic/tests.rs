@@ -1,19 +1,19 @@
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{MetadataExt, PermissionsExt as _, symlink};
+use std::sync::mpsc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::files::{File, VolumePath};
+use crate::files::{Contents, File, VolumePath};
 use crate::mount::mount_tmpfs;
 use crate::mount::tests::UnmountOnDrop;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn files(list: &[(&str, &str)]) -> FileSet {
+pub(super) fn files(list: &[(&str, &str)]) -> FileSet {
     let mut files = FileSet::new();
     for (path, contents) in list {
         let contents = Contents::new(contents.as_bytes().to_vec());
@@ -23,7 +23,7 @@ fn files(list: &[(&str, &str)]) -> FileSet {
 }
 
 /// What a reader sees: the files below the names that do not begin with `..`.
-fn seen(directory: &Path) -> BTreeMap<String, String> {
+pub(super) fn seen(directory: &Path) -> BTreeMap<String, String> {
     fn walk(directory: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(directory).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -43,7 +43,7 @@ fn seen(directory: &Path) -> BTreeMap<String, String> {
     found
 }
 
-fn expected(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn expected(list: &[(&str, &str)]) -> BTreeMap<String, String> {
     list.iter().map(|(path, contents)| ((*path).to_owned(), (*contents).to_owned())).collect()
 }
 
@@ -96,6 +96,75 @@ fn modes_do_not_depend_on_the_umask_and_are_private_by_default() {
 }
 
 #[test]
+fn a_group_of_readers_gets_what_the_owner_may_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = fs::metadata(directory.path()).unwrap().gid();
+    // Root may give files to any group, others to their own.
+    let group = if rustix::process::geteuid().is_root() { 4_000_000_000 } else { own };
+    let mut set = files(&[("private", "1"), ("nested/private", "1")]);
+    let secret = File::private(Contents::new(b"2".to_vec())).with_mode(0o200);
+    set.insert(VolumePath::parse("written only").unwrap(), secret).unwrap();
+    AtomicWriter::new(directory.path()).with_group(Some(group)).write(&set, now()).unwrap();
+    for (path, mode) in [
+        ("private", 0o640),
+        ("nested/private", 0o640),
+        ("written only", 0o200),
+        ("nested", 0o750),
+        ("..data", 0o750),
+    ] {
+        let found = fs::metadata(directory.path().join(path)).unwrap();
+        assert_eq!((found.permissions().mode() & 0o7777, found.gid()), (mode, group), "{path}");
+    }
+}
+
+/// What a container that may write to its volume can do to the driver: nothing outside of the volume.
+#[test]
+fn links_that_a_pod_plants_lead_nowhere() {
+    let world = tempfile::tempdir().unwrap();
+    let outside = world.path().join("outside");
+    let volume = world.path().join("volume");
+    for path in [&outside, &volume] {
+        fs::create_dir(path).unwrap();
+    }
+    fs::write(outside.join("a"), "theirs").unwrap();
+    let writer = AtomicWriter::new(&volume);
+    writer.write(&files(&[("a", "1")]), now()).unwrap();
+
+    // A version that looks like a leftover, and the version that counts, are links to a directory elsewhere.
+    symlink(&outside, volume.join("..1.000000")).unwrap();
+    let current = volume.join(fs::read_link(volume.join(DATA)).unwrap());
+    fs::remove_dir_all(&current).unwrap();
+    symlink(&outside, &current).unwrap();
+    for version in ["2", "3", "4"] {
+        writer.write(&files(&[("a", version)]), now()).unwrap();
+        assert_eq!(seen(&volume), expected(&[("a", version)]));
+        assert_eq!(seen(&outside), expected(&[("a", "theirs")]));
+    }
+    // A directory in a version that is a link, and a pipe that nobody writes to.
+    writer.write(&files(&[("nested/a", "5")]), now()).unwrap();
+    let nested = volume.join(DATA).join("nested");
+    fs::remove_dir_all(&nested).unwrap();
+    symlink(&outside, &nested).unwrap();
+    for version in ["5", "6", "7"] {
+        writer.write(&files(&[("nested/a", version)]), now()).unwrap();
+        assert_eq!(fs::read_to_string(volume.join("nested/a")).unwrap(), version);
+        assert_eq!(seen(&outside), expected(&[("a", "theirs")]));
+    }
+    let file = volume.join(DATA).join("nested/a");
+    fs::remove_file(&file).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    writer.write(&files(&[("nested/a", "7")]), now()).unwrap();
+    assert_eq!(fs::read_to_string(volume.join("nested/a")).unwrap(), "7");
+
+    // The volume itself.
+    fs::remove_dir_all(&volume).unwrap();
+    symlink(&outside, &volume).unwrap();
+    assert!(writer.write(&files(&[("a", "8")]), now()).is_err());
+    assert_eq!(seen(&outside), expected(&[("a", "theirs")]));
+}
+
+#[test]
 fn unchanged_files_are_not_written() {
     let directory = tempfile::tempdir().unwrap();
     let writer = AtomicWriter::new(directory.path());
@@ -133,47 +202,6 @@ fn names_of_others_are_left_alone() {
     );
 }
 
-/// A process that dies in the middle leaves the state after some step. At each, the old files are whole or, once the rename is done, the new
-/// ones are; and the next call brings the directory to where it would be without the accident.
-#[test]
-fn a_torn_write_leaves_the_old_version_and_the_next_one_cleans_up() {
-    let old = [("a", "old"), ("gone", "old")];
-    let new = [("a", "new"), ("added", "new")];
-    let next = [("a", "next"), ("added", "next")];
-    for steps in 0..6 {
-        let directory = tempfile::tempdir().unwrap();
-        let writer = AtomicWriter::new(directory.path());
-        writer.write(&files(&old), now()).unwrap();
-        let version = writer.make_version(now()).unwrap();
-        if steps >= 1 {
-            fs::write(version.join("a"), "ne").unwrap();
-        }
-        if steps >= 2 {
-            fs::remove_file(version.join("a")).unwrap();
-            writer.fill(&version, &files(&new)).unwrap();
-        }
-        if steps >= 3 {
-            writer.link(&files(&new)).unwrap();
-        }
-        if steps >= 4 {
-            symlink(version.file_name().unwrap(), directory.path().join(DATA_NEXT)).unwrap();
-        }
-        let switched = steps >= 5;
-        if switched {
-            fs::rename(directory.path().join(DATA_NEXT), directory.path().join(DATA)).unwrap();
-        }
-        let data = directory.path().join(DATA);
-        assert_eq!(seen(&data), expected(if switched { &new } else { &old }), "after step {steps}");
-
-        for list in [&new, &next] {
-            assert_eq!(writer.write(&files(list), now()).unwrap(), Written::Replaced, "after step {steps}");
-            assert_eq!(seen(directory.path()), expected(list), "after step {steps}");
-        }
-        assert_eq!(writer.write(&files(&next), now()).unwrap(), Written::Unchanged);
-        assert_eq!(names(directory.path()).len(), 4, "two links, ..data and its version");
-    }
-}
-
 #[test]
 fn a_full_volume_reports_and_keeps_the_old_files() {
     let directory = tempfile::tempdir().unwrap();
@@ -199,10 +227,12 @@ fn a_full_volume_reports_and_keeps_the_old_files() {
     assert_eq!(seen(directory.path()), expected(&fits));
 }
 
-/// Never a missing file, never a piece of one, never two versions in one `..data`.
+/// Never a missing file, never a piece of one, never two versions in one `..data`, over 10,000 of them.
 #[test]
 fn a_reader_sees_one_version_whole() {
-    let directory = tempfile::tempdir().unwrap();
+    const VERSIONS: usize = 10_000;
+    // In memory, as volumes are.
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let writer = AtomicWriter::new(directory.path());
     let value = |version: usize| format!("{version:06}").repeat(200 + version % 7 * 100);
     let write = |version: usize| {
@@ -210,30 +240,32 @@ fn a_reader_sees_one_version_whole() {
         writer.write(&files(&[("a", &value), ("b", &value)]), now()).unwrap();
     };
     write(0);
-    let (passes, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // A version outlives one replacement and not two: so reader and writer begin each round together, the reader at ever other places.
+    let (begin, begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            while !stop.load(Ordering::Acquire) {
-                let direct = fs::read_to_string(directory.path().join("a")).unwrap();
-                assert_eq!(direct, value(direct[..6].parse().unwrap()));
-                let held = fs::canonicalize(directory.path().join(DATA)).unwrap();
+        scope.spawn(move || {
+            while let Ok((version, directory)) = begun.recv() {
+                let (version, directory): (usize, &Path) = (version, directory);
+                for _ in 0..version % 64 * 64 {
+                    std::hint::spin_loop();
+                }
+                let direct = fs::read_to_string(directory.join("a")).unwrap();
+                let read: usize = direct[..6].parse().unwrap();
+                assert!(direct == value(read) && (version - 1..=version).contains(&read));
+                let held = fs::canonicalize(directory.join(DATA)).unwrap();
                 let [a, b] = ["a", "b"].map(|name| fs::read_to_string(held.join(name)).unwrap());
                 assert_eq!(a, b);
-                passes.fetch_add(1, Ordering::AcqRel);
+                end.send(()).unwrap();
             }
         });
-        for version in 1..500 {
+        for version in 1..VERSIONS {
+            begin.send((version, directory.path())).unwrap();
             write(version);
-            // A reader may hold a version while it is replaced once, not twice: let the pass that is under way end.
-            let under_way = passes.load(Ordering::Acquire);
-            while passes.load(Ordering::Acquire) == under_way && !reader.is_finished() {
-                std::thread::yield_now();
-            }
+            ended.recv().expect("the reader saw what it must not see");
         }
-        stop.store(true, Ordering::Release);
-        reader.join().unwrap();
+        drop(begin);
     });
-    assert!(passes.load(Ordering::Acquire) >= 499);
 }
 
 proptest! {
