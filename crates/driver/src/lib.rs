@@ -37,8 +37,11 @@ mod mount;
 mod name;
 mod plugin;
 mod registration;
+mod repeats;
+mod requests;
 mod scrub;
 mod token_set;
+mod volumes;
 
 pub use atomic::{AtomicWriter, WriteError, Written};
 pub use call::CallContext;
@@ -54,6 +57,8 @@ pub use name::{DriverName, DriverNameError};
 pub use plugin::{BoundPlugin, NoController, Plugin, ServeError, not_offered};
 pub use prometheus_client;
 pub use registration::keep as register;
+pub use repeats::Repeats;
+pub use requests::{PublishTarget, RequestError, unpublish_target};
 pub use token_set::{
     KeyPresence, ReadFrom, ReadFromError, TokenSet, TokensError, required_tokens_from_publish,
     tokens_from_publish, with_causes,
@@ -62,3 +67,4 @@ pub use tokenward_csi as csi;
 pub use tokenward_sanitize as sanitize;
 pub use tokenward_tokens as tokens;
 pub use tokenward_transport::SocketPath;
+pub use volumes::{FileVolumes, PublishError, Published};

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
+use tonic::{Code, Status};
 
 use crate::atomic::AtomicWriter;
+use crate::token_set::with_causes;
 
 /// `statfs` type of a tmpfs.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -130,6 +132,22 @@ pub enum MountError {
     },
 }
 
+/// Never a final code for what a later call may mend: on a republish it can cost the pod its mount (see [`TokensError`]).
+///
+/// [`TokensError`]: crate::TokensError
+impl From<MountError> for Status {
+    fn from(error: MountError) -> Self {
+        let code = match &error {
+            MountError::ForeignFiles { .. }
+            | MountError::ForeignMount { .. }
+            | MountError::NotADirectory { .. } => Code::FailedPrecondition,
+            MountError::NoParent { .. } => Code::Internal,
+            MountError::Io { .. } => Code::Unavailable,
+        };
+        Self::new(code, with_causes(&error))
+    }
+}
+
 impl MountError {
     fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.to_owned(), source: source.into() }
@@ -155,6 +173,14 @@ impl Mounter {
     /// # Errors
     /// [`MountError`]; nothing that this call made is left then.
     pub fn prepare(&self, target: &TargetPath) -> Result<Prepared, MountError> {
+        self.prepare_for(target, None)
+    }
+
+    /// The same for a group of readers (see [`AtomicWriter::with_group`]), which may go into the target.
+    ///
+    /// # Errors
+    /// [`MountError`]; nothing that this call made is left then.
+    pub fn prepare_for(&self, target: &TargetPath, group: Option<u32>) -> Result<Prepared, MountError> {
         let path = target.as_path();
         let made = self.make_directory(path)?;
         if is_our_mount(path)? {
@@ -164,7 +190,7 @@ impl Mounter {
             return Ok(Prepared { backing: Backing::Directory, fresh: false });
         }
         refuse_foreign_files(path)?;
-        let prepared = self.mount_or_keep(path);
+        let prepared = self.mount_or_keep(path, group);
         if prepared.is_err() && made {
             // The reason why it could not be mounted is what the caller wants to hear.
             let _ = fs::remove_dir(path);
@@ -217,9 +243,9 @@ impl Mounter {
         }
     }
 
-    fn mount_or_keep(&self, path: &Path) -> Result<Backing, MountError> {
+    fn mount_or_keep(&self, path: &Path, group: Option<u32>) -> Result<Backing, MountError> {
         if self.may_mount.load(Ordering::Relaxed) {
-            match mount_tmpfs(path, self.size) {
+            match mount_tmpfs_for(path, self.size, group) {
                 Ok(()) => return Ok(Backing::Tmpfs),
                 // EACCES: so says AppArmor.
                 Err(Errno::PERM | Errno::ACCESS) => {
@@ -232,7 +258,11 @@ impl Mounter {
                 Err(error) => return Err(MountError::io("mount a tmpfs at", path, error)),
             }
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        if group.is_some() {
+            std::os::unix::fs::chown(path, None, group)
+                .map_err(|error| MountError::io("set the group of", path, error))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(root_mode(group)))
             .map_err(|error| MountError::io("set the mode of", path, error))?;
         Ok(Backing::Directory)
     }
@@ -261,10 +291,21 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 /// # Errors
 /// The kernel's; [`Errno::PERM`] or [`Errno::ACCESS`] when the process may not mount.
 pub fn mount_tmpfs(path: &Path, size: u64) -> rustix::io::Result<()> {
+    mount_tmpfs_for(path, size, None)
+}
+
+/// Mode of the root of a volume.
+fn root_mode(group: Option<u32>) -> u32 {
+    if group.is_some() { 0o750 } else { 0o700 }
+}
+
+fn mount_tmpfs_for(path: &Path, size: u64, group: Option<u32>) -> rustix::io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let mode = root_mode(group);
+    let group = group.map(|group| format!(",gid={group}")).unwrap_or_default();
     let mount = |swap: &str| {
-        let data =
-            CString::new(format!("size={size},mode=0700{swap}")).expect("digits and words hold no NUL");
+        let data = CString::new(format!("size={size},mode={mode:04o}{group}{swap}"))
+            .expect("digits and words hold no NUL");
         rustix::mount::mount("tokenward", path, "tmpfs", flags, data.as_c_str())
     };
     match mount(",noswap") {

@@ -19,8 +19,9 @@
 //! # }
 //! ```
 //!
-//! What it does not do: staging, expansion, statistics, and VOLUME_MOUNT_GROUP, so that a pod whose containers do not run as the driver's
-//! user reads its tokens only after the kubelet has applied the pod's `fsGroup`.
+//! A pod whose containers do not run as the driver's user needs an `fsGroup`: it comes as VOLUME_MOUNT_GROUP, and the group may read.
+//!
+//! What it does not do: staging, expansion, statistics.
 
 mod config;
 mod name;

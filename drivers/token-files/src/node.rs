@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokenward_driver::csi::v1::node_server::Node;
-use tokenward_driver::csi::v1::volume_capability::AccessType;
+use tokenward_driver::csi::v1::node_service_capability::rpc::Type as RpcType;
+use tokenward_driver::csi::v1::node_service_capability::{Rpc, Type as CapabilityType};
 use tokenward_driver::csi::v1::{
     NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest, NodeGetInfoResponse,
-    NodePublishVolumeRequest, NodePublishVolumeResponse, NodeUnpublishVolumeRequest,
-    NodeUnpublishVolumeResponse, VolumeCapability,
+    NodePublishVolumeRequest, NodePublishVolumeResponse, NodeServiceCapability, NodeUnpublishVolumeRequest,
+    NodeUnpublishVolumeResponse,
 };
 use tokenward_driver::{
-    AtomicWriter, CallContext, Contents, File, FileSet, KeyPresence, MountError, Mounter, TargetPath,
-    TokenSet, TokensError, VolumePath, WriteError, Written, required_tokens_from_publish, with_causes,
+    CallContext, Contents, File, FileSet, FileVolumes, KeyPresence, PublishTarget, TokenSet, TokensError,
+    VolumePath, Written, required_tokens_from_publish, unpublish_target,
 };
 use tonic::{Request, Response, Status};
 
@@ -25,13 +27,13 @@ pub(crate) struct TokenFiles(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    mounter: Mounter,
+    volumes: FileVolumes,
 }
 
 impl TokenFiles {
     pub(crate) fn new(config: Config) -> Self {
-        let mounter = Mounter::new(config.volume_size, config.mount);
-        Self(Arc::new(Inner { config, mounter }))
+        let volumes = FileVolumes::new(config.volume_size, config.mount);
+        Self(Arc::new(Inner { config, volumes }))
     }
 }
 
@@ -71,7 +73,10 @@ impl Node for TokenFiles {
         &self,
         _: Request<NodeGetCapabilitiesRequest>,
     ) -> Result<Response<NodeGetCapabilitiesResponse>, Status> {
-        Ok(Response::new(NodeGetCapabilitiesResponse::default()))
+        // The pod's `fsGroup` comes with each publish, instead of the kubelet's own walk over the files, which tmpfs volumes never get.
+        let rpc = Rpc { r#type: RpcType::VolumeMountGroup as i32 };
+        let capabilities = vec![NodeServiceCapability { r#type: Some(CapabilityType::Rpc(rpc)) }];
+        Ok(Response::new(NodeGetCapabilitiesResponse { capabilities }))
     }
 }
 
@@ -82,34 +87,18 @@ impl Inner {
         let tokens = required_tokens_from_publish(&mut request, self.config.read);
         self.observe(&request, held_in, tokens.as_ref().ok());
 
-        let target = check_publish(&request)?;
-        let files = files(&tokens?)?;
-        let prepared = self.mounter.prepare(&target).map_err(|error| mount_status(&error))?;
-        match AtomicWriter::new(target.as_path()).write(&files, self.config.clock.now()) {
-            Ok(written) => {
-                if written == Written::Replaced {
-                    tracing::debug!(files = files.len(), backing = ?prepared.backing, "wrote the tokens");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // Of a volume that was there containers hold the old tokens: it stays.
-                if prepared.fresh
-                    && let Err(error) = self.mounter.remove(&target)
-                {
-                    tracing::warn!(
-                        error = with_causes(&error),
-                        "a volume that could not be written stays behind"
-                    );
-                }
-                Err(write_status(&error))
-            }
+        let target = PublishTarget::of(&request)?;
+        let now = self.config.clock.now();
+        let files = files(&tokens?, now)?;
+        let published = self.volumes.publish(&target, &files, now)?;
+        if published.written == Written::Replaced {
+            tracing::debug!(files = files.len(), backing = ?published.backing, "wrote the tokens");
         }
+        Ok(())
     }
 
     fn unpublish(&self, request: &NodeUnpublishVolumeRequest) -> Result<(), Status> {
-        let target = check_ids(&request.volume_id, &request.target_path)?;
-        self.mounter.remove(&target).map_err(|error| mount_status(&error))
+        Ok(self.volumes.unpublish(&unpublish_target(request)?)?)
     }
 
     fn observe(&self, request: &NodePublishVolumeRequest, held_in: KeyPresence, tokens: Option<&TokenSet>) {
@@ -119,50 +108,16 @@ impl Inner {
             target_path: request.target_path.clone(),
             held_in,
             read: tokens.map(|found| found.placement),
-            audiences: tokens.map(|found| found.tokens.audiences().cloned().collect()).unwrap_or_default(),
+            audiences: tokens.map(|found| found.audiences().cloned().collect()).unwrap_or_default(),
         });
     }
 }
 
-/// The checks of the CSI specification, NodePublishVolume.
-fn check_publish(request: &NodePublishVolumeRequest) -> Result<TargetPath, Status> {
-    let target = check_ids(&request.volume_id, &request.target_path)?;
-    let Some(VolumeCapability { access_mode, access_type, .. }) = &request.volume_capability else {
-        return Err(missing("volume_capability"));
-    };
-    match access_type {
-        Some(AccessType::Mount(_)) => {}
-        Some(AccessType::Block(_)) => {
-            return Err(Status::invalid_argument(
-                "volume_capability.block: this driver delivers files; ask for volume_capability.mount (volumeMode Filesystem)",
-            ));
-        }
-        None => return Err(missing("volume_capability.access_type")),
-    }
-    if access_mode.is_none() {
-        return Err(missing("volume_capability.access_mode"));
-    }
-    Ok(target)
-}
-
-fn check_ids(volume_id: &str, target_path: &str) -> Result<TargetPath, Status> {
-    if volume_id.is_empty() {
-        return Err(missing("volume_id"));
-    }
-    if target_path.is_empty() {
-        return Err(missing("target_path"));
-    }
-    TargetPath::parse(target_path).map_err(|error| Status::invalid_argument(format!("target_path: {error}")))
-}
-
-fn missing(field: &str) -> Status {
-    Status::invalid_argument(format!("{field} is missing in the request"))
-}
-
-fn files(found: &TokenSet) -> Result<FileSet, TokensError> {
+/// A file for each audience. An expired token is refused: the pod that asks for it would only fail later, and less clearly.
+fn files(found: &TokenSet, now: Timestamp) -> Result<FileSet, TokensError> {
     let mut files = FileSet::new();
-    for audience in found.tokens.audiences() {
-        let entry = found.for_audience(audience.as_str())?;
+    for audience in found.audiences() {
+        let entry = found.unexpired(audience.as_str(), now)?;
         let path = VolumePath::parse(file_name(audience.as_str()))
             .expect("a file name of an audience is a clean path");
         files
@@ -170,24 +125,4 @@ fn files(found: &TokenSet) -> Result<FileSet, TokensError> {
             .expect("no two audiences have the same file name");
     }
     Ok(files)
-}
-
-/// Never a final code for what a later call may mend: on a republish it can cost the pod its mount (see [`TokensError`]).
-fn mount_status(error: &MountError) -> Status {
-    let text = with_causes(error);
-    match error {
-        MountError::ForeignFiles { .. }
-        | MountError::ForeignMount { .. }
-        | MountError::NotADirectory { .. } => Status::failed_precondition(text),
-        MountError::NoParent { .. } => Status::internal(text),
-        _ => Status::unavailable(text),
-    }
-}
-
-fn write_status(error: &WriteError) -> Status {
-    let text = with_causes(error);
-    match error {
-        WriteError::Full { .. } => Status::resource_exhausted(text),
-        _ => Status::unavailable(text),
-    }
 }

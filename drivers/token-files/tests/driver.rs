@@ -4,8 +4,6 @@
 mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::{World, files, may_mount, names, policies, volume, with_tokens};
 use tokenward_driver::csi::v1::volume_capability::{AccessType, BlockVolume};
@@ -173,9 +171,10 @@ async fn unpublish_is_idempotent_for_whatever_it_finds() {
     world.assert_nothing_is_left();
 }
 
-/// Never a file that is not there, never an empty one, never a piece, never two versions in one directory.
+/// Never a file that is not there, never an empty one, never a piece, never two versions in one directory: over 10,000 republishes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_sees_whole_versions_while_tokens_rotate() {
+    const VERSIONS: usize = 10_000;
     let world = World::start(|config| config).await;
     let token = |version: usize| format!("{version:06}").repeat(150 + version % 5 * 40);
     let publish = async |version: usize| {
@@ -183,32 +182,58 @@ async fn a_reader_sees_whole_versions_while_tokens_rotate() {
         world.publish(Secrets, &[("a", &token), ("b", &token)]).await.unwrap();
     };
     publish(0).await;
-    let (passes, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let reader = std::thread::spawn({
-        let (target, passes, stop) = (world.target(), Arc::clone(&passes), Arc::clone(&stop));
-        move || {
-            while !stop.load(Ordering::Acquire) {
-                let direct = std::fs::read_to_string(target.join("b")).unwrap();
-                assert_eq!(direct, token(direct[..6].parse().unwrap()));
-                let held = std::fs::canonicalize(target.join("..data")).unwrap();
-                let [a, b] = ["a", "b"].map(|name| std::fs::read_to_string(held.join(name)).unwrap());
-                assert_eq!(a, b);
-                passes.fetch_add(1, Ordering::AcqRel);
+    // A version outlives one republish, not two: so reader and node begin each round together, the reader at ever other places.
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (end, mut ended) = tokio::sync::mpsc::channel(1);
+    let target = world.target();
+    let reader = std::thread::spawn(move || {
+        while let Ok(version) = begun.recv() {
+            for _ in 0..version % 64 * 128 {
+                std::hint::spin_loop();
             }
+            let direct = std::fs::read_to_string(target.join("b")).unwrap();
+            let read: usize = direct[..6].parse().unwrap();
+            assert!(direct == token(read) && (version - 1..=version).contains(&read));
+            let held = std::fs::canonicalize(target.join("..data")).unwrap();
+            let [a, b] = ["a", "b"].map(|name| std::fs::read_to_string(held.join(name)).unwrap());
+            assert_eq!(a, b);
+            end.blocking_send(()).unwrap();
         }
     });
-    for version in 1..200 {
+    for version in 1..VERSIONS {
+        begin.send(version).unwrap();
         publish(version).await;
-        // A version outlives one republish, not two: let the pass that is under way end.
-        let under_way = passes.load(Ordering::Acquire);
-        while passes.load(Ordering::Acquire) == under_way && !reader.is_finished() {
-            tokio::task::yield_now().await;
-        }
+        ended.recv().await.expect("the reader saw what it must not see");
     }
-    stop.store(true, Ordering::Release);
+    drop(begin);
     reader.join().unwrap();
-    assert!(passes.load(Ordering::Acquire) >= 199);
     world.unpublish().await.unwrap();
+}
+
+/// The pod's `fsGroup`, and on a republish too.
+#[tokio::test]
+async fn a_group_of_the_pod_may_read_the_files_and_go_into_the_volume() {
+    for policy in policies() {
+        let world = World::start(|config| config.mount(policy)).await;
+        // Root may give files to any group, others to their own.
+        let own = world.directory.path().metadata().unwrap().gid();
+        let group = if rustix::process::geteuid().is_root() { 4_000_000_000 } else { own };
+        for token in ["1", "2"] {
+            let mut request = with_tokens(world.request(), Secrets, &[("vault", token)]);
+            let Some(AccessType::Mount(mount)) = &mut request.volume_capability.as_mut().unwrap().access_type
+            else {
+                panic!("a mount")
+            };
+            mount.volume_mount_group = group.to_string();
+            world.send(request).await.unwrap();
+            for (name, mode) in [(".", 0o750), ("..data", 0o750), ("vault", 0o640)] {
+                let found = world.target().join(name).metadata().unwrap();
+                assert_eq!((found.permissions().mode() & 0o7777, found.gid()), (mode, group), "{name}");
+            }
+        }
+        world.unpublish().await.unwrap();
+        world.assert_nothing_is_left();
+    }
 }
 
 #[tokio::test]
@@ -283,7 +308,7 @@ async fn requests_that_break_the_specification_are_refused_and_the_field_is_name
             volume_id: volume_id.to_owned(),
             target_path: target_path.to_owned(),
         };
-        let status = world.node.clone().node_unpublish_volume(request).await.unwrap_err();
+        let status = world.node().node_unpublish_volume(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains(field), "{}", status.message());
     }
@@ -297,10 +322,11 @@ async fn requests_that_break_the_specification_are_refused_and_the_field_is_name
 #[tokio::test]
 async fn what_the_driver_offers() {
     let world = World::start(|config| config).await;
-    let mut node = world.node.clone();
+    let mut node = world.node();
     assert_eq!(node.node_get_info(NodeGetInfoRequest {}).await.unwrap().into_inner().node_id, "node-1");
     let capabilities = node.node_get_capabilities(NodeGetCapabilitiesRequest {}).await.unwrap().into_inner();
-    assert!(capabilities.capabilities.is_empty());
+    let [capability] = &capabilities.capabilities[..] else { panic!("{capabilities:?}") };
+    assert!(format!("{capability:?}").contains("VOLUME_MOUNT_GROUP"), "{capability:?}");
     let refusals = [
         node.node_stage_volume(NodeStageVolumeRequest::default()).await.unwrap_err(),
         node.node_unstage_volume(NodeUnstageVolumeRequest::default()).await.unwrap_err(),

@@ -51,7 +51,7 @@ fn unmount(path: &Path) {
 
 /// A running driver; its directory and what is mounted in it goes when this is dropped.
 pub(crate) struct World {
-    pub(crate) node: NodeClient<Channel>,
+    pub(crate) channel: Channel,
     pub(crate) seen: Arc<Mutex<Vec<Observation>>>,
     pub(crate) directory: tempfile::TempDir,
     config: Config,
@@ -72,8 +72,12 @@ impl World {
             });
         std::fs::create_dir(directory.path().join("pod")).unwrap();
         let config = change(config);
-        let (node, cancel, served) = run(&config).await;
-        Self { node, seen, directory, config, cancel, served }
+        let (channel, cancel, served) = run(&config).await;
+        Self { channel, seen, directory, config, cancel, served }
+    }
+
+    pub(crate) fn node(&self) -> NodeClient<Channel> {
+        NodeClient::new(self.channel.clone())
     }
 
     pub(crate) fn target(&self) -> PathBuf {
@@ -98,19 +102,19 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
-        self.node.clone().node_publish_volume(request).await.map(|_| ())
+        self.node().node_publish_volume(request).await.map(|_| ())
     }
 
     pub(crate) async fn unpublish(&self) -> Result<(), Status> {
         let target_path = self.target().to_str().unwrap().to_owned();
         let request = NodeUnpublishVolumeRequest { volume_id: "csi-volume".to_owned(), target_path };
-        self.node.clone().node_unpublish_volume(request).await.map(|_| ())
+        self.node().node_unpublish_volume(request).await.map(|_| ())
     }
 
     /// Ends the driver and starts another with the same configuration.
     pub(crate) async fn restart(&mut self) {
         self.end().await;
-        (self.node, self.cancel, self.served) = run(&self.config).await;
+        (self.channel, self.cancel, self.served) = run(&self.config).await;
     }
 
     /// Ends the driver; its sockets are gone then.
@@ -136,7 +140,7 @@ impl Drop for World {
     }
 }
 
-async fn run(config: &Config) -> (NodeClient<Channel>, CancellationToken, JoinHandle<Result<(), Error>>) {
+async fn run(config: &Config) -> (Channel, CancellationToken, JoinHandle<Result<(), Error>>) {
     let cancel = CancellationToken::new();
     let served = tokio::spawn(serve(config.clone(), cancel.clone()));
     let channel = tokio::time::timeout(LIMIT, async {
@@ -147,7 +151,7 @@ async fn run(config: &Config) -> (NodeClient<Channel>, CancellationToken, JoinHa
             }
         }
     });
-    (NodeClient::new(channel.await.unwrap()), cancel, served)
+    (channel.await.unwrap(), cancel, served)
 }
 
 pub(crate) fn with_tokens(

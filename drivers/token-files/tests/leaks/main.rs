@@ -1,11 +1,13 @@
 //! A canary in every token: after good and bad calls of every kind it stands in the volume, and nowhere else.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod outcomes;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use common::{World, files, policies, volume, with_tokens};
 use parking_lot::Mutex;
@@ -44,6 +46,32 @@ impl<'a> MakeWriter<'a> for Captured {
 
     fn make_writer(&'a self) -> Self::Writer {
         self.clone()
+    }
+}
+
+/// What this process traces: one log for all tests, since some of it comes from threads that serve several.
+fn captured() -> &'static Captured {
+    static CAPTURED: OnceLock<Captured> = OnceLock::new();
+    CAPTURED.get_or_init(|| {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(captured.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        captured
+    })
+}
+
+impl Captured {
+    /// That something was captured, and no token.
+    fn assert_clean(&self, expected: &[&str]) {
+        let log = String::from_utf8(self.0.lock().clone()).unwrap();
+        for expected in expected {
+            assert!(log.contains(expected), "nothing of `{expected}` was traced");
+        }
+        assert_clean("the log", &log);
     }
 }
 
@@ -116,14 +144,7 @@ async fn good_and_bad_calls(world: &World, placement: Placement) {
 
 #[tokio::test]
 async fn no_token_is_seen_outside_of_the_volume() {
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(captured.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-
+    let captured = captured();
     for policy in policies() {
         for placement in [Secrets, VolumeContext] {
             let mut world = World::start(|mut config| {
@@ -143,10 +164,12 @@ async fn no_token_is_seen_outside_of_the_volume() {
         assert_status_is_clean(&refused);
     }
 
-    let log = String::from_utf8(captured.0.lock().clone()).unwrap();
-    // That something was captured, requests among it.
-    for expected in ["TRACE", "NodePublishVolume", "Unavailable", "***stripped***", "csi-volume"] {
-        assert!(log.contains(expected), "nothing of `{expected}` was traced");
-    }
-    assert_clean("the log", &log);
+    captured.assert_clean(&[
+        "TRACE",
+        "NodePublishVolume",
+        "Unavailable",
+        "***stripped***",
+        "csi-volume",
+        " h2::",
+    ]);
 }
