@@ -20,10 +20,8 @@ impl Scrubber {
         for placement in [Placement::Secrets, Placement::VolumeContext] {
             let Some(found) = find_in(placement, secrets, volume_context) else { continue };
             match TokenMap::parse(found.value) {
-                Ok(tokens) => {
-                    known.insert(found.value);
-                    tokens.iter().for_each(|(_, entry)| known.insert(entry.token.expose_token()));
-                }
+                // Not the whole value: a message may well name its audiences and times.
+                Ok(tokens) => tokens.iter().for_each(|(_, entry)| known.insert(entry.token.expose_token())),
                 Err(_) => known.insert_unreadable(found.value),
             }
         }

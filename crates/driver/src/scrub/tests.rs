@@ -26,7 +26,8 @@ fn a_status_keeps_its_code_and_loses_secrets_details_and_metadata() {
     let clean = scrubber.clean(&status);
     assert_eq!(clean.code(), Code::NotFound);
     let stripped = STRIPPED;
-    assert_eq!(clean.message(), format!("on: `{stripped}` and {stripped}, {stripped}, {stripped}"));
+    let shown = value.replace("opaque", stripped);
+    assert_eq!(clean.message(), format!("on: `{stripped}` and {stripped}, {shown}, {stripped}"));
     assert!(clean.details().is_empty() && clean.metadata().is_empty());
 }
 
@@ -35,6 +36,15 @@ fn a_token_of_another_request_in_base64_is_no_answer_either() {
     let hidden = "ZXlKaGJHY2lPaUpTVXpJMU5pSjkuZXlKaGRXUWlPbHNpZG1GMWJIUWlYWDAuYzJsbmJtRjBkWEps";
     let clean = Scrubber::default().clean_text(&format!("cannot use {hidden} and {TOKEN}"));
     assert_eq!(clean, format!("cannot use {STRIPPED} and {STRIPPED}"));
+}
+
+/// The audience and the time are what an operator has to read.
+#[test]
+fn what_stands_beside_a_token_is_no_secret() {
+    let value = r#"{"sts.amazonaws.com":{"token":"opaque","expirationTimestamp":"2026-01-01T00:00:00Z"}}"#;
+    let scrubber = Scrubber::of(&map(TOKENS_KEY, value), &BTreeMap::new());
+    let text = "the token for `sts.amazonaws.com` expired at 2026-01-01T00:00:00Z";
+    assert_eq!(scrubber.clean_text(text), text);
 }
 
 #[test]

@@ -13,12 +13,17 @@ use tokenward_driver::tokens::Placement::{Secrets, VolumeContext};
 
 const OLD: &[(&str, &str)] = &[("vault", "old")];
 
+/// Audiences that are their files' names, with their tokens.
+type Delivered = Vec<(&'static str, String)>;
+/// A code, and words of the message.
+type Refusal = (Code, &'static [&'static str]);
+
 /// The two places, and the answer with what is in the volume then, or words of the refusal.
 struct Row {
     what: &'static str,
     secrets: Option<String>,
     volume_context: Option<String>,
-    outcome: Result<Vec<(&'static str, String)>, (Code, &'static [&'static str])>,
+    outcome: Result<Delivered, Refusal>,
 }
 
 fn entry(audience: &str, token: &str) -> String {
