@@ -8,6 +8,7 @@ mod failure;
 mod logging;
 mod node;
 mod node_root;
+mod node_status;
 mod records;
 mod server;
 mod signals;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::args::node::NodeTask;
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::logging::{LogFormat, LogLevel};
@@ -54,7 +56,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         // The others are services: what they do is in the log and nowhere else.
         Command::Apiserver(arguments) => block_on(&log, LogLevel::Info, apiserver::run(arguments.resolve()?)),
-        Command::Node(arguments) => block_on(&log, LogLevel::Info, node::run(arguments.resolve()?)),
+        Command::Node(arguments) => match arguments.resolve()? {
+            NodeTask::Run(config) => block_on(&log, LogLevel::Info, node::run(config)),
+            NodeTask::Status { root_dir, output } => {
+                block_on(&log, LogLevel::Error, node_status::run(root_dir, output))
+            }
+        },
         Command::Driver(arguments) => {
             block_on(&log, LogLevel::Info, driver::run(arguments.driver.resolve()?))
         }

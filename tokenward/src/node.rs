@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use tokenward_cluster::client::{self, ClientError};
+use tokenward_node::status::{socket, status_channel};
 use tokenward_node::{Config, Node, NodeError, PodReporting};
 use tokenward_node_kube::KubeCluster;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::node::NodeConfig;
 use crate::failure::Failure;
@@ -35,6 +37,17 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
         "starting"
     );
     let cluster = Arc::new(KubeCluster::new(connection.client));
+    let (status, requests) = status_channel();
+    node.status = Some(requests);
+    let socket = socket::path(root.path()).map_err(Failure::because)?;
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    let serve_status = socket::serve(status, socket, end);
+    tokio::spawn(async move {
+        if let Err(error) = serve_status.await {
+            tracing::warn!(%error, "`tokenward node status` will find no node here");
+        }
+    });
     tokio::select! {
         ended = Node::run(node, cluster, stop.drain.clone()) => ended.map_err(ended_badly),
         () = stop.immediate.cancelled() => Err(Failure::no("stopped before every volume was unpublished")

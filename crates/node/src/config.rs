@@ -1,6 +1,7 @@
 //! What a node is told when it starts, and what it tells while it runs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,9 @@ use tokenward_tokens::{Audience, Clock, Placement};
 use tokio::sync::mpsc;
 
 use crate::dice::Dice;
+use crate::metrics::Metrics;
 use crate::planner::Pace;
+use crate::status::StatusRequests;
 
 /// Settings of a node.
 #[derive(Clone, Debug)]
@@ -39,6 +42,10 @@ pub struct Config {
     pub se_linux: Option<bool>,
     /// On shutdown, unpublish and unstage everything. Off: leave mounts to the next start, as a kubelet does.
     pub unpublish_on_shutdown: bool,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who may ask how the node stands.
+    pub status: Option<StatusRequests>,
     /// Who hears of deliveries and failures.
     pub observer: Option<mpsc::UnboundedSender<Observation>>,
 }
@@ -59,6 +66,8 @@ impl Config {
             drop_forged_keys: false,
             se_linux: None,
             unpublish_on_shutdown: false,
+            metrics: Arc::new(Metrics::new()),
+            status: None,
             observer: None,
         }
     }

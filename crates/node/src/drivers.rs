@@ -3,8 +3,8 @@
 //! anew is another one, registered or not: many have their registrar in a process of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
-use crate::failure::came_from_transport;
+use crate::failure::{came_from_transport, code_name};
 use crate::fault;
+use crate::metrics::Metrics;
 use crate::registry::rules::Version;
 use crate::request::Capabilities;
 use crate::socket_identity::SocketIdentity;
@@ -30,27 +31,38 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The drivers that are registered now, by name.
 #[derive(Default)]
-pub struct Drivers(RwLock<BTreeMap<String, Arc<Driver>>>);
+pub struct Drivers {
+    registered: RwLock<BTreeMap<String, Arc<Driver>>>,
+    metrics: Option<Arc<Metrics>>,
+}
 
 impl Drivers {
+    /// None yet; calls to those that come are counted.
+    pub fn counted_by(metrics: Arc<Metrics>) -> Self {
+        Self { registered: RwLock::default(), metrics: Some(metrics) }
+    }
+
     /// The driver of this name, if it is registered.
     pub fn get(&self, name: &str) -> Option<Arc<Driver>> {
-        self.0.read().get(name).cloned()
+        self.registered.read().get(name).cloned()
     }
 
     /// Names and versions of all drivers.
     pub fn list(&self) -> Vec<Arc<Driver>> {
-        self.0.read().values().cloned().collect()
+        self.registered.read().values().cloned().collect()
     }
 
     /// Adds or replaces a driver.
     pub fn insert(&self, driver: Arc<Driver>) {
-        self.0.write().insert(driver.name.clone(), driver);
+        if let Some(metrics) = &self.metrics {
+            driver.metrics.get_or_init(|| Arc::clone(metrics));
+        }
+        self.registered.write().insert(driver.name.clone(), driver);
     }
 
     /// Removes a driver, if it is still this very one.
     pub fn remove(&self, driver: &Arc<Driver>) -> bool {
-        let mut drivers = self.0.write();
+        let mut drivers = self.registered.write();
         let found = drivers.get(&driver.name).is_some_and(|found| Arc::ptr_eq(found, driver));
         if found {
             drivers.remove(&driver.name);
@@ -69,6 +81,7 @@ pub struct Driver {
     pub version: Version,
     connection: Mutex<Option<Connection>>,
     next_connection: AtomicU64,
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 /// An open connection. What the driver can do is asked once on each.
@@ -84,7 +97,14 @@ pub struct Connection {
 impl Driver {
     /// A driver that has not been called yet.
     pub fn new(name: String, endpoint: SocketPath, version: Version) -> Self {
-        Self { name, endpoint, version, connection: Mutex::new(None), next_connection: AtomicU64::new(0) }
+        Self {
+            name,
+            endpoint,
+            version,
+            connection: Mutex::new(None),
+            next_connection: AtomicU64::new(0),
+            metrics: OnceLock::new(),
+        }
     }
 
     /// The open connection, or a new one when there is none or the driver has made its socket anew.
@@ -137,7 +157,9 @@ impl Driver {
         let ask = connection.capabilities.get_or_try_init(|| async {
             let mut client = connection.client.clone();
             let request = with_timeout(NodeGetCapabilitiesRequest {}, deadline);
-            let response = limited(deadline, client.node_get_capabilities(request)).await?;
+            let response = self
+                .measured("/csi.v1.Node/NodeGetCapabilities", deadline, client.node_get_capabilities(request))
+                .await?;
             Ok(Capabilities::from(&response))
         });
         self.checked(connection, ask.await.copied()).await
@@ -154,7 +176,7 @@ impl Driver {
     ) -> Result<NodeGetInfoResponse, Status> {
         let mut client = connection.client.clone();
         let call = client.node_get_info(with_timeout(NodeGetInfoRequest {}, deadline));
-        self.checked(connection, limited(deadline, call).await).await
+        self.checked(connection, self.measured("/csi.v1.Node/NodeGetInfo", deadline, call).await).await
     }
 
     /// NodeStageVolume.
@@ -170,7 +192,7 @@ impl Driver {
         let mut client = connection.client.clone();
         fault::point("NodeStageVolume is called");
         let call = client.node_stage_volume(with_timeout(request, deadline));
-        let answer = limited(deadline, call).await.map(drop);
+        let answer = self.measured("/csi.v1.Node/NodeStageVolume", deadline, call).await.map(drop);
         fault::point("NodeStageVolume has answered");
         self.checked(connection, answer).await
     }
@@ -188,7 +210,7 @@ impl Driver {
         let mut client = connection.client.clone();
         fault::point("NodePublishVolume is called");
         let call = client.node_publish_volume(with_timeout(request, deadline));
-        let answer = limited(deadline, call).await.map(drop);
+        let answer = self.measured("/csi.v1.Node/NodePublishVolume", deadline, call).await.map(drop);
         fault::point("NodePublishVolume has answered");
         self.checked(connection, answer).await
     }
@@ -206,7 +228,7 @@ impl Driver {
         let mut client = connection.client.clone();
         fault::point("NodeUnpublishVolume is called");
         let call = client.node_unpublish_volume(with_timeout(request, deadline));
-        let answer = limited(deadline, call).await.map(drop);
+        let answer = self.measured("/csi.v1.Node/NodeUnpublishVolume", deadline, call).await.map(drop);
         fault::point("NodeUnpublishVolume has answered");
         self.checked(connection, answer).await
     }
@@ -224,9 +246,24 @@ impl Driver {
         let mut client = connection.client.clone();
         fault::point("NodeUnstageVolume is called");
         let call = client.node_unstage_volume(with_timeout(request, deadline));
-        let answer = limited(deadline, call).await.map(drop);
+        let answer = self.measured("/csi.v1.Node/NodeUnstageVolume", deadline, call).await.map(drop);
         fault::point("NodeUnstageVolume has answered");
         self.checked(connection, answer).await
+    }
+
+    async fn measured<T>(
+        &self,
+        method: &'static str,
+        deadline: Instant,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let started = Instant::now();
+        let result = limited(deadline, call).await;
+        if let Some(metrics) = self.metrics.get() {
+            let code = result.as_ref().err().map_or(Code::Ok, Status::code);
+            metrics.called(&self.name, method, code_name(code), started.elapsed());
+        }
+        result
     }
 
     async fn checked<T>(&self, connection: &Connection, result: Result<T, Status>) -> Result<T, Status> {

@@ -70,7 +70,13 @@ pub fn came_from_transport(status: &Status) -> bool {
 
 /// A status as Go's gRPC prints it; people search logs for this form.
 pub fn grpc_text(code: Code, message: &str) -> String {
-    let name = match code {
+    let name = code_name(code);
+    format!("rpc error: code = {name} desc = {message}")
+}
+
+/// The name of a code as Go's gRPC prints it.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
         Code::Ok => "OK",
         Code::Cancelled => "Canceled",
         Code::Unknown => "Unknown",
@@ -88,8 +94,7 @@ pub fn grpc_text(code: Code, message: &str) -> String {
         Code::Unavailable => "Unavailable",
         Code::DataLoss => "DataLoss",
         Code::Unauthenticated => "Unauthenticated",
-    };
-    format!("rpc error: code = {name} desc = {message}")
+    }
 }
 
 #[cfg(test)]

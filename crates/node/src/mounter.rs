@@ -15,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_rules::csi_driver::CsiDriverSpec;
+use tokenward_tokens::due::TokenLifetime;
 use tokenward_tokens::{Audience, Placement, TokenMap};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +76,8 @@ pub struct Published {
     pub audiences: Vec<Audience>,
     /// When the first of them expires.
     pub expires: Option<Timestamp>,
+    /// The lives of the tokens, in the order of the audiences.
+    pub lives: Vec<TokenLifetime>,
     /// The publish secret that was handed over, and its version.
     pub secret: Option<(Subject, String)>,
 }

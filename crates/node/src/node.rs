@@ -1,6 +1,7 @@
 //! The running node: one task that owns the planner, feeds it what the watches, the registry and finished actions say,
 //! and starts what it plans.
 
+mod overview;
 mod report;
 mod upkeep;
 
@@ -35,8 +36,9 @@ use crate::pods;
 use crate::reconstruction::Inventory;
 use crate::registry::{Registry, RegistryEvent};
 use crate::selinux;
+use crate::status::{NodeStatus, StatusRequests};
 use crate::token_manager::TokenManager;
-use crate::volume::VolumeSpec;
+use crate::volume::{VolumeKey, VolumeSpec};
 
 /// A node: the kubelet's CSI half.
 pub struct Node;
@@ -96,7 +98,7 @@ impl Node {
             .map_err(|source| NodeError::Directory { path: registry_directory.clone(), source })?;
         make_directories(&layout.pods())
             .map_err(|source| NodeError::Directory { path: layout.pods(), source })?;
-        let drivers = Arc::new(Drivers::default());
+        let drivers = Arc::new(Drivers::counted_by(Arc::clone(&config.metrics)));
         let (registry_sender, registry_events) = mpsc::unbounded_channel();
         let (registered, node_registered) = oneshot::channel();
         let heartbeat = Heartbeat {
@@ -127,7 +129,8 @@ impl Node {
             operation_limit: config.intervals.operation,
             drivers,
             csi_drivers: CsiDrivers::default(),
-            tokens: TokenManager::new(Arc::clone(&cluster), config.clock.clone(), config.dice.clone()),
+            tokens: TokenManager::new(Arc::clone(&cluster), config.clock.clone(), config.dice.clone())
+                .counted_by(Arc::clone(&config.metrics)),
         });
         // Drivers stay callable until the last volume is unpublished: the registry outlives the stop.
         let end = CancellationToken::new();
@@ -149,6 +152,7 @@ impl Node {
             dirty: HashSet::new(),
             pods_listed: false,
             operations: JoinSet::new(),
+            published: HashMap::new(),
             upkeep: JoinSet::new(),
             refreshing: 0,
             checks: upkeep::checks(&config),
@@ -189,6 +193,8 @@ struct Engine<C> {
     dirty: HashSet<String>,
     pods_listed: bool,
     operations: JoinSet<Finished>,
+    /// What the volumes were given last.
+    published: HashMap<VolumeKey, Published>,
     upkeep: JoinSet<Upkeep>,
     /// Of these, how many refresh a pod's tokens.
     refreshing: usize,
@@ -223,6 +229,10 @@ impl<C: Cluster> Engine<C> {
                 Some(event) = watch_csi_drivers.next() => self.csi_driver_event(event),
                 Some(event) = registry_events.recv() => self.registry_event(event),
                 Some(finished) = self.operations.join_next() => self.finished(finished),
+                asked = next_request(self.config.status.as_ref()) => {
+                    // Whoever asked may have gone.
+                    let _ = asked.send(self.status());
+                }
                 Some(ended) = self.upkeep.join_next() => self.kept_fresh(ended),
                 Some(pod_uid) = self.reporter.next() => {
                     self.dirty.insert(pod_uid);
@@ -275,13 +285,14 @@ impl<C: Cluster> Engine<C> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let now = self.config.clock.now();
-        self.follow_deliveries(&finished, now);
-        let Finished { action, result, published, took } = finished;
-        let first_seen = match &action {
+        let first_seen = match &finished.action {
             Action::Publish { spec, .. } => self.planner.first_seen(&spec.pod.uid),
             _ => None,
         };
         let since_seen = first_seen.and_then(|seen| Duration::try_from(now.duration_since(seen)).ok());
+        self.follow_deliveries(&finished, now);
+        self.count(&finished, since_seen, now);
+        let Finished { action, result, published, took } = finished;
         self.reporter.report_action(&action, &result, published, took, since_seen, now);
         if let (Action::Stage { spec, .. }, Err(failure)) = (&action, &result) {
             let device = spec.device().expect("only devices are staged");
@@ -407,6 +418,13 @@ impl<C: Cluster> Engine<C> {
             }
             (volumes, devices) => Err(NodeError::LeftMounted { volumes, devices, problem }),
         }
+    }
+}
+
+async fn next_request(status: Option<&StatusRequests>) -> oneshot::Sender<NodeStatus> {
+    match status {
+        Some(requests) => requests.next().await,
+        None => std::future::pending().await,
     }
 }
 

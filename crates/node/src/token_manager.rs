@@ -21,6 +21,7 @@ use self::cache::{Asked, DueTokens, Flight, Holder, TokenCache};
 pub use self::error::TokenError;
 use crate::cluster::{Cluster, GrantedToken, TokenRequest};
 use crate::dice::Dice;
+use crate::metrics::Metrics;
 
 type Outcome = Result<GrantedToken, TokenError>;
 type Request = BoxFuture<'static, Outcome>;
@@ -49,13 +50,20 @@ pub struct TokenManager<C> {
     cluster: Arc<C>,
     clock: Clock,
     state: Arc<Mutex<State>>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl<C: Cluster> TokenManager<C> {
     /// Without tokens.
     pub fn new(cluster: Arc<C>, clock: Clock, dice: Dice) -> Self {
         let state = State { cache: TokenCache::new(dice), flights: Flights::default() };
-        Self { cluster, clock, state: Arc::new(Mutex::new(state)) }
+        Self { cluster, clock, state: Arc::new(Mutex::new(state)), metrics: None }
+    }
+
+    /// The same, with what is asked for and fetched counted.
+    #[must_use]
+    pub fn counted_by(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The cached token, or a new one when there is none or it is due. A failed refresh is forgiven as long as the old
@@ -64,6 +72,19 @@ impl<C: Cluster> TokenManager<C> {
     /// # Errors
     /// The cluster refuses, or has done so just now, and there is no live token.
     pub async fn token(
+        &self,
+        holder: Holder<'_>,
+        request: &TokenRequest,
+    ) -> Result<(GrantedToken, Origin), TokenError> {
+        let outcome = self.obtain(holder, request).await;
+        if let Some(metrics) = &self.metrics {
+            let origin = outcome.as_ref().ok().map(|(_, origin)| *origin);
+            metrics.asked(holder.driver, request.audience.as_str(), origin);
+        }
+        outcome
+    }
+
+    async fn obtain(
         &self,
         holder: Holder<'_>,
         request: &TokenRequest,
@@ -136,7 +157,7 @@ impl<C: Cluster> TokenManager<C> {
         name: &str,
         account_uid: Option<&str>,
     ) -> Vec<(String, String)> {
-        self.state.lock().cache.account_seen(namespace, name, account_uid, self.clock.now())
+        self.state.lock().cache.account_seen(namespace, name, account_uid)
     }
 
     /// How many tokens are cached.
@@ -157,9 +178,15 @@ impl<C: Cluster> TokenManager<C> {
             flight,
             is_open: true,
         };
+        let counter = self.metrics.as_ref().map(|metrics| {
+            (Arc::clone(metrics), state.cache.driver_of(request).unwrap_or_default().to_owned())
+        });
         let cluster = Arc::clone(&self.cluster);
         let flying = async move {
             let answer = cluster.request_token(&ticket.request).await;
+            if let Some((metrics, driver)) = counter {
+                metrics.fetched(&driver, ticket.request.audience.as_str(), answer.is_ok());
+            }
             ticket.landed(answer)
         }
         .boxed()

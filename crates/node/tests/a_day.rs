@@ -73,7 +73,7 @@ impl Day {
     fn publish(&mut self, spec: &VolumeSpec, cache: &mut TokenCache, now: Timestamp) {
         *self.publishes.entry(spec.driver().to_owned()).or_default() += 1;
         for request in requests(spec) {
-            let holder = Holder { volume: &spec.volume, is_republished: true };
+            let holder = Holder { driver: spec.driver(), volume: &spec.volume, is_republished: true };
             let granted = match cache.ask(holder, &request, now) {
                 Asked::Cached(granted) => granted,
                 Asked::Fetch(flight) => {

@@ -132,7 +132,7 @@ async fn the_end_of_a_pod_is_the_end_of_its_tokens() {
             audience: Audience::new("a"),
             expiration_seconds: None,
         };
-        let holder = Holder { volume: "data", is_republished: false };
+        let holder = Holder { driver: "d", volume: "data", is_republished: false };
         mounter.tokens.token(holder, &request).await.unwrap();
     }
     mounter.close_pod(&pod("web"), false).await.unwrap();

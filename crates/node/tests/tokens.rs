@@ -14,7 +14,7 @@ use tokenward_node::{Dice, PodReference, TokenRequest};
 use tokenward_tokens::{Audience, ManualClock};
 
 /// A volume that is published once.
-const HOLDER: Holder<'_> = Holder { volume: "data", is_republished: false };
+const HOLDER: Holder<'_> = Holder { driver: "d", volume: "data", is_republished: false };
 
 struct Setting {
     clock: ManualClock,

@@ -22,6 +22,19 @@ pub struct TokenLifetime {
     pub ttl_seconds: Option<i64>,
 }
 
+impl TokenLifetime {
+    /// How long ago the token was issued; zero when that is not known, or lies ahead.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        let age = self.ttl_seconds.map(|ttl| now.duration_since(self.expires).as_secs().saturating_add(ttl));
+        Duration::from_secs(age.and_then(|age| u64::try_from(age).ok()).unwrap_or(0))
+    }
+
+    /// How long it has to live; zero once it is over.
+    pub fn left(&self, now: Timestamp) -> Duration {
+        Duration::try_from(self.expires.duration_since(now)).unwrap_or(Duration::ZERO)
+    }
+}
+
 const NANOSECONDS: i128 = 1_000_000_000;
 
 /// The three moments that rule a refresh, in nanoseconds since the epoch. Wider than any timestamp: a hostile ttl

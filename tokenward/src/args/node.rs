@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokenward_cluster::client::ClusterChoice;
 use tokenward_kube_rules::{FeatureGates, names};
 
@@ -10,6 +10,7 @@ use crate::args::delivery::{DeliveryArgs, DeliveryConfig};
 use crate::args::kubernetes::KubernetesArgs;
 use crate::args::release::ReleaseArgs;
 use crate::failure::Failure;
+use crate::records::OutputFormat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,12 +27,15 @@ Examples:
 /// come here. Drivers register in plugins_registry below the root directory, as with a kubelet. When it ends it unpublishes its volumes.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "See --help for examples.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
     #[command(flatten)]
     cluster: KubernetesArgs,
     /// The name of the Node object.
-    #[arg(long, value_name = "NAME")]
-    node_name: String,
+    #[arg(long, value_name = "NAME", required = true)]
+    node_name: Option<String>,
     /// Where sockets and volumes are, as a kubelet's --root-dir.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
     root_dir: PathBuf,
@@ -39,6 +43,45 @@ pub(crate) struct NodeArgs {
     release: ReleaseArgs,
     #[command(flatten)]
     delivery: DeliveryArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    Status(StatusArgs),
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  Of the node in /var/lib/tokenward:
+      tokenward node status --root-dir /var/lib/tokenward
+
+  The volumes that wait, with the reason:
+      tokenward node status -o json | jq '.volumes[] | select(.state == \"waiting\")'";
+
+/// Show drivers, volumes, where their tokens are, and what comes next, of a node on this machine.
+#[derive(Debug, Args)]
+#[command(after_long_help = STATUS_EXAMPLES, after_help = "See --help for examples.")]
+struct StatusArgs {
+    /// The root directory of the node.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
+    root_dir: PathBuf,
+    /// How to print it.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: OutputFormat,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum NodeTask {
+    /// Be a node.
+    Run(NodeConfig),
+    /// Show how one stands.
+    Status {
+        /// Its root directory.
+        root_dir: PathBuf,
+        /// How to print it.
+        output: OutputFormat,
+    },
 }
 
 /// What is meant.
@@ -52,20 +95,23 @@ pub(crate) struct NodeConfig {
 }
 
 impl NodeArgs {
-    pub(crate) fn resolve(self) -> Result<NodeConfig, Failure> {
-        if let Some(problem) = names::dns_subdomain(&self.node_name).into_iter().next() {
+    pub(crate) fn resolve(self) -> Result<NodeTask, Failure> {
+        if let Some(NodeCommand::Status(StatusArgs { root_dir, output })) = self.command {
+            return Ok(NodeTask::Status { root_dir, output });
+        }
+        let node_name = self.node_name.unwrap_or_default();
+        if let Some(problem) = names::dns_subdomain(&node_name).into_iter().next() {
             return Err(Failure::usage(format!(
-                "--node-name: `{}` cannot be the name of a Node: {problem}",
-                self.node_name
+                "--node-name: `{node_name}` cannot be the name of a Node: {problem}"
             )));
         }
-        Ok(NodeConfig {
+        Ok(NodeTask::Run(NodeConfig {
             cluster: self.cluster.resolve(),
-            node_name: self.node_name,
+            node_name,
             root_dir: self.root_dir,
             gates: self.release.resolve()?,
             delivery: self.delivery.resolve(),
-        })
+        }))
     }
 }
 
@@ -83,7 +129,10 @@ mod tests {
     fn resolve(arguments: &[&str]) -> Result<NodeConfig, Failure> {
         let cli = Cli::try_parse_from(["tokenward", "node"].iter().chain(arguments)).unwrap();
         let Command::Node(args) = cli.command else { panic!("another command") };
-        args.resolve()
+        args.resolve().map(|task| match task {
+            NodeTask::Run(config) => config,
+            NodeTask::Status { .. } => panic!("another task"),
+        })
     }
 
     #[test]
@@ -111,6 +160,16 @@ mod tests {
     fn a_name_that_no_node_can_have_is_refused() {
         let text = resolve(&["--node-name=Node_1"]).unwrap_err().render(Style::plain());
         assert!(text.starts_with("Error: --node-name: `Node_1` cannot be the name of a Node: "), "{text}");
+    }
+
+    #[test]
+    fn a_status_needs_no_name() {
+        let cli =
+            Cli::try_parse_from(["tokenward", "node", "status", "--root-dir=/r", "-o", "json"]).unwrap();
+        let Command::Node(args) = cli.command else { panic!("another command") };
+        let Ok(NodeTask::Status { root_dir, output }) = args.resolve() else { panic!("a status is wanted") };
+        assert_eq!((root_dir.as_path(), output), (Path::new("/r"), OutputFormat::Json));
+        assert!(Cli::try_parse_from(["tokenward", "node", "--node-name=a", "status"]).is_err());
     }
 
     #[test]

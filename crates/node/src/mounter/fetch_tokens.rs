@@ -2,6 +2,7 @@
 
 use tokenward_kube_rules::csi_driver::CsiDriverSpec;
 use tokenward_kube_rules::placement;
+use tokenward_tokens::due::TokenLifetime;
 use tokenward_tokens::{Audience, TokenEntry, TokenMap};
 
 use super::{Mounter, Published};
@@ -35,12 +36,18 @@ impl<C: Cluster> Mounter<C> {
             placement: Some(placement(csi_driver.service_account_token_in_secrets, &self.gates)),
             ..Published::default()
         };
-        let holder =
-            Holder { volume: &spec.volume, is_republished: csi_driver.requires_republish == Some(true) };
+        let holder = Holder {
+            driver: spec.driver(),
+            volume: &spec.volume,
+            is_republished: csi_driver.requires_republish == Some(true),
+        };
         let requests: Vec<TokenRequest> = token_requests(spec, csi_driver).collect();
         for request in &requests {
             let (granted, _origin) = self.tokens.token(holder, request).await?;
             published.expires = Some(published.expires.map_or(granted.expires, |at| at.min(granted.expires)));
+            published
+                .lives
+                .push(TokenLifetime { expires: granted.expires, ttl_seconds: granted.ttl_seconds });
             published.audiences.push(request.audience.clone());
             let entry = TokenEntry { token: granted.token, expires: Some(granted.expires) };
             tokens.insert(request.audience.clone(), entry);

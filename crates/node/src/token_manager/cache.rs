@@ -40,6 +40,8 @@ pub struct Flight(u64);
 /// The volume that a token is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder<'a> {
+    /// Its driver.
+    pub driver: &'a str,
     /// Name of the volume in the pod.
     pub volume: &'a str,
     /// Whether it is republished: then its tokens are refreshed ahead of need.
@@ -224,20 +226,24 @@ impl TokenCache {
         namespace: &str,
         name: &str,
         account_uid: Option<&str>,
-        now: Timestamp,
     ) -> Vec<(String, String)> {
         let mut outdated = Vec::new();
         for (uid, pod) in &mut self.pods {
             for entry in &mut pod.entries {
-                if entry.is_of_account(namespace, name) && entry.drop_unless_of(account_uid, now) {
+                if entry.is_of_account(namespace, name) && entry.drop_unless_of(account_uid) {
                     outdated.extend(entry.holders().map(|volume| (uid.to_string(), volume.to_owned())));
-                    self.wake = self.wake.into_iter().chain([now]).min();
                 }
             }
         }
         outdated.sort();
         outdated.dedup();
         outdated
+    }
+
+    /// The driver that a token was last asked for.
+    pub fn driver_of(&self, request: &TokenRequest) -> Option<&str> {
+        let pod = self.pods.get(request.pod.uid.as_str())?;
+        pod.entries.iter().find(|entry| entry.is(request)).map(Entry::driver)
     }
 
     /// How many tokens are cached.

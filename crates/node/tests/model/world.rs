@@ -619,8 +619,11 @@ impl World {
         let Some(csi_driver) = csi_driver.filter(|spec| !spec.token_requests.is_empty()) else {
             return Ok(None);
         };
-        let holder =
-            Holder { volume: &spec.volume, is_republished: csi_driver.requires_republish == Some(true) };
+        let holder = Holder {
+            driver: spec.driver(),
+            volume: &spec.volume,
+            is_republished: csi_driver.requires_republish == Some(true),
+        };
         let requests: Vec<TokenRequest> = token_requests(spec, csi_driver).collect();
         let mut tokens = TokenMap::new();
         let mut first: Option<Timestamp> = None;

@@ -58,6 +58,16 @@ fn fractions_of_a_second_count() {
 }
 
 #[test]
+fn a_token_has_an_age_and_a_rest() {
+    let seconds = |(age, left): (Duration, Duration)| (age.as_secs(), left.as_secs());
+    let of = |lifetime: TokenLifetime, now| seconds((lifetime.age(at(now)), lifetime.left(at(now))));
+    assert_eq!(of(lifetime(600), 100), (100, 500));
+    assert_eq!(of(lifetime(600), 700), (700, 0));
+    assert_eq!(of(lifetime(600), -100), (0, 700));
+    assert_eq!(of(TokenLifetime { expires: at(600), ttl_seconds: None }, 100), (0, 500));
+}
+
+#[test]
 fn without_a_ttl_never() {
     let lifetime = TokenLifetime { expires: at(0), ttl_seconds: None };
     assert!(!refresh_due(&lifetime, MAX_JITTER, Timestamp::MAX));

@@ -24,6 +24,7 @@ pub(super) struct Entry {
     service_account: Box<str>,
     audience: Audience,
     expiration_seconds: Option<i64>,
+    driver: Box<str>,
     /// The volumes of the pod that are given the token, and whether they are republished.
     holders: Vec<(Box<str>, bool)>,
     current: Option<GrantedToken>,
@@ -53,6 +54,7 @@ impl Entry {
             service_account: request.service_account.as_str().into(),
             audience: request.audience.clone(),
             expiration_seconds: request.expiration_seconds,
+            driver: Box::default(),
             holders: Vec::with_capacity(1),
             current: None,
             planned: None,
@@ -89,7 +91,14 @@ impl Entry {
         *self.service_account == *name && self.pod.namespace == namespace
     }
 
+    pub(super) fn driver(&self) -> &str {
+        &self.driver
+    }
+
     pub(super) fn hold(&mut self, holder: Holder<'_>) {
+        if *self.driver != *holder.driver {
+            self.driver = holder.driver.into();
+        }
         match self.holders.iter_mut().find(|(volume, _)| **volume == *holder.volume) {
             Some((_, is_republished)) => *is_republished = holder.is_republished,
             None => self.holders.push((holder.volume.into(), holder.is_republished)),
@@ -234,15 +243,16 @@ impl Entry {
 
     /// Drops a token that was issued for another service account of the same name. A token that does not say for which is
     /// given the benefit of the doubt, unless there is no account at all.
-    pub(super) fn drop_unless_of(&mut self, wanted: Option<&str>, now: Timestamp) -> bool {
+    pub(super) fn drop_unless_of(&mut self, wanted: Option<&str>) -> bool {
         let Some(granted) = &self.current else { return false };
         let issued_for = granted.token.service_account_uid();
         if wanted.is_some() && (issued_for.is_none() || issued_for.as_deref() == wanted) {
             return false;
         }
+        // Whoever publishes the volume fetches another.
         self.current = None;
         self.trouble = None;
-        self.planned = Some(Due::after(now, Duration::ZERO)).filter(|_| self.is_republished());
+        self.planned = None;
         true
     }
 }

@@ -1,0 +1,107 @@
+//! The status over a Unix socket in the node's root directory, open to its owner alone: whoever connects is sent it as JSON.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokenward_transport::{BindError, SocketPath, SocketPathError, bind};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{NodeStatus, StatusClient};
+
+/// The socket's name in the root directory.
+const NAME: &str = "node-status.sock";
+/// How long either side waits for the other.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a node cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody serves the socket.
+    #[error("no node runs with the root directory `{root}`")]
+    NoNode {
+        /// The directory.
+        root: String,
+    },
+    /// The path cannot be that of a socket.
+    #[error("the root directory's path does not fit a socket's")]
+    Path(#[from] SocketPathError),
+    /// The socket belongs to another user.
+    #[error("the node with the root directory `{root}` belongs to another user")]
+    Permission {
+        /// The directory.
+        root: String,
+    },
+    /// It broke off.
+    #[error("the node did not answer")]
+    Exchange(#[source] io::Error),
+    /// What it said is no status: it may be of another version.
+    #[error("the node's answer is no status of one")]
+    Answer,
+}
+
+/// Where a node with this root directory is asked.
+///
+/// # Errors
+/// The path is too long for a socket's, or is not absolute.
+pub fn path(root_dir: &Path) -> Result<SocketPath, SocketPathError> {
+    SocketPath::new(root_dir.join(NAME))
+}
+
+/// Answers until `stop`.
+///
+/// # Errors
+/// The socket cannot be made.
+pub async fn serve(client: StatusClient, path: SocketPath, stop: CancellationToken) -> Result<(), BindError> {
+    let mut incoming = bind(&path).await?.incoming();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = incoming.next() => accepted,
+        };
+        match accepted {
+            Some(Ok(stream)) => {
+                // One after the other: people ask, and not often.
+                if let Ok(Err(error)) = timeout(LIMIT, answer(stream, &client)).await {
+                    debug!(%error, "whoever asked for the status has gone");
+                }
+            }
+            Some(Err(error)) => warn!(%error, "the status cannot be asked for"),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, client: &StatusClient) -> io::Result<()> {
+    let Some(status) = client.status().await else { return Ok(()) };
+    let text = serde_json::to_vec(&status).map_err(io::Error::other)?;
+    stream.write_all(&text).await?;
+    stream.shutdown().await
+}
+
+/// Asks the node with this root directory.
+///
+/// # Errors
+/// None runs there, or it does not answer.
+pub async fn ask(root_dir: &Path) -> Result<NodeStatus, AskError> {
+    let root = || root_dir.display().to_string();
+    let exchange = async {
+        let mut stream = UnixStream::connect(path(root_dir)?.as_path()).await.map_err(|error| match error
+            .kind()
+        {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoNode { root: root() },
+            io::ErrorKind::PermissionDenied => AskError::Permission { root: root() },
+            _ => AskError::Exchange(error),
+        })?;
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).await.map_err(AskError::Exchange)?;
+        // serde_json's error would quote what it found.
+        serde_json::from_slice(&text).map_err(|_| AskError::Answer)
+    };
+    timeout(LIMIT, exchange).await.unwrap_or_else(|elapsed| Err(AskError::Exchange(elapsed.into())))
+}
