@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use rustls_pki_types::CertificateDer;
 use tokenward_apiserver::StaticTokens;
 use tokenward_cluster::control_plane::{ControlPlaneConfig, ControlPlaneError};
 use tokenward_cluster::key_files::KeyFiles;
@@ -40,16 +41,10 @@ pub(crate) fn control_plane(
         .map(|files| identity(files, ["--tls-cert-file", "--tls-private-key-file"]))
         .transpose()?;
     if let Some(path) = &config.client_ca_file {
-        let flag = "--client-ca-file";
-        let text = read(flag, path)?;
-        control_plane.client_authorities =
-            certificates_from_pem(&text).map_err(|error| in_file(flag, path, error))?;
+        control_plane.client_authorities = authorities("--client-ca-file", path)?;
     }
     if let Some(path) = &config.node_authority_file {
-        let flag = "--kubelet-certificate-authority";
-        let text = read(flag, path)?;
-        control_plane.node_authorities =
-            certificates_from_pem(&text).map_err(|error| in_file(flag, path, error))?;
+        control_plane.node_authorities = authorities("--kubelet-certificate-authority", path)?;
     }
     let flags = ["--kubelet-client-certificate", "--kubelet-client-key"];
     control_plane.node_client =
@@ -75,8 +70,14 @@ pub(crate) fn control_plane(
     Ok(control_plane)
 }
 
+/// The certificates of a file that was named by this flag.
+pub(crate) fn authorities(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let text = read(flag, path)?;
+    certificates_from_pem(&text).map_err(|error| in_file(flag, path, error))
+}
+
 /// A certificate and its key, which were named by these flags.
-fn identity(
+pub(crate) fn identity(
     files: &ServingFiles,
     [certificate_flag, key_flag]: [&str; 2],
 ) -> Result<ServingCertificate, Failure> {

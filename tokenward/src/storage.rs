@@ -5,10 +5,11 @@ use std::path::Path;
 use tokenward_apiserver::{Index, etcd_store, new_store, open_store};
 use tokenward_cluster::control_plane::ControlPlaneConfig;
 use tokenward_cluster::kept_keys::KeptKeys;
-use tokenward_store::{EtcdError, Recovery, Store};
+use tokenward_store::{EtcdError, EtcdTls, Recovery, Store};
 
-use crate::args::storage::Storage;
+use crate::args::storage::{EtcdServers, Storage};
 use crate::failure::Failure;
+use crate::server::{authorities, identity};
 
 /// A store, and who has to be told when it is not used any more.
 pub(crate) struct OpenedStorage {
@@ -26,8 +27,9 @@ pub(crate) async fn open(storage: &Storage) -> Result<OpenedStorage, Failure> {
             let kept_keys = KeptKeys::in_data_directory(directory).map_err(Failure::because)?;
             Ok(OpenedStorage { store, kept_keys: Some(kept_keys) })
         }
-        Storage::Etcd(endpoints) => {
-            let store = etcd_store(endpoints.clone()).await.map_err(|error| {
+        Storage::Etcd(servers) => {
+            let tls = tls(servers)?;
+            let store = etcd_store(servers.endpoints.clone(), tls).await.map_err(|error| {
                 let is_silent = matches!(error, EtcdError::NoAnswer { .. });
                 let failure = Failure::because(error);
                 if is_silent { failure.hint("etcd's own flag is --listen-client-urls.") } else { failure }
@@ -36,6 +38,17 @@ pub(crate) async fn open(storage: &Storage) -> Result<OpenedStorage, Failure> {
             Ok(OpenedStorage { store, kept_keys: None })
         }
     }
+}
+
+/// What TLS with etcd takes, out of the files.
+fn tls(servers: &EtcdServers) -> Result<Option<EtcdTls>, Failure> {
+    if servers.authority_file.is_none() && servers.client.is_none() {
+        return Ok(None);
+    }
+    let authorities = servers.authority_file.as_ref().map(|path| authorities("--etcd-cafile", path));
+    let client = servers.client.as_ref().map(|files| identity(files, ["--etcd-certfile", "--etcd-keyfile"]));
+    let client = client.transpose()?.map(tokenward_cluster::serving::ServingCertificate::into_parts);
+    EtcdTls::new(authorities.transpose()?.unwrap_or_default(), client).map(Some).map_err(Failure::because)
 }
 
 impl OpenedStorage {

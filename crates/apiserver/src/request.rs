@@ -74,12 +74,17 @@ pub struct ResourcePath {
     pub name: Option<String>,
     /// The subresource, such as `status` or `token`.
     pub subresource: Option<String>,
+    /// Whether the path itself asks for a watch: `/api/v1/watch/...`, which is deprecated.
+    pub is_watch: bool,
 }
 
 /// The verb of a method on a resource path, or none where the method means nothing.
 /// `watch` is whether the query asks for a watch.
 pub fn verb_of(method: &Method, path: &ResourcePath, watch: bool) -> Option<Verb> {
     let named = path.name.is_some();
+    if path.is_watch {
+        return (method == Method::GET).then_some(Verb::Watch);
+    }
     Some(match (method.as_str(), named) {
         ("POST", _) => Verb::Create,
         ("GET" | "HEAD", _) if watch => Verb::Watch,
@@ -135,6 +140,8 @@ impl Route {
                 let path = path.trim_start_matches('/').splitn(6, '/').nth(5).unwrap_or_default();
                 Self::NodeProxy { node: (*node).to_owned(), path: path.to_owned() }
             }
+            ["api", version, "watch", rest @ ..] => watched(resource("", version, rest)),
+            ["apis", group, version, "watch", rest @ ..] => watched(resource(group, version, rest)),
             ["api", version, rest @ ..] => resource("", version, rest),
             ["apis", group, version, rest @ ..] => resource(group, version, rest),
             _ => Self::Unknown,
@@ -145,6 +152,16 @@ impl Route {
 impl GroupVersion {
     fn new(group: &str, version: &str) -> Self {
         Self { group: group.to_owned(), version: version.to_owned() }
+    }
+}
+
+/// What stands behind `watch/`: a collection or an object.
+fn watched(route: Route) -> Route {
+    match route {
+        Route::Resource(path) if path.subresource.is_none() => {
+            Route::Resource(ResourcePath { is_watch: true, ..path })
+        }
+        _ => Route::Unknown,
     }
 }
 
@@ -171,6 +188,7 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Route {
         resource: resource.to_owned(),
         name: name.map(str::to_owned),
         subresource: subresource.map(str::to_owned),
+        is_watch: false,
     })
 }
 
@@ -193,6 +211,7 @@ mod tests {
             resource: resource.to_owned(),
             name: name.map(str::to_owned),
             subresource: subresource.map(str::to_owned),
+            is_watch: false,
         })
     }
 
@@ -242,6 +261,17 @@ mod tests {
                 Route::NodeProxy { node: "n:10250".into(), path: "pods/a%2Fb/".into() },
             ),
             ("/api/v1/nodes//proxy/x", Route::Unknown),
+            ("/api/v1/watch/pods", watched(path("", None, "pods", None, None))),
+            ("/api/v1/watch/namespaces/a/pods/p", watched(path("", Some("a"), "pods", Some("p"), None))),
+            ("/api/v1/watch/namespaces/a", watched(path("", None, "namespaces", Some("a"), None))),
+            (
+                "/apis/storage.k8s.io/v1/watch/csidrivers",
+                watched(path(storage, None, "csidrivers", None, None)),
+            ),
+            ("/api/v1/watch", Route::Unknown),
+            ("/api/v1/watch/namespaces/a/pods/p/status", Route::Unknown),
+            ("/api/v1/watch/nodes/n/proxy/x", Route::Unknown),
+            ("/api/v1/namespaces/watch", path("", None, "namespaces", Some("watch"), None)),
         ];
         for (text, route) in table {
             assert_eq!(Route::parse(text), route, "{text}");
@@ -252,7 +282,11 @@ mod tests {
     fn verbs() {
         let Route::Resource(collection) = Route::parse("/api/v1/pods") else { panic!("a resource") };
         let Route::Resource(object) = Route::parse("/api/v1/nodes/n") else { panic!("a resource") };
+        let Route::Resource(by_path) = Route::parse("/api/v1/watch/pods") else { panic!("a resource") };
         let table = [
+            (Method::GET, &by_path, false, Some(Verb::Watch)),
+            (Method::POST, &by_path, false, None),
+            (Method::DELETE, &by_path, true, None),
             (Method::GET, &collection, false, Some(Verb::List)),
             (Method::GET, &collection, true, Some(Verb::Watch)),
             (Method::GET, &object, false, Some(Verb::Get)),

@@ -6,8 +6,8 @@ use std::path::Path;
 use tokenward_kube_rules::Release;
 use tokenward_kube_schema::{self as schema, Kind};
 use tokenward_store::{
-    EtcdEndpoint, EtcdError, EtcdOptions, Key, Layout, LogOptions, OpenError, Recovery, Store, Unavailable,
-    Unstamped, WriteError,
+    EtcdEndpoint, EtcdError, EtcdOptions, EtcdTls, Key, Layout, LogOptions, OpenError, Recovery, Store,
+    Unavailable, Unstamped, WriteError,
 };
 
 use crate::index::Index;
@@ -40,8 +40,12 @@ pub fn open_store(directory: &Path) -> Result<(Store<Index>, Recovery), OpenErro
 ///
 /// # Errors
 /// When no server answers.
-pub async fn etcd_store(endpoints: Vec<EtcdEndpoint>) -> Result<Store<Index>, EtcdError> {
-    Store::etcd(EtcdOptions::new(endpoints, layout(), read_stored), Index::of).await
+pub async fn etcd_store(
+    endpoints: Vec<EtcdEndpoint>,
+    tls: Option<EtcdTls>,
+) -> Result<Store<Index>, EtcdError> {
+    let options = EtcdOptions { tls, ..EtcdOptions::new(endpoints, layout(), read_stored) };
+    Store::etcd(options, Index::of).await
 }
 
 impl ApiError {

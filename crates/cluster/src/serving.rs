@@ -84,7 +84,8 @@ impl ServingCertificate {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    /// The chain, the certificate itself first, and the key.
+    pub fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (self.chain, self.key)
     }
 

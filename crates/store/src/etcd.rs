@@ -18,6 +18,7 @@ mod generated {
     include!("etcd/generated/etcdserverpb.rs");
 }
 mod layout;
+mod tls;
 mod txn;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use self::client::{Client, key_alone};
 pub use self::client::{EtcdEndpoint, EtcdEndpointError};
 use self::generated::KeyValue;
 pub use self::layout::Layout;
+pub use self::tls::{EtcdTls, EtcdTlsError};
 use self::txn::{Expected, Outcome, Then, conditional, outcome};
 use crate::change::Change;
 use crate::memory::Memory;
@@ -51,6 +53,8 @@ pub type Decoder = Box<dyn Fn(&Key, &[u8]) -> Option<Unstamped> + Send + Sync>;
 pub struct EtcdOptions {
     /// The servers; one or more. One is used as long as it answers.
     pub endpoints: Vec<EtcdEndpoint>,
+    /// How those at `https://` are spoken to; none believes the authorities of this machine, and shows no certificate.
+    pub tls: Option<EtcdTls>,
     /// Which object is where.
     pub layout: Layout,
     /// Reads what etcd holds.
@@ -72,6 +76,7 @@ impl EtcdOptions {
     ) -> Self {
         Self {
             endpoints,
+            tls: None,
             layout,
             decode: Box::new(decode),
             timeout: Duration::from_secs(10),
@@ -97,6 +102,9 @@ pub enum EtcdError {
     /// An address cannot be used.
     #[error("cannot connect to etcd")]
     Endpoint(#[from] tonic::transport::Error),
+    /// There can be no TLS with them.
+    #[error(transparent)]
+    Tls(#[from] EtcdTlsError),
     /// None of the servers answers.
     #[error("no etcd server answers at {endpoints}; start it, or correct the addresses")]
     NoAnswer {
@@ -128,7 +136,7 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
         }
         let indexer = Arc::new(indexer);
         let source = Arc::new(Source {
-            client: Client::new(&options.endpoints, options.timeout)?,
+            client: Client::new(&options.endpoints, options.tls, options.timeout)?,
             layout: options.layout,
             decode: options.decode,
             index: Box::new({

@@ -51,7 +51,9 @@ mod value;
 mod watch;
 
 pub use error::{Compacted, KeyError, ReadError, RevisionError, Unavailable, WriteError};
-pub use etcd::{Decoder, EtcdEndpoint, EtcdEndpointError, EtcdError, EtcdOptions, Layout};
+pub use etcd::{
+    Decoder, EtcdEndpoint, EtcdEndpointError, EtcdError, EtcdOptions, EtcdTls, EtcdTlsError, Layout,
+};
 pub use event::{Event, EventKind};
 pub use history::HistoryLimits;
 pub use key::{Key, Scope};

@@ -10,6 +10,8 @@ mod reader;
 mod record;
 mod recover;
 mod replay;
+#[cfg(test)]
+mod scripts;
 mod snapshot;
 mod writer;
 

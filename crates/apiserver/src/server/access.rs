@@ -109,7 +109,8 @@ impl ApiServer {
         };
         // One that does not parse selects nothing here, and is refused once the request is authorized.
         let selector = match query.text("fieldSelector") {
-            Some(text) if matches!(verb, Verb::List | Verb::Watch) => {
+            // Rights to one name are for reading it where selectors are told; upstream takes none of such a path.
+            Some(text) if matches!(verb, Verb::List | Verb::Watch) && !path.is_watch => {
                 FieldSelector::parse(text).unwrap_or_default()
             }
             _ => FieldSelector::default(),

@@ -205,6 +205,49 @@ async fn nothing_is_told_after_an_event_that_cannot_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_deprecated_paths_watch_too() {
+    let testbed = Testbed::new();
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    client.create(DRIVERS, &driver("a")).await.unwrap();
+    client.create(DRIVERS, &driver("b")).await.unwrap();
+    let by_path = "/apis/storage.k8s.io/v1/watch/csidrivers";
+    for (path, wanted) in [
+        (format!("{by_path}?timeoutSeconds=5"), &["a", "b"][..]),
+        (format!("{by_path}/b?timeoutSeconds=5"), &["b"]),
+        (format!("{by_path}?timeoutSeconds=5&fieldSelector=metadata.name%3Da"), &["a"]),
+    ] {
+        let events: Vec<_> = client.watch(&path).await.unwrap().collect().await;
+        let events: Vec<WatchEvent> = events.into_iter().map(Result::unwrap).collect();
+        let told: Vec<_> = events.iter().map(brief).collect();
+        let wanted: Vec<_> = wanted.iter().map(|name| ("ADDED", *name)).collect();
+        assert_eq!(told, wanted, "{path}");
+    }
+    let refused = client.delete(&format!("{by_path}/a"), None).await.unwrap_err();
+    assert_eq!(refused.code(), Some(http::StatusCode::METHOD_NOT_ALLOWED));
+    assert_eq!(client.get(&format!("{DRIVERS}/a")).await.unwrap()["metadata"]["name"], "a");
+
+    // Who may watch one name by a selector may not do so here.
+    server.establish_default_roles().await.unwrap();
+    let rule = json!({"verbs": ["watch"], "apiGroups": ["storage.k8s.io"], "resources": ["csidrivers"],
+        "resourceNames": ["a"]});
+    let roles = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({"metadata": {"name": "one"}, "rules": [rule]});
+    client.create(&format!("{roles}/clusterroles"), &role).await.unwrap();
+    let binding = json!({
+        "metadata": {"name": "one"}, "subjects": [{"kind": "User", "name": "alice"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "one"},
+    });
+    client.create(&format!("{roles}/clusterrolebindings"), &binding).await.unwrap();
+    let alice = server.client(tokenward_apiserver::User::authenticated("alice", []));
+    let selected = "timeoutSeconds=5&fieldSelector=metadata.name%3Da";
+    alice.watch(&format!("{DRIVERS}?watch=1&{selected}")).await.map(|_| ()).unwrap();
+    alice.watch(&format!("{by_path}/a?timeoutSeconds=5")).await.map(|_| ()).unwrap();
+    let refused = alice.watch(&format!("{by_path}?{selected}")).await.map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), Some(http::StatusCode::FORBIDDEN));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_object_is_watched_by_its_own_path_too() {
     let testbed = Testbed::new();
     let client = testbed.server(Release::V1_35).client(admin());

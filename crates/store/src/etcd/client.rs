@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use super::generated::kv_client::KvClient;
 use super::generated::watch_client::WatchClient;
 use super::generated::{CompactionRequest, RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use super::{EtcdError, EtcdTls};
 use crate::Unavailable;
 
 /// A connection that says nothing for so long is asked whether it lives; etcd refuses to be asked every 5 seconds.
@@ -19,32 +20,41 @@ const LARGEST_ANSWER: usize = 256 << 20;
 
 /// Where an etcd server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EtcdEndpoint(String);
+pub struct EtcdEndpoint {
+    url: String,
+    is_tls: bool,
+}
 
 /// A text that is no [`EtcdEndpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EtcdEndpointError {
-    /// TLS is not spoken.
-    #[error("`{0}`: etcd is spoken to without TLS; wanted http://HOST:PORT")]
-    Tls(String),
     /// No URL of a server.
-    #[error("`{0}` is no address of an etcd server; wanted http://HOST:PORT")]
+    #[error("`{0}` is no address of an etcd server; wanted http://HOST:PORT or https://HOST:PORT")]
     Malformed(String),
+    /// A user, perhaps with a password: it would be shown wherever the address is.
+    #[error(
+        "wanted the address of an etcd server, found one with a user in it; leave out what stands before the @"
+    )]
+    User,
 }
 
 impl FromStr for EtcdEndpoint {
     type Err = EtcdEndpointError;
 
-    /// `http://HOST:PORT`.
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
     ///
     /// # Errors
     /// Anything else.
     fn from_str(text: &str) -> Result<Self, EtcdEndpointError> {
+        if text.contains('@') {
+            return Err(EtcdEndpointError::User);
+        }
         let malformed = || EtcdEndpointError::Malformed(text.to_owned());
         let uri: tonic::transport::Uri = text.parse().map_err(|_| malformed())?;
         match (uri.scheme_str(), uri.host(), uri.path()) {
-            (Some("https"), ..) => Err(EtcdEndpointError::Tls(text.to_owned())),
-            (Some("http"), Some(_), "" | "/") => Ok(Self(text.to_owned())),
+            (Some(scheme @ ("http" | "https")), Some(_), "" | "/") => {
+                Ok(Self { url: text.to_owned(), is_tls: scheme == "https" })
+            }
             _ => Err(malformed()),
         }
     }
@@ -52,7 +62,7 @@ impl FromStr for EtcdEndpoint {
 
 impl std::fmt::Display for EtcdEndpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.url)
     }
 }
 
@@ -67,17 +77,26 @@ impl Client {
     /// Connects to nobody yet: that is done when something is asked. There must be one endpoint or more.
     pub(crate) fn new(
         endpoints: &[EtcdEndpoint],
+        tls: Option<EtcdTls>,
         timeout: Duration,
-    ) -> Result<Self, tonic::transport::Error> {
+    ) -> Result<Self, EtcdError> {
+        let tls = match tls {
+            None if endpoints.iter().any(|endpoint| endpoint.is_tls) => Some(EtcdTls::new(Vec::new(), None)?),
+            tls => tls,
+        };
         let channels = endpoints.iter().map(|endpoint| {
-            let endpoint = Endpoint::from_shared(endpoint.0.clone())?
+            let to = Endpoint::from_shared(endpoint.url.clone())?
                 .connect_timeout(timeout)
                 .http2_keep_alive_interval(KEEP_ALIVE)
                 .keep_alive_timeout(timeout)
                 .keep_alive_while_idle(true);
-            Ok(endpoint.connect_lazy())
+            Ok(match &tls {
+                Some(tls) if endpoint.is_tls => tls.channel(&to),
+                _ => to.connect_lazy(),
+            })
         });
-        Ok(Self { channels: channels.collect::<Result<_, _>>()?, current: Mutex::new(0), timeout })
+        let channels = channels.collect::<Result<_, tonic::transport::Error>>()?;
+        Ok(Self { channels, current: Mutex::new(0), timeout })
     }
 
     pub(crate) fn timeout(&self) -> Duration {

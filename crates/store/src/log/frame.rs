@@ -18,6 +18,8 @@ pub(crate) const FRAME_HEADER: usize = 36;
 const MAGIC: [u8; 8] = *b"tokenwrd";
 /// The version of the format: of frames, records and file names.
 const VERSION: u32 = 1;
+/// No store gets to a revision that is higher: there are as many left behind it.
+const HIGHEST: Revision = Revision::new(u64::MAX / 2);
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,11 @@ impl FileHeader {
         if found != kind {
             return Err(HeaderError::Kind);
         }
-        Ok(Self { kind, revision: Revision::new(u64_at(bytes, 16)), mark: u64_at(bytes, 24) })
+        let revision = Revision::new(u64_at(bytes, 16));
+        if revision > HIGHEST {
+            return Err(HeaderError::Damaged);
+        }
+        Ok(Self { kind, revision, mark: u64_at(bytes, 24) })
     }
 }
 

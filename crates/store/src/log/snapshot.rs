@@ -110,7 +110,9 @@ pub(crate) fn read_snapshot(
                 let mut rest = records;
                 for _ in 0..header.count {
                     let at = offset + FRAME_HEADER as u64 + (records.len() - rest.len()) as u64;
-                    let record = Record::read(&mut rest).and_then(&mut take);
+                    let record = Record::read(&mut rest)
+                        .and_then(|record| belongs(record, revision))
+                        .and_then(&mut take);
                     record.map_err(|problem| OpenError::nonsense(path, at, problem))?;
                     count += 1;
                 }
@@ -120,6 +122,14 @@ pub(crate) fn read_snapshot(
         }
     }
     if frames.left() > 0 { Err(damaged(frames.offset())) } else { Ok(length) }
+}
+
+/// Whether a record is of an object as it was at that revision.
+fn belongs(record: Record<'_>, at: Revision) -> Result<Record<'_>, RecordError> {
+    match record.content {
+        Content::Object { revision, created, .. } if created <= revision && revision <= at => Ok(record),
+        _ => Err(RecordError::Misplaced),
+    }
 }
 
 impl<I> Entry<I> {

@@ -4,14 +4,17 @@
 //! `TOKENWARD_PEERS=required`.
 
 use std::env;
+use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
-use tokenward_store::{EtcdEndpoint, EtcdOptions, Layout, Store, Unstamped};
+use tokenward_store::{EtcdEndpoint, EtcdOptions, EtcdTls, Layout, Store, Unstamped};
 
 pub(crate) struct EtcdServer {
     program: PathBuf,
@@ -19,6 +22,36 @@ pub(crate) struct EtcdServer {
     client_port: u16,
     peer_port: u16,
     process: Option<Child>,
+    /// With an authority it is spoken to with certificates of it, and not without.
+    authority: Option<Authority>,
+}
+
+/// An authority of servers and clients.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
+    /// The certificate and the key of a client.
+    pub(crate) fn client(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let (certificate, key) = self.sign(name);
+        (vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+    }
 }
 
 /// The program, if there is one.
@@ -37,8 +70,17 @@ fn free_port() -> u16 {
 
 impl EtcdServer {
     /// A running server with nothing in it; none when the tests that need it are left out.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same behind TLS: with a certificate of the authority, for those alone who have one too.
+    pub(crate) async fn start_with_tls() -> Option<Self> {
+        Self::start_with(Some(Authority::new())).await
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
+    async fn start_with(authority: Option<Authority>) -> Option<Self> {
         let Some(program) = program() else {
             assert!(
                 env::var("TOKENWARD_PEERS").as_deref() != Ok("required"),
@@ -49,13 +91,22 @@ impl EtcdServer {
         };
         let directory = tempfile::tempdir().unwrap();
         let (client_port, peer_port) = (free_port(), free_port());
-        let mut server = Self { program, directory, client_port, peer_port, process: None };
+        let mut server = Self { program, directory, client_port, peer_port, process: None, authority };
         server.run().await;
         Some(server)
     }
 
     pub(crate) fn endpoint(&self) -> EtcdEndpoint {
-        format!("http://127.0.0.1:{}", self.client_port).parse().unwrap()
+        self.client_url().parse().unwrap()
+    }
+
+    fn client_url(&self) -> String {
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.client_port)
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        self.authority.as_ref().expect("a server behind TLS")
     }
 
     /// Options for tests: short times, the tests' own encodings.
@@ -66,6 +117,9 @@ impl EtcdServer {
             (bytes != b"unreadable").then(|| Unstamped::new(bytes.to_vec(), stamp_at))
         };
         let mut options = EtcdOptions::new(vec![self.endpoint()], layout, decode);
+        options.tls = self.authority.as_ref().map(|authority| {
+            EtcdTls::new(vec![authority.certificate()], Some(authority.client("tests"))).unwrap()
+        });
         options.timeout = Duration::from_secs(5);
         options.compact_every = None;
         options
@@ -73,9 +127,23 @@ impl EtcdServer {
 
     /// Starts it, or starts it again on the same data, and waits until it answers.
     pub(crate) async fn run(&mut self) {
-        let client = format!("http://127.0.0.1:{}", self.client_port);
+        let client = self.client_url();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
-        let process = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some(authority) = &self.authority {
+            let (certificate, key) = authority.sign("127.0.0.1");
+            for (flag, name, text) in [
+                ("--trusted-ca-file", "ca.pem", authority.0.pem()),
+                ("--cert-file", "server.pem", certificate.pem()),
+                ("--key-file", "server.key", key.serialize_pem()),
+            ] {
+                let path = self.directory.path().join(name);
+                fs::write(&path, text).unwrap();
+                command.arg(flag).arg(path);
+            }
+            command.arg("--client-cert-auth");
+        }
+        let process = command
             .arg("--data-dir")
             .arg(self.directory.path().join("etcd"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
