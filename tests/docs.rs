@@ -7,8 +7,17 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Flags of other programs that the docs name: cargo's and kubectl's.
-const OF_OTHERS: [&str; 8] =
-    ["--as", "--list", "--package", "--release", "--server-side", "--test", "--validate", "--workspace"];
+const OF_OTHERS: [&str; 9] = [
+    "--as",
+    "--features",
+    "--list",
+    "--package",
+    "--release",
+    "--server-side",
+    "--test",
+    "--validate",
+    "--workspace",
+];
 
 /// Each command by its path (`driver token-files`), with its long help.
 fn commands() -> BTreeMap<String, String> {
@@ -107,6 +116,16 @@ fn every_command_in_the_docs_is_there_and_takes_the_flags_beside_it() {
         }
     }
     assert!(seen > 5, "found only {seen} commands in the docs");
+}
+
+/// The tutorial is the example, which is compiled and put through csi-sanity.
+#[test]
+fn the_tutorials_code_is_the_example() {
+    let page = fs::read_to_string(repository("docs/writing-a-driver.md")).unwrap();
+    let example = fs::read_to_string(repository("crates/driver/examples/vault-token.rs")).unwrap();
+    let code = page.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(code, example, "docs/writing-a-driver.md shows another driver than the example");
+    assert!(example.lines().count() < 100);
 }
 
 #[test]

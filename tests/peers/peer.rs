@@ -17,11 +17,19 @@ pub(crate) enum Peer {
     Python,
     /// The sanitizer of Go drivers' logs.
     Protosanitizer,
+    /// The specs of the CSI specification, run against a driver.
+    CsiSanity,
 }
 
 impl Peer {
-    const ALL: [Self; 5] =
-        [Self::Kubectl131, Self::KubectlLatest, Self::ClientGo, Self::Python, Self::Protosanitizer];
+    const ALL: [Self; 6] = [
+        Self::Kubectl131,
+        Self::KubectlLatest,
+        Self::ClientGo,
+        Self::Python,
+        Self::Protosanitizer,
+        Self::CsiSanity,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -30,6 +38,7 @@ impl Peer {
             Self::ClientGo => "client-go",
             Self::Python => "python",
             Self::Protosanitizer => "protosanitizer",
+            Self::CsiSanity => "csi-sanity",
         }
     }
 

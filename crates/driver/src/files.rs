@@ -18,10 +18,24 @@ const PATH_MAX: usize = 4096;
 /// Non-empty, relative, equal to its cleaned form (no `.`, no `//`, no trailing slash), no element `..`, the first element
 /// does not begin with `..` (those names belong to the [`AtomicWriter`](crate::AtomicWriter)), elements of at most 255 bytes and
 /// 4096 bytes in all, no NUL. The rules are those that CVE-2020-8567 and CVE-2020-8568 taught.
+///
+/// ```
+/// use tokenward_driver::VolumePath;
+///
+/// assert_eq!(VolumePath::parse("db/password")?.top(), "db");
+/// assert!(VolumePath::parse("../etc/passwd").is_err());
+/// # Ok::<(), tokenward_driver::VolumePathError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VolumePath(String);
 
 /// Why a text is not a [`VolumePath`].
+///
+/// ```
+/// use tokenward_driver::{VolumePath, VolumePathError};
+///
+/// assert_eq!(VolumePath::parse("a/../b"), Err(VolumePathError::Parent));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VolumePathError {
@@ -108,6 +122,12 @@ impl fmt::Display for VolumePath {
 }
 
 /// The bytes of a file: zeroized when dropped, and never shown.
+///
+/// ```
+/// use tokenward_driver::Contents;
+///
+/// assert_eq!(format!("{:?}", Contents::new(b"secret".to_vec())), "Contents(6 bytes)");
+/// ```
 #[derive(Clone)]
 pub struct Contents(Source);
 
@@ -145,6 +165,13 @@ impl fmt::Debug for Contents {
 }
 
 /// A file that a driver delivers.
+///
+/// ```
+/// use tokenward_driver::{Contents, File};
+///
+/// let file = File::private(Contents::new(b"ca certificate".to_vec())).with_mode(0o444);
+/// assert_eq!(file.mode, 0o444);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct File {
@@ -170,10 +197,30 @@ impl File {
 }
 
 /// All files that a volume is to hold; no path is both a file and a directory.
+///
+/// ```
+/// use tokenward_driver::{Contents, File, FileSet, VolumePath};
+///
+/// let mut files = FileSet::new();
+/// files.insert(VolumePath::parse("user")?, File::private(Contents::new(b"app".to_vec())))?;
+/// assert_eq!(files.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct FileSet(BTreeMap<VolumePath, File>);
 
 /// A path that does not fit to one that the set has.
+///
+/// ```
+/// use tokenward_driver::{Contents, File, FileSet, VolumePath};
+///
+/// let file = || File::private(Contents::new(Vec::new()));
+/// let mut files = FileSet::new();
+/// files.insert(VolumePath::parse("db")?, file())?;
+/// let conflict = files.insert(VolumePath::parse("db/password")?, file()).unwrap_err();
+/// assert_eq!(conflict.other.as_str(), "db");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` cannot stand beside `{other}`: one path would be two things")]
 pub struct PathConflict {

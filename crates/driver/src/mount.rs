@@ -21,10 +21,22 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const STACKED_MOUNTS: usize = 16;
 
 /// Where a volume is to appear: an absolute path below the root, without `.` and `..`.
+///
+/// ```
+/// use tokenward_driver::TargetPath;
+///
+/// assert!(TargetPath::parse("/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/tokens/mount").is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TargetPath(PathBuf);
 
 /// Why a text is not a [`TargetPath`].
+///
+/// ```
+/// use tokenward_driver::{TargetPath, TargetPathError};
+///
+/// assert_eq!(TargetPath::parse("/pods/../etc"), Err(TargetPathError::Unusable));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetPathError {
@@ -63,6 +75,15 @@ impl TargetPath {
 }
 
 /// What holds the files of a target.
+///
+/// ```
+/// use tokenward_driver::Backing;
+///
+/// fn may_reach_a_disk(backing: Backing) -> bool {
+///     backing == Backing::Directory
+/// }
+/// assert!(!may_reach_a_disk(Backing::Tmpfs));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backing {
     /// A directory with mode 0700 on the file system of the target's parent.
@@ -72,6 +93,16 @@ pub enum Backing {
 }
 
 /// A target that can be written to.
+///
+/// ```
+/// use tokenward_driver::{MountPolicy, Mounter, TargetPath};
+///
+/// let place = tempfile::tempdir()?;
+/// let target = TargetPath::parse(place.path().join("mount").to_str().unwrap_or_default())?;
+/// let prepared = Mounter::new(1 << 20, MountPolicy::Never).prepare(&target)?;
+/// assert!(prepared.fresh);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prepared {
     /// What holds the files.
@@ -81,6 +112,12 @@ pub struct Prepared {
 }
 
 /// Whether to mount.
+///
+/// ```
+/// use tokenward_driver::MountPolicy;
+///
+/// assert_eq!(MountPolicy::default(), MountPolicy::WherePermitted);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MountPolicy {
@@ -92,6 +129,15 @@ pub enum MountPolicy {
 }
 
 /// Why a target could not be made or removed.
+///
+/// ```
+/// use tokenward_driver::{MountError, MountPolicy, Mounter, TargetPath};
+///
+/// let target = TargetPath::parse("/no/such/parent/mount")?;
+/// let error = Mounter::new(1 << 20, MountPolicy::Never).prepare(&target).unwrap_err();
+/// assert!(matches!(error, MountError::NoParent { .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MountError {
@@ -155,6 +201,18 @@ impl MountError {
 }
 
 /// Makes and removes targets.
+///
+/// ```
+/// use tokenward_driver::{MountPolicy, Mounter, TargetPath};
+///
+/// let place = tempfile::tempdir()?;
+/// let target = TargetPath::parse(place.path().join("mount").to_str().unwrap_or_default())?;
+/// let mounter = Mounter::new(1 << 20, MountPolicy::Never);
+/// mounter.prepare(&target)?;
+/// mounter.remove(&target)?;
+/// mounter.remove(&target)?; // As often as one likes.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Mounter {
     size: u64,
@@ -270,6 +328,11 @@ impl Mounter {
 
 /// Whether something is mounted at exactly this path (a link is not followed).
 ///
+/// ```
+/// assert!(tokenward_driver::is_mount_point("/proc".as_ref())?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// Asks `statx` for the mount root attribute; kernels before 5.8 do not tell, there a device other than the parent's counts.
 ///
 /// # Errors
@@ -287,6 +350,11 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 
 /// Mounts an empty tmpfs at `path`: mode 0700, no set-user-id, no devices, no programs, at most `size` bytes, not swapped where
 /// the kernel can promise that (6.3).
+///
+/// ```no_run
+/// tokenward_driver::mount_tmpfs("/run/vault/tokens".as_ref(), 1 << 20)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// The kernel's; [`Errno::PERM`] or [`Errno::ACCESS`] when the process may not mount.
