@@ -23,7 +23,7 @@ pub(crate) struct EtcdServer {
     peer_port: u16,
     process: Option<Child>,
     /// With an authority it is spoken to with certificates of it, and not without.
-    authority: Option<Authority>,
+    authority: Option<Box<Authority>>,
 }
 
 /// An authority of servers and clients.
@@ -76,11 +76,11 @@ impl EtcdServer {
 
     /// The same behind TLS: with a certificate of the authority, for those alone who have one too.
     pub(crate) async fn start_with_tls() -> Option<Self> {
-        Self::start_with(Some(Authority::new())).await
+        Self::start_with(Some(Box::new(Authority::new()))).await
     }
 
     #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
-    async fn start_with(authority: Option<Authority>) -> Option<Self> {
+    async fn start_with(authority: Option<Box<Authority>>) -> Option<Self> {
         let Some(program) = program() else {
             assert!(
                 env::var("TOKENWARD_PEERS").as_deref() != Ok("required"),
@@ -106,7 +106,7 @@ impl EtcdServer {
     }
 
     pub(crate) fn authority(&self) -> &Authority {
-        self.authority.as_ref().expect("a server behind TLS")
+        self.authority.as_deref().expect("a server behind TLS")
     }
 
     /// Options for tests: short times, the tests' own encodings.
