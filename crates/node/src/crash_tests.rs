@@ -19,6 +19,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokenward_csi::v1::node_service_capability::rpc::Type as RpcType;
+use tokenward_csi::v1::volume_capability::AccessType;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -38,7 +39,7 @@ const INSIDE: &str = "TOKENWARD_TEST_INSIDE";
 const NODE_PROCESS: &str = "TOKENWARD_TEST_NODE";
 
 /// All the points at which a node can die.
-const POINTS: [&str; 15] = [
+const POINTS: [&str; 19] = [
     "directories are made",
     "the record is begun",
     "the record appears",
@@ -54,7 +55,14 @@ const POINTS: [&str; 15] = [
     "the record is removed",
     "the directory of the volume is removed",
     "the directories of the pod are removed",
+    "the device is linked",
+    "the device is removed",
+    "the link of the device is removed",
+    "the record of the device is removed",
 ];
+
+/// What the record of the raw device is beside.
+const RAW_RECORD: &str = "plugins/kubernetes.io/csi/volumeDevices/raw/data/device";
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -110,7 +118,7 @@ fn node_process() {
     panic!("a node ended by itself: {ended:?}");
 }
 
-/// Writes a file once both volumes have been published by this process, or all is gone.
+/// Writes a file once all volumes have been published by this process, or all is gone.
 async fn tell_when_done(
     root: &Path,
     wanted: bool,
@@ -122,8 +130,9 @@ async fn tell_when_done(
         cluster.get("pods", "ns", "web").is_none()
             && entries(&root.join("pods")).is_empty()
             && entries(&root.join("plugins/kubernetes.io/csi/d")).is_empty()
+            && !root.join("plugins/kubernetes.io/csi/volumeDevices/raw").exists()
     };
-    while if wanted { published.len() < 2 } else { !is_gone() } {
+    while if wanted { published.len() < 3 } else { !is_gone() } {
         match tokio::time::timeout(Duration::from_millis(2), observations.recv()).await {
             Ok(Some(Observation::Delivered(delivery))) => drop(published.insert(delivery.volume)),
             Ok(None) => return,
@@ -137,7 +146,7 @@ fn done_file(root: &Path) -> PathBuf {
     root.with_file_name("done")
 }
 
-/// A pod with an inline volume and a persistent one. A CSIDriver is there only for pods that are wanted: what must go, goes
+/// A pod with an inline volume, a persistent one and a raw device. A CSIDriver is there only for pods that are wanted: what must go, goes
 /// without.
 fn cluster(pods: &str) -> Arc<FakeCluster> {
     let world = World::new(numbered());
@@ -145,10 +154,13 @@ fn cluster(pods: &str) -> Arc<FakeCluster> {
         world.csi_driver("d", &json!({ "podInfoOnMount": true, "tokenRequests": [{ "audience": "vault" }] }));
     }
     world.claim("pv", "d");
+    world.claim("raw", "d");
+    world.cluster.change("persistentvolumes", "", "raw", &json!({ "spec": { "volumeMode": "Block" } }));
     if pods != "gone" {
         let volumes = json!([
             { "name": "inline", "csi": { "driver": "d" } },
             { "name": "data", "persistentVolumeClaim": { "claimName": "pv" } },
+            { "name": "raw", "persistentVolumeClaim": { "claimName": "raw" } },
         ]);
         world.pod("web", &volumes);
     }
@@ -189,7 +201,7 @@ fn inside(mounts: bool) {
     // A whole life without a kill is the measure.
     machine.live("wanted", None);
     let (up, mounted) = (machine.tree(), machine.mounted());
-    assert_eq!(mounted.len(), 3, "{mounted:?}");
+    assert_eq!(mounted.len(), 5, "{mounted:?}");
     machine.live("terminating", None);
     let down = machine.tree();
     assert_eq!(machine.mounted(), BTreeSet::new());
@@ -305,6 +317,8 @@ impl Machine {
     /// After a kill: what is mounted has its record.
     fn check(&self, point: &str) {
         for place in self.mounted() {
+            let raw = place.starts_with("plugins/kubernetes.io/csi/volumeDevices");
+            let place = if raw { Path::new(RAW_RECORD).to_owned() } else { place };
             let record = VolumeData::read_beside(&self.root.join(&place));
             assert!(matches!(record, Ok(Some(_))), "{} has no record after {point:?}", place.display());
         }
@@ -314,11 +328,10 @@ impl Machine {
     fn mounted(&self) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         for place in all_below(&self.root) {
-            let named = place.ends_with("mount") || place.ends_with("globalmount");
             let there = if self.mounts {
                 is_mount_point(&place).unwrap_or(false)
             } else {
-                named && place.join("content").is_file()
+                place.join("content").is_file() || place.ends_with("publish/raw/uid-web")
             };
             if there {
                 found.insert(place.strip_prefix(&self.root).unwrap().to_owned());
@@ -366,11 +379,36 @@ fn act(call: &Call, mounts: bool, lost: &Mutex<Vec<String>>) -> std::io::Result<
         Call::Stage(request) => mount(Path::new(&request.staging_target_path), None, mounts),
         Call::Publish(request) => {
             let staging = Some(&request.staging_target_path).filter(|path| !path.is_empty());
+            let capability = request.volume_capability.as_ref();
+            if let Some(AccessType::Block(_)) = capability.and_then(|of| of.access_type.as_ref()) {
+                return map(Path::new(&request.target_path), mounts);
+            }
             mount(Path::new(&request.target_path), staging.map(Path::new), mounts)
+        }
+        Call::Unpublish(request) if request.volume_id == "handle-raw" => {
+            unmap(Path::new(&request.target_path), mounts)
         }
         Call::Unpublish(request) => unmount(Path::new(&request.target_path), mounts, lost),
         Call::Unstage(request) => unmount(Path::new(&request.staging_target_path), mounts, lost),
     }
+}
+
+/// Any device will do.
+fn map(place: &Path, mounts: bool) -> std::io::Result<()> {
+    if !place.exists() {
+        std::fs::write(place, "")?;
+    }
+    if mounts && !is_mount_point(place)? {
+        rustix::mount::mount_bind("/dev/null", place)?;
+    }
+    Ok(())
+}
+
+fn unmap(place: &Path, mounts: bool) -> std::io::Result<()> {
+    if mounts && is_mount_point(place)? {
+        rustix::mount::unmount(place, UnmountFlags::empty())?;
+    }
+    if place.exists() { std::fs::remove_file(place) } else { Ok(()) }
 }
 
 fn mount(place: &Path, source: Option<&Path>, mounts: bool) -> std::io::Result<()> {

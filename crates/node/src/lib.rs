@@ -21,7 +21,8 @@
 //! }
 //! ```
 //!
-//! What a kubelet does for CSI volumes and this does not do yet: block volumes (refused with a message).
+//! What a kubelet does for CSI volumes and this does not, as it runs no containers: expanding volumes, their statistics,
+//! and for block devices the bind mount and the loop device that keep them from being taken away from a container.
 //!
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
 //! order of things, and [`registry`] for how drivers are found.

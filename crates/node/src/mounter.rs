@@ -4,6 +4,7 @@
 //! Where upstream differs on purpose: a failure before the driver was asked (its socket is dead, a directory cannot be
 //! made) is transient here, final there, because a volume whose state is uncertain must not count as unmounted for it.
 
+mod block;
 pub mod fetch_tokens;
 mod teardown;
 
@@ -120,11 +121,7 @@ impl<C: Cluster> Mounter<C> {
             return Err(failed(format!("PV {volume_name} is bound to another claim (or to none)")));
         }
         let Some(source) = volume.spec.csi else { return Ok(Done::NotCsi) };
-        if volume.spec.volume_mode.as_deref() == Some("Block") {
-            return Err(failed(format!(
-                "PV {volume_name} has volumeMode Block, which this node does not mount: use Filesystem"
-            )));
-        }
+        let is_block = volume.spec.volume_mode.as_deref() == Some("Block");
         Ok(Done::Resolved(Arc::new(VolumeSpec {
             pod: lookup.pod.clone(),
             service_account: lookup.service_account.clone(),
@@ -137,7 +134,7 @@ impl<C: Cluster> Mounter<C> {
                 source,
                 access_modes: volume.spec.access_modes,
                 mount_options: volume.spec.mount_options,
-                mode: VolumeMode::Filesystem,
+                mode: if is_block { VolumeMode::Block } else { VolumeMode::Filesystem },
             })),
         })))
     }
@@ -148,6 +145,9 @@ impl<C: Cluster> Mounter<C> {
     /// # Errors
     /// Upstream's texts and classes.
     pub async fn stage(&self, spec: &VolumeSpec, again: bool) -> Result<(), Failure> {
+        if spec.mode() == VolumeMode::Block {
+            return self.stage_block(spec, again).await;
+        }
         let (Some(device), VolumeSource::Persistent(parts)) = (spec.device(), &spec.source) else {
             return Ok(());
         };
@@ -213,6 +213,9 @@ impl<C: Cluster> Mounter<C> {
     /// # Errors
     /// Upstream's texts and classes.
     pub async fn publish(&self, spec: &VolumeSpec, remount: bool) -> Result<Published, Failure> {
+        if spec.mode() == VolumeMode::Block {
+            return self.publish_block(spec, remount).await;
+        }
         let failed = |text: String| Failure::transient(format!("kubernetes.io/csi: mounter.{text}"));
         let driver = self.driver(spec.driver(), "mounter.SetUpAt failed to get CSI client")?;
         let deadline = Instant::now() + self.operation_limit;

@@ -50,6 +50,36 @@ impl Layout {
         self.pod_volumes(pod_uid).join(escape(spec_name)).join("mount")
     }
 
+    /// Directory of a pod's CSI block devices.
+    pub fn pod_devices(&self, pod_uid: &str) -> PathBuf {
+        self.pod(pod_uid).join("volumeDevices").join(PLUGIN_DIRECTORY)
+    }
+
+    /// A pod's link to its block device.
+    pub fn pod_device(&self, pod_uid: &str, spec_name: &str) -> PathBuf {
+        self.pod_devices(pod_uid).join(escape(spec_name))
+    }
+
+    /// Where the CSI volume plugin keeps block volumes.
+    pub fn block_devices(&self) -> PathBuf {
+        self.csi_plugin().join("volumeDevices")
+    }
+
+    /// Staging path of a block volume.
+    pub fn block_staging(&self, spec_name: &str) -> PathBuf {
+        self.block_devices().join("staging").join(escape(spec_name))
+    }
+
+    /// Target path of a publish of a block volume, which is a device and no directory.
+    pub fn block_target(&self, pod_uid: &str, spec_name: &str) -> PathBuf {
+        self.block_devices().join("publish").join(escape(spec_name)).join(escape(pod_uid))
+    }
+
+    /// What a block volume's `vol_data.json` is beside.
+    pub(crate) fn block_record(&self, spec_name: &str) -> PathBuf {
+        self.block_devices().join(escape(spec_name)).join("data").join("device")
+    }
+
     /// Where the CSI volume plugin keeps what belongs to no single pod.
     pub fn csi_plugin(&self) -> PathBuf {
         self.root.join("plugins/kubernetes.io/csi")
@@ -122,6 +152,16 @@ mod tests {
                 "/var/lib/kubelet/plugins/kubernetes.io/csi/test-driver/4219dcd75aa1fff692ddc5cf84c1b34bf799aaad291afdf03dde2213f2f3b397/globalmount"
             )
         );
+    }
+
+    #[test]
+    fn block_volumes_are_where_the_kubelet_has_them() {
+        let layout = Layout::new("/r");
+        let devices = Path::new("/r/plugins/kubernetes.io/csi/volumeDevices");
+        assert_eq!(layout.block_staging("pv"), devices.join("staging/pv"));
+        assert_eq!(layout.block_target("u", "pv"), devices.join("publish/pv/u"));
+        assert_eq!(layout.block_record("pv").parent().unwrap(), devices.join("pv/data"));
+        assert_eq!(layout.pod_device("u", "pv"), Path::new("/r/pods/u/volumeDevices/kubernetes.io~csi/pv"));
     }
 
     #[test]

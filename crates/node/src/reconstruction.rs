@@ -1,13 +1,14 @@
 //! What an earlier process of this node left on the disk, for the planner: `vol_data.json` names what is published and
 //! staged, whether the driver is there or not. What has no record is no volume: its empty directories go, a mount stays.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use crate::mount_dir::remove_mount_directory;
+use crate::mount_dir::{remove_empty_up_to, remove_mount_directory};
 use crate::mount_table::MountTable;
 use crate::paths::{Layout, escape};
 use crate::planner::{FoundVolume, Planner};
@@ -40,12 +41,53 @@ impl Inventory {
             }
             found.pods.push(uid);
         }
+        found.read_block_volumes(layout, &mounts)?;
         for driver in directories(&layout.csi_plugin())? {
             for directory in directories(&driver)? {
                 found.devices.extend(staged_device(&directory, layout, &mounts));
             }
         }
         Ok(found)
+    }
+
+    /// Block volumes have one record for the device and all its pods; which pods, their links and publish paths tell.
+    fn read_block_volumes(&mut self, layout: &Layout, mounts: &MountTable) -> io::Result<()> {
+        for directory in directories(&layout.block_devices())? {
+            let Some(directory_name) = name(&directory) else { continue };
+            let place = layout.block_record(&directory_name);
+            let Some(data) = record(&place, mounts) else {
+                let is_shared = directory_name == "staging" || directory_name == "publish";
+                if !is_shared && matches!(VolumeData::read_beside(&place), Ok(None)) {
+                    remove_empty_up_to(place.parent().unwrap_or(&place), &layout.block_devices());
+                }
+                continue;
+            };
+            let spec_name = data.spec_name().filter(|spec_name| escape(spec_name) == directory_name);
+            let spec_name = spec_name.unwrap_or(&directory_name).to_owned();
+            let (Some(driver), Some(volume_handle)) = (data.driver(), data.volume_handle()) else { continue };
+            let device = DeviceKey {
+                driver: driver.to_owned(),
+                volume_handle: volume_handle.to_owned(),
+                block: Some(spec_name.clone()),
+            };
+            let linked = self.pods.iter().filter(|uid| layout.pod_device(uid, &spec_name).is_symlink());
+            let mut pods: BTreeSet<String> = linked.cloned().collect();
+            if let Some(published) = layout.block_target("pod", &spec_name).parent() {
+                pods.extend(entries(published)?.iter().filter_map(|path| name(path)));
+            }
+            self.volumes.extend(pods.into_iter().map(|pod_uid| FoundVolume {
+                published: PublishedVolume {
+                    pod_uid,
+                    spec_name: spec_name.clone(),
+                    driver: device.driver.clone(),
+                    volume_handle: device.volume_handle.clone(),
+                    mode: VolumeMode::Block,
+                },
+                device: Some(device.clone()),
+            }));
+            self.devices.push(device);
+        }
+        Ok(())
     }
 
     /// Tells the planner of all of it; to be done before it hears of pods.
@@ -150,8 +192,15 @@ fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The directories in a directory, which need not be there. Links are not followed.
+/// The directories in a directory. Links are not followed.
 fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = entries(path)?;
+    found.retain(|path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()));
+    Ok(found)
+}
+
+/// What is in a directory, which need not be there.
+fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -159,13 +208,7 @@ fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
         }
         Err(error) => return Err(error),
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.push(entry.path());
-        }
-    }
+    let mut found = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     found.sort();
     Ok(found)
 }

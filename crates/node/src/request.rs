@@ -21,7 +21,7 @@ use tokenward_tokens::{Placement, TOKENS_KEY, TokensValue, place};
 use crate::failure::Failure;
 use crate::objects::Secret;
 use crate::selinux::mount_option;
-use crate::volume::{LifecycleMode, VolumeSource, VolumeSpec};
+use crate::volume::{LifecycleMode, VolumeMode, VolumeSource, VolumeSpec};
 
 type StringMap = BTreeMap<String, String>;
 
@@ -216,7 +216,7 @@ fn volume_capability(
         }
     };
     mount_flags.extend(se_linux_label.map(mount_option));
-    let access_type = if fs_type.as_deref() == Some("block") {
+    let access_type = if spec.mode() == VolumeMode::Block || fs_type.as_deref() == Some("block") {
         AccessType::Block(BlockVolume {})
     } else {
         let group = spec.security.fs_group.filter(|_| capabilities.mount_group);

@@ -30,6 +30,13 @@ impl VolumeData {
         Self(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
+    /// Of a block volume: one for its device and all its pods.
+    pub fn block(spec: &VolumeSpec, node_name: &str) -> Self {
+        let mut data = Self::published(spec, node_name);
+        data.0.remove("volumeLifecycleMode");
+        data
+    }
+
     /// Of a staged device.
     pub fn staged(device: &DeviceKey) -> Self {
         let entries = [("volumeHandle", &device.volume_handle), ("driverName", &device.driver)];

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use tokenward_csi::v1::{NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::block::remove_pod_device;
 use super::{Mounter, blocking};
 use crate::cluster::{Cluster, PodReference};
 use crate::failure::{Failure, grpc_text};
 use crate::mount_dir::{remove_empty_up_to, remove_mount_directory};
 use crate::scrub::Scrubber;
 use crate::vol_data::VolumeData;
-use crate::volume::{DeviceKey, PublishedVolume};
+use crate::volume::{DeviceKey, PublishedVolume, VolumeMode};
 
 impl<C: Cluster> Mounter<C> {
     /// TearDownAt: NodeUnpublishVolume, then the directories. The driver should have removed the target; it need not.
@@ -21,6 +23,9 @@ impl<C: Cluster> Mounter<C> {
     /// # Errors
     /// Upstream's texts; the volume counts as mounted until this succeeds.
     pub async fn unpublish(&self, published: &PublishedVolume) -> Result<(), Failure> {
+        if published.mode == VolumeMode::Block {
+            return self.unpublish_block(published).await;
+        }
         let driver = self.driver(&published.driver, "Unmounter.TearDownAt failed to get CSI client")?;
         let deadline = Instant::now() + self.operation_limit;
         let target = self.layout.target(&published.pod_uid, &published.spec_name);
@@ -53,6 +58,9 @@ impl<C: Cluster> Mounter<C> {
     /// # Errors
     /// Upstream's texts; the device counts as staged until this succeeds.
     pub async fn unstage(&self, device: &DeviceKey) -> Result<(), Failure> {
+        if let Some(name) = &device.block {
+            return self.unstage_block(device, name).await;
+        }
         let staging = self.layout.staging(&device.driver, &device.volume_handle);
         let failed = |text: String| {
             Failure::transient(format!("kubernetes.io/csi: attacher.UnmountDevice failed: {text}"))
@@ -94,17 +102,18 @@ impl<C: Cluster> Mounter<C> {
     /// The deletion could not be ended.
     pub async fn close_pod(&self, pod: &PodReference, finish_deletion: bool) -> Result<(), Failure> {
         self.tokens.forget_pod(&pod.uid);
-        let (volumes, pods) = (self.layout.pod_volumes(&pod.uid), self.layout.pods());
+        let (layout, uid) = (self.layout.clone(), pod.uid.clone());
         let cleaned = blocking(move || {
-            let entries = match std::fs::read_dir(&volumes) {
-                Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            for entry in entries {
-                remove_mount_directory(&entry.path().join("mount"))?;
+            for directory in entries(&layout.pod_volumes(&uid))? {
+                remove_mount_directory(&directory.join("mount"))?;
             }
-            remove_empty_up_to(&volumes, &pods);
+            for link in entries(&layout.pod_devices(&uid))? {
+                if let Ok(target) = std::fs::read_link(&link) {
+                    remove_pod_device(&layout, &uid, &target, &link)?;
+                }
+            }
+            remove_empty_up_to(&layout.pod_devices(&uid), &layout.pods());
+            remove_empty_up_to(&layout.pod_volumes(&uid), &layout.pods());
             Ok(())
         });
         if let Err(error) = cleaned.await {
@@ -117,5 +126,14 @@ impl<C: Cluster> Mounter<C> {
                 .map_err(|error| Failure::transient(format!("failed to end the pod's deletion: {error}")))?;
         }
         Ok(())
+    }
+}
+
+/// What is in a directory that need not be there.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }

@@ -17,7 +17,7 @@ use crate::objects::Pod;
 use crate::planner::{Action, Done, Due, VolumeView};
 use crate::pods;
 use crate::scrub::truncate;
-use crate::volume::{VolumeKey, VolumeSpec};
+use crate::volume::{VolumeKey, VolumeMode, VolumeSpec};
 
 /// Longest message of an Event, in bytes.
 const LONGEST_EVENT: usize = 1024;
@@ -122,7 +122,11 @@ impl<C: Cluster> Reporter<C> {
                 self.delivered(spec, published.unwrap_or_default(), latency, *remount);
             }
             (Action::Publish { spec, .. }, Err(failure)) => {
-                let text = format!("MountVolume.SetUp failed for volume {:?} : {failure}", spec.spec_name);
+                let step = match spec.mode() {
+                    VolumeMode::Filesystem => "MountVolume.SetUp",
+                    VolumeMode::Block => "MapVolume.MapPodDevice",
+                };
+                let text = format!("{step} failed for volume {:?} : {failure}", spec.spec_name);
                 self.failed(&spec.pod, &spec.volume, spec.driver(), &text, failure, now);
             }
             (Action::Resolve(lookup), Err(failure)) => {
@@ -148,7 +152,11 @@ impl<C: Cluster> Reporter<C> {
     }
 
     pub(super) fn report_stage_failure(&mut self, spec: &VolumeSpec, failure: &Failure, now: Timestamp) {
-        let text = format!("MountVolume.MountDevice failed for volume {:?} : {failure}", spec.spec_name);
+        let step = match spec.mode() {
+            VolumeMode::Filesystem => "MountVolume.MountDevice",
+            VolumeMode::Block => "MapVolume.SetUpDevice",
+        };
+        let text = format!("{step} failed for volume {:?} : {failure}", spec.spec_name);
         self.failed(&spec.pod, &spec.volume, spec.driver(), &text, failure, now);
     }
 

@@ -16,7 +16,7 @@ use tokenward_node::planner::{
 use tokenward_node::request::{Capabilities, PublishParts, publish_request};
 use tokenward_node::token_manager::cache::{Asked, Holder, TokenCache};
 use tokenward_node::volume::{
-    DeviceKey, PersistentParts, PublishedVolume, VolumeSecurity, VolumeSource, VolumeSpec,
+    DeviceKey, PersistentParts, PublishedVolume, VolumeMode, VolumeSecurity, VolumeSource, VolumeSpec,
 };
 use tokenward_node::{
     ClusterError, Dice, ErrorReason, GrantedToken, Pace, PodReference, Republish, TokenRequest,
@@ -27,6 +27,9 @@ const DRIVERS: [&str; 3] = ["d0", "d1", "d2"];
 
 /// PersistentVolumes that pods may share; each belongs to one driver.
 const SHARED: usize = 3;
+
+/// Which of them is a raw device.
+const BLOCK: usize = 2;
 
 const MOST_PODS: usize = 6;
 
@@ -810,6 +813,7 @@ fn spec(pod: &Pod, number: usize) -> Option<VolumeSpec> {
                 volume_handle: name,
                 source: VolumeSource::Persistent(Box::new(PersistentParts {
                     source,
+                    mode: if shared == BLOCK { VolumeMode::Block } else { VolumeMode::Filesystem },
                     ..PersistentParts::default()
                 })),
                 ..inline("")
