@@ -12,7 +12,9 @@ use tracing::{debug, info, warn};
 
 use crate::cluster::{Cluster, ClusterError, ErrorReason};
 use crate::config::Intervals;
-use crate::node_objects::{csi_node_body, lease_body, lease_patch, node_body, node_status_patch};
+use crate::node_objects::{
+    csi_node_body, csi_node_reset_patch, lease_body, lease_patch, node_body, node_status_patch,
+};
 use crate::objects::NodeObject;
 
 /// First and longest wait while the API server cannot be reached.
@@ -93,7 +95,11 @@ impl<C: Cluster> Heartbeat<C> {
                     _ => {}
                 }
             }
-            found => drop(found?),
+            found => {
+                if let Some(patch) = csi_node_reset_patch(&found?, &self.node_name, &node.metadata.uid) {
+                    self.cluster.patch_csi_node(&self.node_name, &patch).await?;
+                }
+            }
         }
         self.beat().await
     }

@@ -63,7 +63,7 @@ pub struct Mounter<C> {
     /// The registered drivers.
     pub drivers: Arc<Drivers>,
     /// The CSIDrivers.
-    pub csi_drivers: CsiDrivers,
+    pub csi_drivers: Arc<CsiDrivers>,
     /// The tokens.
     pub tokens: TokenManager<C>,
 }
@@ -105,7 +105,7 @@ impl<C: Cluster> Mounter<C> {
                 "PVC {namespace}/{name} was not created for pod {pod} (pod is not owner)"
             )));
         }
-        if claim.metadata.deletion_timestamp.is_some() {
+        if claim.metadata.deletion_timestamp.is_some() && !self.is_mounted(lookup, &claim.spec.volume_name) {
             return Err(failed("can't start pod because PVC is being deleted".to_owned()));
         }
         if claim.status.phase != "Bound" || claim.spec.volume_name.is_empty() {
@@ -137,6 +137,14 @@ impl<C: Cluster> Mounter<C> {
                 mode: if is_block { VolumeMode::Block } else { VolumeMode::Filesystem },
             })),
         })))
+    }
+
+    /// Whether an earlier process of this node has mounted the volume for the pod. Then the pod goes on using it while its
+    /// claim waits to be deleted, and needs fresh tokens until then; upstream gives it none after a restart.
+    fn is_mounted(&self, lookup: &ClaimLookup, volume_name: &str) -> bool {
+        let target = self.layout.target(&lookup.pod.uid, volume_name);
+        VolumeData::path_beside(&target).exists()
+            || self.layout.pod_device(&lookup.pod.uid, volume_name).is_symlink()
     }
 
     /// MountDevice: records the device and, where the driver has STAGE_UNSTAGE_VOLUME, stages it. What an earlier process

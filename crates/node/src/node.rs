@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokenward_kube_rules::Release;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -99,6 +100,9 @@ impl Node {
         make_directories(&layout.pods())
             .map_err(|source| NodeError::Directory { path: layout.pods(), source })?;
         let drivers = Arc::new(Drivers::counted_by(Arc::clone(&config.metrics)));
+        let csi_drivers = Arc::new(CsiDrivers::default());
+        // MutableCSINodeAllocatableCount is on from 1.35 on.
+        let updates_allocatable = config.gates.release() >= Release::V1_35;
         let (registry_sender, registry_events) = mpsc::unbounded_channel();
         let (registered, node_registered) = oneshot::channel();
         let heartbeat = Heartbeat {
@@ -114,6 +118,7 @@ impl Node {
             node_name: config.node_name.clone(),
             directory: registry_directory,
             drivers: Arc::clone(&drivers),
+            csi_drivers: updates_allocatable.then(|| Arc::clone(&csi_drivers)),
             intervals: config.intervals.clone(),
             pace: config.pace.clone(),
             clock: config.clock.clone(),
@@ -128,7 +133,7 @@ impl Node {
             se_linux: config.se_linux.unwrap_or_else(selinux::is_enabled),
             operation_limit: config.intervals.operation,
             drivers,
-            csi_drivers: CsiDrivers::default(),
+            csi_drivers,
             tokens: TokenManager::new(Arc::clone(&cluster), config.clock.clone(), config.dice.clone())
                 .counted_by(Arc::clone(&config.metrics)),
         });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenward_kube_rules::Release;
 
 use crate::cluster::{microseconds, whole_seconds};
-use crate::objects::NodeObject;
+use crate::objects::{CsiNode, NodeObject};
 
 /// How long a lease lasts when it is not renewed, in seconds.
 const LEASE_SECONDS: u32 = 40;
@@ -92,6 +92,22 @@ pub fn csi_node_body(node_name: &str, node_uid: &str) -> Value {
         "kind": "CSINode",
         "metadata": { "name": node_name, "ownerReferences": [owner(node_name, node_uid)] },
         "spec": { "drivers": [] },
+    })
+}
+
+/// The patch that starts a CSINode afresh, if it belongs to a former Node of this name: what drivers told of that one is not
+/// true of this one.
+pub fn csi_node_reset_patch(csi_node: &CsiNode, node_name: &str, node_uid: &str) -> Option<Value> {
+    let owners = &csi_node.metadata.owner_references;
+    let is_former = owners.iter().any(|owner| owner.kind == "Node" && owner.uid != node_uid);
+    is_former.then(|| {
+        json!({
+            "metadata": {
+                "resourceVersion": csi_node.metadata.resource_version,
+                "ownerReferences": [owner(node_name, node_uid)],
+            },
+            "spec": { "drivers": [] },
+        })
     })
 }
 

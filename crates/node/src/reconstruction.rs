@@ -58,6 +58,8 @@ impl Inventory {
             let Some(data) = record(&place, mounts) else {
                 let is_shared = directory_name == "staging" || directory_name == "publish";
                 if !is_shared && matches!(VolumeData::read_beside(&place), Ok(None)) {
+                    // A file that is in the way is another's, and its directory stays.
+                    let _ = std::fs::remove_file(VolumeData::partial_path_beside(&place));
                     remove_empty_up_to(place.parent().unwrap_or(&place), &layout.block_devices());
                 }
                 continue;

@@ -1,6 +1,7 @@
 //! The plugin registry directory, as the kubelet serves it: a driver puts a registration socket there, the node dials it,
 //! asks who it is, registers the driver and tells it so. When the socket goes, so does the driver.
 
+mod allocatable;
 mod handler;
 pub mod node_info;
 pub mod rules;
@@ -18,11 +19,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::allocatable::Updates;
 use self::handler::{Handler, Registration};
 use self::rules::{Generation, reconcile};
 use self::sockets::Sockets;
 use crate::cluster::Cluster;
 use crate::config::Intervals;
+use crate::csi_drivers::CsiDrivers;
 use crate::drivers::{Driver, Drivers};
 use crate::planner::{Backoff, Pace};
 use tokenward_tokens::Clock;
@@ -46,6 +49,8 @@ pub struct Registry<C> {
     pub directory: PathBuf,
     /// Where registered drivers are put.
     pub drivers: Arc<Drivers>,
+    /// The CSIDrivers: how often to ask a driver how many volumes fit. None: never.
+    pub csi_drivers: Option<Arc<CsiDrivers>>,
     /// How often to look.
     pub intervals: Intervals,
     /// Waits after failures.
@@ -65,6 +70,7 @@ struct Recorded {
 enum Finished {
     Register(PathBuf, Generation, Registration),
     Unregister(PathBuf, String),
+    Updated(String),
 }
 
 impl<C: Cluster> Registry<C> {
@@ -82,6 +88,7 @@ impl<C: Cluster> Registry<C> {
             recorded: BTreeMap::new(),
             running: HashSet::new(),
             backoff: HashMap::new(),
+            updates: Updates::default(),
             operations: JoinSet::new(),
         };
         let mut watch = match DirectoryWatch::new() {
@@ -100,6 +107,7 @@ impl<C: Cluster> Registry<C> {
                 next_scan = Instant::now() + self.intervals.rescan;
             }
             self.reconcile(&mut state);
+            self.update_allocatable(&mut state);
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
@@ -168,8 +176,26 @@ impl<C: Cluster> Registry<C> {
         }
     }
 
+    /// Asks drivers anew how many volumes fit, each as often as its CSIDriver says.
+    fn update_allocatable(&self, state: &mut State<C>) {
+        let Some(csi_drivers) = &self.csi_drivers else { return };
+        let registered = state.recorded.values().filter_map(|entry| entry.driver.as_ref());
+        let periods = registered.filter_map(|driver| {
+            let spec = csi_drivers.get(&driver.name).ok()??;
+            Some((driver, spec.node_allocatable_update_period_seconds?))
+        });
+        for driver in state.updates.due(periods, self.clock.now()) {
+            let (handler, driver) = (Arc::clone(&state.handler), Arc::clone(driver));
+            state.operations.spawn(async move {
+                handler.update_allocatable(&driver).await;
+                Finished::Updated(driver.name.clone())
+            });
+        }
+    }
+
     fn finished(&self, state: &mut State<C>, finished: Finished) {
         match finished {
+            Finished::Updated(driver) => state.updates.finished(&driver),
             Finished::Unregister(path, driver) => {
                 state.running.remove(&path);
                 debug!(%driver, "node objects no longer name the driver");
@@ -218,6 +244,7 @@ struct State<C> {
     recorded: BTreeMap<PathBuf, Recorded>,
     running: HashSet<PathBuf>,
     backoff: HashMap<PathBuf, (Generation, Backoff)>,
+    updates: Updates,
     operations: JoinSet<Finished>,
 }
 

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use support::cluster::{FakeCluster, start};
 use support::world::{NODE, numbered};
 use tokenward_kube_rules::FeatureGates;
-use tokenward_node::csi_drivers::CsiDrivers;
 use tokenward_node::drivers::Drivers;
 use tokenward_node::mounter::Mounter;
 use tokenward_node::paths::Layout;
@@ -42,7 +41,7 @@ fn setting() -> Setting {
         se_linux: false,
         operation_limit: Duration::from_secs(10),
         drivers: Arc::new(Drivers::default()),
-        csi_drivers: CsiDrivers::default(),
+        csi_drivers: Arc::default(),
         tokens: TokenManager::new(Arc::clone(&cluster), clock, Dice::seeded(1)),
     };
     Setting { cluster, mounter, _root: root }
@@ -119,6 +118,21 @@ async fn a_claim_that_leads_elsewhere_is_refused() {
         let failure = setting.mounter.resolve(&lookup(true)).await.unwrap_err();
         assert!(failure.message.contains(expected), "{expected}: {failure}");
     }
+}
+
+/// A claim that is in use waits to be deleted. Who has it mounted goes on using it, after a restart of the node too.
+#[tokio::test]
+async fn a_claim_that_is_being_deleted_still_serves_who_has_it_mounted() {
+    let setting = setting();
+    let (mut claim, volume) = good();
+    claim["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:00Z");
+    setting.cluster.put("persistentvolumeclaims", claim);
+    setting.cluster.put("persistentvolumes", volume);
+    setting.mounter.resolve(&lookup(true)).await.unwrap_err();
+    let directory = setting.mounter.layout.pod_volumes("uid-web").join("pv");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("vol_data.json"), "{}").unwrap();
+    assert!(matches!(setting.mounter.resolve(&lookup(true)).await, Ok(Done::Resolved(_))));
 }
 
 #[tokio::test]

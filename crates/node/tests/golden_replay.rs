@@ -146,7 +146,7 @@ async fn replay(case: &Value) -> Value {
         se_linux: false,
         operation_limit: Duration::from_secs(10),
         drivers,
-        csi_drivers,
+        csi_drivers: Arc::new(csi_drivers),
         tokens: TokenManager::new(Arc::clone(&cluster), clock.clock(), Dice::seeded(1)),
     };
     let spec = spec(case);

@@ -127,12 +127,27 @@ impl<C: Cluster> Handler<C> {
     }
 
     async fn announce(&self, driver: &Driver) -> Result<(), String> {
+        let info = self.node_info_of(driver).await?;
+        self.node_info.add(&info).await
+    }
+
+    /// Asks the driver again how many volumes fit, for the CSINode; errors are only logged.
+    pub(super) async fn update_allocatable(&self, driver: &Driver) {
+        let updated = match self.node_info_of(driver).await {
+            Ok(info) => self.node_info.update_allocatable(&info).await,
+            Err(error) => Err(error),
+        };
+        if let Err(message) = updated {
+            warn!(driver = %driver.name, %message, "how many volumes fit could not be brought up to date");
+        }
+    }
+
+    async fn node_info_of(&self, driver: &Driver) -> Result<NodeInfo, String> {
         let deadline = Instant::now() + self.info_limit;
         let failed = |status: Status| format!("error during CSI NodeGetInfo: {}", status_text(&status));
         let connection = driver.connection().await.map_err(failed)?;
         let response = driver.info(&connection, deadline).await.map_err(failed)?;
-        let info = NodeInfo::new(&driver.name, response)?;
-        self.node_info.add(&info).await
+        NodeInfo::new(&driver.name, response)
     }
 
     /// Takes a driver out of Node and CSINode; errors are only logged.

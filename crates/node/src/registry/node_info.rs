@@ -132,6 +132,18 @@ fn present(entry: &Value) -> Vec<(&String, &Value)> {
     entry.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).collect()
 }
 
+/// The patch that brings a driver's entry in line with how many volumes fit now, and changes nothing else of it; `None` when
+/// it is, or when there is no entry.
+pub fn allocatable_patch(csi_node: &CsiNode, info: &NodeInfo) -> Option<Value> {
+    let is_drivers = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some(&info.driver);
+    let mut entry = csi_node.spec.drivers.iter().find(is_drivers)?.as_object()?.clone();
+    match info.volume_limit {
+        Some(count) => entry.insert("allocatable".to_owned(), json!({ "count": count })),
+        None => entry.remove("allocatable"),
+    };
+    csi_node_patch(csi_node, &info.driver, Some(Value::Object(entry)))
+}
+
 /// Writes what registrations change, one at a time.
 pub struct NodeInfoWriter<C> {
     cluster: Arc<C>,
@@ -170,6 +182,22 @@ impl<C: Cluster> NodeInfoWriter<C> {
                 found => found?,
             };
             match csi_node_patch(&csi_node, &info.driver, Some(info.csi_node_driver())) {
+                Some(patch) => self.cluster.patch_csi_node(&self.node_name, &patch).await.map(drop),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Brings the CSINode in line with how many volumes of a driver fit now.
+    ///
+    /// # Errors
+    /// After four tries.
+    pub async fn update_allocatable(&self, info: &NodeInfo) -> Result<(), String> {
+        let _turn = self.turn.lock().await;
+        self.retried("CSINode", || async {
+            let csi_node = self.cluster.csi_node(&self.node_name).await?;
+            match allocatable_patch(&csi_node, info) {
                 Some(patch) => self.cluster.patch_csi_node(&self.node_name, &patch).await.map(drop),
                 None => Ok(()),
             }
@@ -295,5 +323,19 @@ mod tests {
         let patch = csi_node_patch(&csi_node, "d", None).unwrap();
         assert_eq!(patch["spec"]["drivers"], json!([foreign]));
         assert_eq!(csi_node_patch(&csi_node, "absent", None), None);
+    }
+
+    #[test]
+    fn only_the_number_of_volumes_is_brought_up_to_date() {
+        let entry = json!({ "name": "d", "nodeID": "other", "unknown": 1, "allocatable": { "count": 3 } });
+        let mut csi_node = CsiNode::default();
+        csi_node.spec.drivers = vec![entry];
+        let patch = allocatable_patch(&csi_node, &info("d", &[], 5)).unwrap();
+        let wanted = json!({ "name": "d", "nodeID": "other", "unknown": 1, "allocatable": { "count": 5 } });
+        assert_eq!(patch["spec"]["drivers"], json!([wanted]));
+        let patch = allocatable_patch(&csi_node, &info("d", &[], 0)).unwrap();
+        assert_eq!(patch["spec"]["drivers"][0].get("allocatable"), None);
+        assert_eq!(allocatable_patch(&csi_node, &info("d", &[], 3)), None);
+        assert_eq!(allocatable_patch(&csi_node, &info("absent", &[], 3)), None);
     }
 }

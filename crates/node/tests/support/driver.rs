@@ -63,6 +63,9 @@ struct State {
     echo: bool,
     gate: Option<Arc<Semaphore>>,
     nameless: bool,
+    versions: Vec<String>,
+    topology: BTreeMap<String, String>,
+    volume_limit: i64,
     effect: Option<Effect>,
 }
 
@@ -194,6 +197,22 @@ impl FakeDriver {
         self.state.lock().faults.clear();
     }
 
+    /// The versions that it registers with.
+    pub fn set_versions(&self, versions: &[&str]) {
+        self.state.lock().versions = versions.iter().map(|&version| version.to_owned()).collect();
+    }
+
+    /// What its NodeGetInfo says of the node's place.
+    pub fn set_topology(&self, segments: &[(&str, &str)]) {
+        self.state.lock().topology =
+            segments.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    }
+
+    /// What its NodeGetInfo says of how many volumes fit.
+    pub fn set_volume_limit(&self, limit: i64) {
+        self.state.lock().volume_limit = limit;
+    }
+
     /// From now on its NodeGetInfo has no node id.
     pub fn forget_node_id(&self) {
         self.state.lock().nameless = true;
@@ -308,19 +327,25 @@ impl Node for FakeDriver {
         &self,
         _: Request<NodeGetInfoRequest>,
     ) -> Result<Response<NodeGetInfoResponse>, Status> {
-        let node_id = if self.state.lock().nameless { String::new() } else { format!("{}-node", self.name) };
-        Ok(Response::new(NodeGetInfoResponse { node_id, ..Default::default() }))
+        let state = self.state.lock();
+        let segments = state.topology.clone();
+        Ok(Response::new(NodeGetInfoResponse {
+            node_id: if state.nameless { String::new() } else { format!("{}-node", self.name) },
+            max_volumes_per_node: state.volume_limit,
+            accessible_topology: (!segments.is_empty()).then_some(Topology { segments }),
+        }))
     }
 }
 
 #[tonic::async_trait]
 impl Registration for FakeDriver {
     async fn get_info(&self, _: Request<InfoRequest>) -> Result<Response<PluginInfo>, Status> {
+        let versions = self.state.lock().versions.clone();
         Ok(Response::new(PluginInfo {
             r#type: "CSIPlugin".to_owned(),
             name: self.name.clone(),
             endpoint: self.endpoint.clone(),
-            supported_versions: vec!["1.0.0".to_owned()],
+            supported_versions: if versions.is_empty() { vec!["1.0.0".to_owned()] } else { versions },
         }))
     }
 
