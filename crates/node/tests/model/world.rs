@@ -72,6 +72,7 @@ struct Mount {
 pub(crate) struct World {
     chance: Dice,
     now: Timestamp,
+    mode: Republish,
     // The process, lost with a kill.
     planner: Planner,
     cache: TokenCache,
@@ -94,8 +95,10 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Dice::seeded(seed);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mode = if seed % 2 == 0 { Republish::PodSync } else { Republish::OnChange };
         let mut world = Self {
-            planner: planner(&mut chance),
+            mode,
+            planner: planner(mode, &mut chance),
             cache: TokenCache::new(chance.split()),
             listed: false,
             running: Vec::new(),
@@ -179,7 +182,8 @@ impl World {
                 }
                 for (key, mount) in &self.drivers[driver].mounts {
                     let age = self.now.duration_since(mount.published);
-                    assert!(age <= SignedDuration::from_secs(91), "{key} was not republished for {age}");
+                    let in_time = age <= SignedDuration::from_secs(91) || self.mode == Republish::OnChange;
+                    assert!(in_time, "{key} was not republished for {age}");
                     let expired = mount.expires.is_some_and(|expires| expires < self.now);
                     assert!(!expired, "{key} has a dead token");
                 }
@@ -388,8 +392,23 @@ impl World {
         for tokens in due {
             for (request, flight) in tokens.requests {
                 let answer = self.grant(&request);
+                let renewed = answer.is_ok();
                 // What could not be renewed is tried again.
                 let _ = self.cache.landed(&request, flight, answer, self.now);
+                if renewed {
+                    self.tell_holders(&request);
+                }
+            }
+        }
+    }
+
+    /// A volume whose driver wants the token has something to be told.
+    fn tell_holders(&mut self, request: &TokenRequest) {
+        for key in self.planner.keys_of(&request.pod.uid) {
+            let Some(spec) = self.planner.spec_of(&key) else { continue };
+            let Some(csi_driver) = self.csi_drivers.get(spec.driver()) else { continue };
+            if token_requests(&spec, csi_driver).any(|wanted| wanted == *request) {
+                self.planner.content_changed(&key, self.now);
             }
         }
     }
@@ -422,7 +441,7 @@ impl World {
         for action in std::mem::take(&mut self.running) {
             self.cut_short(&action);
         }
-        self.planner = planner(&mut self.chance);
+        self.planner = planner(self.mode, &mut self.chance);
         self.cache = TokenCache::new(self.chance.split());
         self.listed = false;
         self.trouble = self.now;
@@ -758,8 +777,8 @@ impl World {
     }
 }
 
-fn planner(chance: &mut Dice) -> Planner {
-    let pace = Pace { republish: Republish::PodSync, operations_per_driver: 3, ..Pace::default() };
+fn planner(republish: Republish, chance: &mut Dice) -> Planner {
+    let pace = Pace { republish, operations_per_driver: 3, ..Pace::default() };
     Planner::new(pace, chance.split())
 }
 
