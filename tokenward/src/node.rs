@@ -1,8 +1,13 @@
 //! `tokenward node`: the kubelet's CSI half, for any API server.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
 use tokenward_cluster::client::{self, ClientError};
+use tokenward_cluster::node_server::{self, NodeListen};
+use tokenward_cluster::serving::certificates_from_pem;
 use tokenward_node::status::{socket, status_channel};
 use tokenward_node::{Config, Node, NodeError, PodReporting};
 use tokenward_node_kube::KubeCluster;
@@ -39,9 +44,20 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
     let cluster = Arc::new(KubeCluster::new(connection.client));
     let (status, requests) = status_channel();
     node.status = Some(requests);
-    let socket = socket::path(root.path()).map_err(Failure::because)?;
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
+    if let Some(address) = config.listen {
+        let listen = NodeListen {
+            address,
+            advertised: advertised(address, &connection.server)?,
+            serving: None,
+            client_authorities: client_authorities(config.client_ca_file.as_deref())?,
+        };
+        node_server::start(&mut node, Arc::clone(&cluster), status.clone(), listen, end.clone())
+            .await
+            .map_err(Failure::because)?;
+    }
+    let socket = socket::path(root.path()).map_err(Failure::because)?;
     let serve_status = socket::serve(status, socket, end);
     tokio::spawn(async move {
         if let Err(error) = serve_status.await {
@@ -53,6 +69,28 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
         () = stop.immediate.cancelled() => Err(Failure::no("stopped before every volume was unpublished")
             .hint("`findmnt` shows what is left mounted below the root directory.")),
     }
+}
+
+/// The address that the Node object gives.
+fn advertised(listen: SocketAddr, server: &str) -> Result<IpAddr, Failure> {
+    if !listen.ip().is_unspecified() {
+        return Ok(listen.ip());
+    }
+    node_server::address_towards(server).ok_or_else(|| {
+        Failure::could_not_run(
+            "--listen: it cannot be found out at which address the API server finds this machine",
+        )
+        .hint("Name that address, such as --listen 192.0.2.10:10250.")
+    })
+}
+
+fn client_authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let Some(path) = file else { return Ok(Vec::new()) };
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::could_not_run(format!("--client-ca-file: `{}`: {why}", path.display()))
+    };
+    let text = std::fs::read(path).map_err(|error| failed(&error))?;
+    certificates_from_pem(&text).map_err(|error| failed(&error))
 }
 
 fn no_client(error: ClientError) -> Failure {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokenward_driver::{DriverName, DriverNameError, ServeError};
 use tokenward_driver_token_files as token_files;
 use tokenward_kube_rules::FeatureGates;
+use tokenward_node::status::status_channel;
 use tokenward_node::{Node, NodeError, Observation, PodReporting, Republish};
 use tokenward_node_kube::KubeCluster;
 use tokenward_tokens::Clock;
@@ -21,6 +22,7 @@ use crate::control_plane::{ControlPlane, ControlPlaneConfig, ControlPlaneError};
 use crate::delivery::{Delivery, Objects};
 use crate::drivers::{self, DriverServer, PlannedDriver};
 use crate::kubeconfig::{Kubeconfig, Server};
+use crate::node_server::{self, NodeListen, NodeServerError};
 use crate::pki::PkiError;
 use crate::root_directory::{RootDirectory, RootDirectoryError};
 
@@ -81,6 +83,9 @@ pub enum StartError {
     /// The node's client could not be made.
     #[error("cannot make the client of a node")]
     Client(#[from] ClientError),
+    /// A node has no HTTPS server.
+    #[error("cannot start the server of a node")]
+    NodeServer(#[from] NodeServerError),
     /// A CSIDriver's name is no name of a driver.
     #[error("the CSIDriver {name:?} cannot be served")]
     DriverName {
@@ -169,6 +174,7 @@ impl Cluster {
                 return Err(error.into());
             }
         };
+        node_server::let_server_read_nodes(&control_plane.admin()).await;
         let (sender, observations) = mpsc::unbounded_channel();
         let mut cluster = Self {
             control_plane,
@@ -204,10 +210,11 @@ impl Cluster {
         let identity = self.control_plane.node_identity(&name)?;
         let user = format!("system:node:{name}");
         let kubeconfig = Kubeconfig::for_server(&self.seen_by_nodes, &user, &identity);
-        let cluster = KubeCluster::new(client::of_kubeconfig(&kubeconfig).await?);
+        let cluster = Arc::new(KubeCluster::new(client::of_kubeconfig(&kubeconfig).await?));
         for driver in plan {
             self.start_driver(driver, &name, &directory, &template.clock)?;
         }
+        let listen = NodeListen::of_run(self.control_plane.authority(), &name, template.clock.now())?;
         let mut config = tokenward_node::Config::new(name, directory);
         config.gates = template.gates.clone();
         config.clock = template.clock.clone();
@@ -218,7 +225,11 @@ impl Cluster {
         config.observer = Some(observer);
         // Sockets appear while the node is already looking: a registration must not wait for the kubelet's second.
         config.intervals.registry = Duration::from_millis(20);
-        self.nodes.spawn(Node::run(config, Arc::new(cluster), self.stop_nodes.clone()));
+        let (status, requests) = status_channel();
+        config.status = Some(requests);
+        let stop = self.stop_nodes.clone();
+        node_server::start(&mut config, Arc::clone(&cluster), status, listen, stop.clone()).await?;
+        self.nodes.spawn(Node::run(config, cluster, stop));
         Ok(())
     }
 

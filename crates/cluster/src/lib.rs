@@ -43,6 +43,7 @@ pub mod key_files;
 pub mod kubeconfig;
 pub mod manifest;
 pub mod node_access;
+pub mod node_server;
 pub mod pki;
 pub mod root_directory;
 pub mod serving;

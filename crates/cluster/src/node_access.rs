@@ -12,7 +12,7 @@ use crate::serving::ServingCertificate;
 
 /// As whom the server comes to nodes unless it brings a certificate along. In no group: this server believes certificates of
 /// the same authority, and a connection that is led back here must not come with rights.
-const CLIENT: &str = "kube-apiserver-kubelet-client";
+pub(crate) const CLIENT: &str = "kube-apiserver-kubelet-client";
 
 /// Why the server cannot connect to nodes.
 #[derive(Debug, thiserror::Error)]

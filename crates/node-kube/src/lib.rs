@@ -24,6 +24,7 @@
 
 mod error;
 mod paths;
+mod reviews;
 mod token;
 mod watch;
 

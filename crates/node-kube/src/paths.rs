@@ -29,6 +29,11 @@ impl Path {
         Collection { root: "/apis/coordination.k8s.io/v1", namespace, plural: "leases" }
     }
 
+    /// A collection that objects are only ever created in, to be answered.
+    pub(crate) fn group(group_version: &'static str, plural: &'static str) -> Result<Self, ClusterError> {
+        Ok(Self(format!("/apis/{group_version}/{plural}")))
+    }
+
     pub(crate) fn subresource(mut self, subresource: &str) -> Self {
         self.0.push('/');
         self.0.push_str(subresource);

@@ -10,7 +10,8 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokenward_node::{Cluster, ErrorReason, PodEvent, PodReference, TokenRequest};
 use tokenward_node_kube::KubeCluster;
-use tokenward_tokens::Audience;
+use tokenward_node_server::{AccessReview, Reviews};
+use tokenward_tokens::{Audience, Token};
 use tokio::sync::mpsc;
 use tower::service_fn;
 
@@ -166,4 +167,41 @@ async fn what_the_server_says_is_passed_on_and_what_it_should_not_say_is_not() {
     let error = unused.secret("ns", "../pods/other").await.unwrap_err();
     assert_eq!(error.reason(), ErrorReason::Other);
     assert!(requests.try_recv().is_err(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn reviews_are_a_kubelets_and_their_answers_understood() {
+    let user = json!({ "username": "alice", "uid": "u", "groups": ["g"], "extra": { "k": ["v"] } });
+    let answer = json!({ "spec": { "token": "canary" }, "status": { "authenticated": true, "user": user } });
+    let (good, mut requests) = cluster(201, &answer);
+    let found = good.token_review(&Token::new("canary".to_owned())).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), found.groups.as_slice()), ("alice", &["g".to_owned()][..]));
+    let body = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": { "token": "canary" } });
+    let path = "POST /apis/authentication.k8s.io/v1/tokenreviews";
+    assert_eq!(requests.recv().await.unwrap(), sent(path, JSON, body));
+
+    let (bad, _requests) = cluster(201, &json!({ "status": { "authenticated": false } }));
+    assert_eq!(bad.token_review(&Token::new("canary".to_owned())).await.unwrap(), None);
+
+    for allowed in [true, false] {
+        let (server, mut requests) = cluster(201, &json!({ "status": { "allowed": allowed } }));
+        let review =
+            AccessReview { user: found.clone(), verb: "get", node: "n".into(), subresource: "metrics" };
+        assert_eq!(server.access_review(&review).await.unwrap(), allowed);
+        let sent = requests.recv().await.unwrap();
+        assert_eq!(sent.request, "POST /apis/authorization.k8s.io/v1/subjectaccessreviews");
+        assert_eq!(sent.body["spec"]["user"], "alice");
+        assert_eq!(
+            sent.body["spec"]["resourceAttributes"],
+            json!({ "verb": "get", "version": "v1", "resource": "nodes", "subresource": "metrics", "name": "n" })
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_an_account_only_its_uid_is_read() {
+    let account = json!({ "metadata": { "name": "web", "uid": "u" }, "secrets": [{ "name": "s" }] });
+    let (cluster, mut requests) = cluster(200, &account);
+    assert_eq!(cluster.service_account_uid("ns", "web").await.unwrap(), "u");
+    assert_eq!(requests.recv().await.unwrap().request, "GET /api/v1/namespaces/ns/serviceaccounts/web");
 }

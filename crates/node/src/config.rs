@@ -1,5 +1,6 @@
 //! What a node is told when it starts, and what it tells while it runs.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct Config {
     pub se_linux: Option<bool>,
     /// On shutdown, unpublish and unstage everything. Off: leave mounts to the next start, as a kubelet does.
     pub unpublish_on_shutdown: bool,
+    /// Where the node's own HTTPS server listens, if it has one: said in the Node's status.
+    pub endpoint: Option<SocketAddr>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Who may ask how the node stands.
@@ -66,6 +69,7 @@ impl Config {
             drop_forged_keys: false,
             se_linux: None,
             unpublish_on_shutdown: false,
+            endpoint: None,
             metrics: Arc::new(Metrics::new()),
             status: None,
             observer: None,

@@ -1,5 +1,6 @@
 //! That the cluster knows this node: the Node and CSINode objects at the start, then the Ready condition and the lease.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tracing::{debug, info, warn};
 use crate::cluster::{Cluster, ClusterError, ErrorReason};
 use crate::config::Intervals;
 use crate::node_objects::{
-    csi_node_body, csi_node_reset_patch, lease_body, lease_patch, node_body, node_status_patch,
+    csi_node_body, csi_node_reset_patch, lease_body, lease_patch, node_body, node_status_patch, say_endpoint,
 };
 use crate::objects::NodeObject;
 
@@ -27,6 +28,7 @@ pub(crate) struct Heartbeat<C> {
     pub(crate) node_name: String,
     pub(crate) release: Release,
     pub(crate) taints: Vec<String>,
+    pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) clock: Clock,
     pub(crate) intervals: Intervals,
 }
@@ -106,7 +108,10 @@ impl<C: Cluster> Heartbeat<C> {
 
     async fn beat(&self) -> Result<NodeObject, ClusterError> {
         let node = self.cluster.node(&self.node_name).await?;
-        let patch = node_status_patch(&node, self.release, true, self.clock.now());
+        let mut patch = node_status_patch(&node, self.release, true, self.clock.now());
+        if let Some(endpoint) = self.endpoint {
+            say_endpoint(&mut patch, endpoint);
+        }
         self.cluster.patch_node_status(&self.node_name, &patch).await
     }
 

@@ -110,6 +110,7 @@ impl Node {
             node_name: config.node_name.clone(),
             release: config.gates.release(),
             taints: config.taints.clone(),
+            endpoint: config.endpoint,
             clock: config.clock.clone(),
             intervals: config.intervals.clone(),
         };

@@ -1,6 +1,7 @@
 //! The Node, CSINode and Lease that a node keeps, as JSON: bodies for creating them and patches that lose nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -85,6 +86,13 @@ pub fn node_status_patch(node: &NodeObject, release: Release, ready: bool, now: 
     })
 }
 
+/// Puts into a patch of the Node's status where the node's own server is. The address stands alone then: whoever connects
+/// tries a host name first, and the node's name need not be one.
+pub fn say_endpoint(patch: &mut Value, endpoint: SocketAddr) {
+    patch["status"]["addresses"] = json!([{ "type": "InternalIP", "address": endpoint.ip().to_string() }]);
+    patch["status"]["daemonEndpoints"] = json!({ "kubeletEndpoint": { "Port": endpoint.port() } });
+}
+
 /// The CSINode without drivers, owned by the Node.
 pub fn csi_node_body(node_name: &str, node_uid: &str) -> Value {
     json!({
@@ -165,6 +173,10 @@ mod tests {
         assert_eq!(ready["lastTransitionTime"], "2020-01-01T00:00:00Z");
         assert_eq!(ready["lastHeartbeatTime"], "2027-01-15T08:00:00Z");
         assert_eq!(conditions.len(), 5);
+        let mut at = patch.clone();
+        say_endpoint(&mut at, "192.0.2.1:10250".parse().unwrap());
+        assert_eq!(at["status"]["addresses"], json!([{ "type": "InternalIP", "address": "192.0.2.1" }]));
+        assert_eq!(at["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"], 10250);
         let patch = node_status_patch(&node, Release::V1_35, false, now);
         let conditions = patch["status"]["conditions"].as_array().unwrap();
         let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();

@@ -113,7 +113,7 @@ impl StatusClient {
 
 impl StatusRequests {
     /// The next who asks; waits for ever once nobody can.
-    pub(crate) async fn next(&self) -> oneshot::Sender<NodeStatus> {
+    pub async fn next(&self) -> oneshot::Sender<NodeStatus> {
         match self.0.lock().await.recv().await {
             Some(sender) => sender,
             None => std::future::pending().await,

@@ -1,6 +1,8 @@
 //! A day of one node in virtual time, in both modes of republishing: the planner and the token cache as they are, drivers and
 //! API server that answer at once. The drivers are given the same tokens; on change, in a small fraction of the calls.
 
+#![expect(clippy::unwrap_used, reason = "a test world that breaks is a failed test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

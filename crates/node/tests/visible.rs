@@ -1,6 +1,8 @@
 //! What people can see of a node at work: its status, over the socket in its root directory, and its metrics. Neither shows a
 //! token.
 
+#![expect(clippy::unwrap_used, reason = "a test world that breaks is a failed test")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;

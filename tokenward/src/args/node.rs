@@ -1,5 +1,6 @@
 //! `tokenward node` as it is typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -43,7 +44,15 @@ pub(crate) struct NodeArgs {
     release: ReleaseArgs,
     #[command(flatten)]
     delivery: DeliveryArgs,
+    /// Serve /healthz, /metrics and /configz over HTTPS here, as a kubelet does on port 10250 [default: not at all].
+    #[arg(long, value_name = "ADDR:PORT", help_heading = SERVER)]
+    listen: Option<SocketAddr>,
+    /// Believe client certificates that these authorities have signed, beside tokens that the API server knows.
+    #[arg(long, value_name = "FILE", requires = "listen", help_heading = SERVER)]
+    client_ca_file: Option<PathBuf>,
 }
+
+const SERVER: &str = "Server";
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
@@ -92,6 +101,8 @@ pub(crate) struct NodeConfig {
     pub(crate) root_dir: PathBuf,
     pub(crate) gates: FeatureGates,
     pub(crate) delivery: DeliveryConfig,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) client_ca_file: Option<PathBuf>,
 }
 
 impl NodeArgs {
@@ -111,6 +122,8 @@ impl NodeArgs {
             root_dir: self.root_dir,
             gates: self.release.resolve()?,
             delivery: self.delivery.resolve(),
+            listen: self.listen,
+            client_ca_file: self.client_ca_file,
         }))
     }
 }
