@@ -7,11 +7,12 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Flags of other programs that the docs name: cargo's and kubectl's.
-const OF_OTHERS: [&str; 9] = [
+const OF_OTHERS: [&str; 10] = [
     "--as",
     "--features",
     "--list",
     "--package",
+    "--raw",
     "--release",
     "--server-side",
     "--test",

@@ -31,7 +31,9 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
     node.pace.republish = config.delivery.republish;
     node.drop_forged_keys = config.delivery.drop_forged_keys;
     node.pods = PodReporting::MountsOnly;
-    node.taints = vec![TAINT.to_owned()];
+    if config.is_tainted {
+        node.taints = vec![TAINT.to_owned()];
+    }
     // Nobody else would: the next start takes up no mounts, and what stays would be tokens that no pod uses.
     node.unpublish_on_shutdown = true;
     tracing::info!(

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test world that breaks is a failed test")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +14,7 @@ use tokenward_cluster::control_plane::ControlPlaneConfig;
 use tokenward_cluster::{Cluster, ClusterConfig};
 use tokenward_kube_rules::FeatureGates;
 use tokenward_node::Republish;
+use tokenward_tokens::{Clock, ManualClock, Token};
 use tokio_util::sync::CancellationToken;
 
 const DRIVER: &str = "files.example.com";
@@ -29,6 +31,17 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnM
     found.await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
+/// The token that the driver has written, wherever below the directory.
+fn token_below(directory: &Path) -> Option<Token> {
+    std::fs::read_dir(directory).ok()?.filter_map(Result::ok).find_map(|entry| {
+        match entry.file_type().ok()? {
+            kind if kind.is_dir() => token_below(&entry.path()),
+            _ if entry.file_name() == "vault" => std::fs::read_to_string(entry.path()).ok().map(Token::new),
+            _ => None,
+        }
+    })
+}
+
 async fn text(admin: &Client, path: &str) -> Option<String> {
     let bytes = admin.send_text(Method::GET, path, None).await.ok()?;
     Some(String::from_utf8(bytes.to_vec()).unwrap())
@@ -38,6 +51,8 @@ async fn text(admin: &Client, path: &str) -> Option<String> {
 async fn a_node_s_metrics_are_read_through_the_api_server() {
     let mut config = ControlPlaneConfig::new(FeatureGates::default()).unwrap();
     config.listen = "127.0.0.1:0".parse().unwrap();
+    let clock = ManualClock::new(Clock::system().now());
+    config.clock = clock.clock();
     let cluster = Cluster::start(ClusterConfig {
         control_plane: config,
         nodes: 1,
@@ -55,16 +70,17 @@ async fn a_node_s_metrics_are_read_through_the_api_server() {
         "spec": {
             "attachRequired": false, "podInfoOnMount": true, "requiresRepublish": true,
             "volumeLifecycleModes": ["Ephemeral"], "serviceAccountTokenInSecrets": true,
-            "tokenRequests": [{ "audience": "vault", "expirationSeconds": 600 }],
+            "tokenRequests": [{ "audience": "vault", "expirationSeconds": 36_000 }],
         },
     });
     admin.create("/apis/storage.k8s.io/v1/csidrivers", &csi_driver).await.unwrap();
     let accounts = "/api/v1/namespaces/default/serviceaccounts";
-    until("the account", || async { admin.get(&format!("{accounts}/default")).await.ok() }).await;
+    let web = json!({ "metadata": { "name": "web" } });
+    until("the account", || async { admin.create(accounts, &web).await.ok() }).await;
     let pod = json!({
         "metadata": { "name": "web" },
         "spec": {
-            "nodeName": "node-1", "containers": [{ "name": "main", "image": "none" }],
+            "nodeName": "node-1", "serviceAccountName": "web", "containers": [{ "name": "main", "image": "none" }],
             "volumes": [{ "name": "tokens", "csi": { "driver": DRIVER } }],
         },
     });
@@ -86,7 +102,22 @@ async fn a_node_s_metrics_are_read_through_the_api_server() {
     let port = &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"];
     assert_eq!(shown["kubeletconfig"]["port"], *port);
     assert_eq!(node["status"]["addresses"], json!([{ "type": "InternalIP", "address": "127.0.0.1" }]));
-
     assert!(!metrics.contains("eyJ"), "no token in the metrics");
+
+    // A new account of the same name. The node may look at it, and does so within a republish period.
+    let account_of = || token_below(cluster.root_dir()).and_then(|token| token.service_account_uid());
+    let path = format!("{accounts}/web");
+    let uid = |account: &Value| account["metadata"]["uid"].as_str().map(str::to_owned);
+    assert_eq!(account_of(), uid(&admin.get(&path).await.unwrap()));
+    admin.delete(&path, None).await.unwrap();
+    let recreated = uid(&admin.create(accounts, &web).await.unwrap().object);
+    let before = clock.now();
+    until("a token of the new account", || async {
+        clock.advance(Duration::from_secs(2));
+        (account_of() == recreated).then_some(())
+    })
+    .await;
+    let passed = clock.now().duration_since(before).as_secs();
+    assert!(passed < 600, "an hour before the old token was due: {passed} s");
     cluster.stop(&CancellationToken::new()).await.unwrap();
 }

@@ -40,6 +40,9 @@ pub(crate) struct NodeArgs {
     /// Where sockets and volumes are, as a kubelet's --root-dir.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
     root_dir: PathBuf,
+    /// Register without the taint: for pods that are content with mounts, or a node that somebody else runs containers on.
+    #[arg(long)]
+    no_taint: bool,
     #[command(flatten)]
     release: ReleaseArgs,
     #[command(flatten)]
@@ -100,6 +103,7 @@ pub(crate) struct NodeConfig {
     pub(crate) node_name: String,
     pub(crate) root_dir: PathBuf,
     pub(crate) gates: FeatureGates,
+    pub(crate) is_tainted: bool,
     pub(crate) delivery: DeliveryConfig,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) client_ca_file: Option<PathBuf>,
@@ -121,6 +125,7 @@ impl NodeArgs {
             node_name,
             root_dir: self.root_dir,
             gates: self.release.resolve()?,
+            is_tainted: !self.no_taint,
             delivery: self.delivery.resolve(),
             listen: self.listen,
             client_ca_file: self.client_ca_file,
@@ -164,9 +169,13 @@ mod tests {
         let config = resolve(&["--node-name=a"]).unwrap();
         assert_eq!(config.delivery.republish, Republish::PodSync);
         assert!(!config.delivery.drop_forged_keys);
+        assert!(config.is_tainted && config.listen.is_none());
         let config = resolve(&["--node-name=a", "--republish=on-change", "--drop-forged-keys"]).unwrap();
         assert_eq!(config.delivery.republish, Republish::OnChange);
         assert!(config.delivery.drop_forged_keys);
+        let config = resolve(&["--node-name=a", "--no-taint", "--listen=0.0.0.0:10250"]).unwrap();
+        assert!(!config.is_tainted);
+        assert_eq!(config.listen.unwrap().port(), 10_250);
     }
 
     #[test]
