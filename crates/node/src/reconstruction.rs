@@ -279,4 +279,35 @@ mod tests {
         assert!(layout.target("u1", "half").exists());
         assert!(layout.csi_plugin().join("d/other/things").exists());
     }
+
+    #[test]
+    fn block_volumes_are_found_by_links_and_by_what_is_published() {
+        let (_root, layout) = layout();
+        let record = r#"{"specVolID":"a/b","volumeHandle":"h","driverName":"d"}"#;
+        std::fs::create_dir_all(layout.block_record("a/b").parent().unwrap()).unwrap();
+        std::fs::write(VolumeData::path_beside(&layout.block_record("a/b")), record).unwrap();
+        // One pod's link was made before the driver was called; another's link has gone before its device.
+        std::fs::create_dir_all(layout.pod_devices("linked")).unwrap();
+        let linked = layout.block_target("linked", "a/b");
+        std::os::unix::fs::symlink(linked, layout.pod_device("linked", "a/b")).unwrap();
+        let published = layout.block_target("published", "a/b");
+        std::fs::create_dir_all(published.parent().unwrap()).unwrap();
+        std::fs::write(&published, "").unwrap();
+        // Killed while its record was written.
+        let half = layout.block_record("half");
+        std::fs::create_dir_all(half.parent().unwrap()).unwrap();
+        std::fs::write(VolumeData::partial_path_beside(&half), "{").unwrap();
+
+        let found = Inventory::read(&layout).unwrap();
+        let device = DeviceKey { driver: "d".into(), volume_handle: "h".into(), block: Some("a/b".into()) };
+        assert_eq!(found.devices, std::slice::from_ref(&device));
+        let pods: Vec<(&str, &str)> = found
+            .volumes
+            .iter()
+            .map(|volume| (volume.published.pod_uid.as_str(), volume.published.spec_name.as_str()))
+            .collect();
+        assert_eq!(pods, [("linked", "a/b"), ("published", "a/b")]);
+        assert!(found.volumes.iter().all(|volume| volume.device.as_ref() == Some(&device)));
+        assert!(!half.parent().unwrap().parent().unwrap().exists());
+    }
 }

@@ -63,8 +63,8 @@ struct Driver {
 /// A mount: the truth.
 struct Mount {
     device: Option<DeviceKey>,
-    /// When the last publish was.
-    published: Timestamp,
+    /// When the last publish was, in time that has really passed.
+    published: SignedDuration,
     /// When the first of its tokens expires, if it was given any.
     expires: Option<Timestamp>,
 }
@@ -72,6 +72,8 @@ struct Mount {
 pub(crate) struct World {
     chance: Dice,
     now: Timestamp,
+    /// Time that has really passed, however the clock was set.
+    elapsed: SignedDuration,
     mode: Republish,
     // The process, lost with a kill.
     planner: Planner,
@@ -95,8 +97,9 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Dice::seeded(seed);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let mode = if seed % 2 == 0 { Republish::PodSync } else { Republish::OnChange };
+        let mode = if seed.is_multiple_of(2) { Republish::PodSync } else { Republish::OnChange };
         let mut world = Self {
+            elapsed: SignedDuration::ZERO,
             mode,
             planner: planner(mode, &mut chance),
             cache: TokenCache::new(chance.split()),
@@ -140,7 +143,7 @@ impl World {
             33..34 => self.jump(),
             34..54 => {
                 let seconds = i64::try_from(self.below(40)).unwrap();
-                self.now += SignedDuration::from_secs(seconds);
+                self.pass(SignedDuration::from_secs(seconds));
                 self.refresh_tokens();
             }
             _ => self.finish_one(),
@@ -171,9 +174,14 @@ impl World {
             let views = self.planner.volumes_of(&pod.reference.uid);
             assert!(views.iter().all(|view| view.mounted), "{views:?}");
         }
-        // Nobody waits longer than a period for a new token.
+        // Nobody waits longer than a period for a new token, and a clock that is set back changes nothing about that.
+        if self.below(2) == 0 {
+            let minutes = i64::try_from(self.below(600)).unwrap();
+            self.now -= SignedDuration::from_mins(minutes);
+            self.trouble = self.now;
+        }
         for _ in 0..20 {
-            self.now += SignedDuration::from_secs(30);
+            self.pass(SignedDuration::from_secs(30));
             self.refresh_tokens();
             self.settle();
             for (driver, spec) in &self.csi_drivers {
@@ -181,7 +189,7 @@ impl World {
                     continue;
                 }
                 for (key, mount) in &self.drivers[driver].mounts {
-                    let age = self.now.duration_since(mount.published);
+                    let age = self.elapsed - mount.published;
                     let in_time = age <= SignedDuration::from_secs(91) || self.mode == Republish::OnChange;
                     assert!(in_time, "{key} was not republished for {age}");
                     let expired = mount.expires.is_some_and(|expires| expires < self.now);
@@ -232,7 +240,12 @@ impl World {
             // Retries of what failed before are waited for, republishes are not.
             let until = self.planner.plan(self.now).wake.filter(|_| !self.is_settled());
             match until {
-                Some(wake) => self.now = self.now.max(wake),
+                Some(wake) => {
+                    // However the clock was set: nobody waits longer than the longest wait after failures.
+                    let wait = wake.duration_since(self.now);
+                    assert!(wait <= SignedDuration::from_secs(150), "what is to be done waits for {wait}");
+                    self.pass(wait.max(SignedDuration::ZERO));
+                }
                 None if self.is_settled() => return,
                 None => panic!("nothing to do, and yet not settled"),
             }
@@ -430,6 +443,11 @@ impl World {
         self.planner.driver_returned(driver, self.now);
     }
 
+    fn pass(&mut self, time: SignedDuration) {
+        self.now += time;
+        self.elapsed += time;
+    }
+
     fn jump(&mut self) {
         let minutes = i64::try_from(self.below(4000)).unwrap() - 600;
         self.now += SignedDuration::from_mins(minutes);
@@ -506,7 +524,7 @@ impl World {
     }
 
     fn mount(&mut self, spec: &VolumeSpec, expires: Option<Timestamp>) {
-        let mount = Mount { device: spec.device(), published: self.now, expires };
+        let mount = Mount { device: spec.device(), published: self.elapsed, expires };
         let place = place(&spec.published());
         self.driver(spec.driver()).mounts.insert(place, mount);
     }
@@ -664,7 +682,9 @@ impl World {
             let left = granted.expires.duration_since(self.now);
             let ttl = granted.ttl_seconds.unwrap();
             assert!(left >= SignedDuration::ZERO, "a dead token is delivered");
-            let calm = self.now.duration_since(self.trouble) > RECOVERY;
+            // A pod that has been deleted under a running publish gets nothing new.
+            let alive = self.pods.contains_key(&spec.pod.uid);
+            let calm = alive && self.api_up && self.now.duration_since(self.trouble) > RECOVERY;
             let fresh = left >= SignedDuration::from_secs(ttl / 5) && left <= SignedDuration::from_secs(ttl);
             assert!(!calm || fresh, "a token of {ttl} s has {left} left");
             tokens.insert(
