@@ -148,9 +148,9 @@ impl HttpClient {
     }
 
     /// GET of a document.
-    pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<Received, SendError> {
+    pub(crate) async fn get(&self, endpoint: &Endpoint, accept: &'static str) -> Result<Received, SendError> {
         let request = Request::get(endpoint.uri().clone())
-            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::ACCEPT, accept)
             .body(Full::default())
             .map_err(|error| SendError::Broken { step: Step::Send, source: error.into() })?;
         self.send(request).await

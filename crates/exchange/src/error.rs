@@ -74,7 +74,7 @@ pub enum ExchangeError {
         limit: Duration,
     },
     /// The answer says no, or cannot be used.
-    #[error("{origin}: {source}")]
+    #[error("the exchange with {origin} gave no credentials")]
     Answer {
         /// The server.
         origin: String,
@@ -125,7 +125,7 @@ impl ExchangeError {
 #[non_exhaustive]
 pub enum AnswerError {
     /// The server says no.
-    #[error("the server refused the exchange: {0}")]
+    #[error("the server refused it: {0}")]
     Refused(Refusal),
     /// Not JSON of the wanted shape.
     #[error("the answer cannot be read: {0}")]
@@ -148,6 +148,18 @@ impl AnswerError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.transient)
     }
+}
+
+/// An error and its causes in one line, for logs.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// How a server said no.

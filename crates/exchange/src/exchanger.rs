@@ -9,6 +9,7 @@ use tokenward_tokens::{Clock, Token};
 use tokio::time::Instant;
 
 use crate::client::SendError;
+use crate::error::with_causes;
 use crate::{Answer, Credentials, Exchange, ExchangeError, HttpClient, Retries};
 
 /// The shell around exchanges: one client, one policy of retries, one clock.
@@ -62,7 +63,8 @@ impl Exchanger {
             let left = end.saturating_duration_since(Instant::now());
             let again = error.is_transient().then(|| self.retries.pause(attempt, wanted, left, chance()));
             let Some(pause) = again.flatten() else { return Err(error) };
-            tracing::debug!(origin = exchange.endpoint().origin(), attempt, ?pause, %error, "trying the exchange again");
+            let error = with_causes(&error);
+            tracing::debug!(attempt, ?pause, error, "trying the exchange again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }

@@ -21,6 +21,7 @@ pub use cache::CachePolicy;
 pub use discovery::FetchError;
 
 use self::cache::{Cache, Found};
+use crate::error::with_causes;
 use crate::{Endpoint, EndpointError, HttpClient};
 
 /// Whose tokens are believed, and for whom they must be.
@@ -179,7 +180,12 @@ impl Verifier {
                 None
             }
             Err(error) => {
-                tracing::warn!(issuer = self.issuer.issuer, %error, "the issuer's keys could not be fetched");
+                let text = with_causes(&error);
+                tracing::warn!(
+                    issuer = self.issuer.issuer,
+                    error = text,
+                    "the issuer's keys could not be fetched"
+                );
                 self.cache.lock().failed(now);
                 Some(error)
             }

@@ -278,7 +278,7 @@ mod tests {
         let error = read(&plain(), 400, &echo).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the server refused the exchange: HTTP 400, ***stripped***: token ***stripped*** is bad"
+            "the server refused it: HTTP 400, ***stripped***: token ***stripped*** is bad"
         );
     }
 }

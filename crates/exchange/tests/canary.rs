@@ -123,6 +123,6 @@ fn good_answers_are_among_them() {
     let error = exchanges()[0].credentials(&Answer::new(400, body.into_bytes(), &sent), now).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the server refused the exchange: HTTP 400, e: got ***stripped***, would give ***stripped***"
+        "the server refused it: HTTP 400, e: got ***stripped***, would give ***stripped***"
     );
 }

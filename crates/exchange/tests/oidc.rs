@@ -88,8 +88,17 @@ async fn a_good_token_is_verified_with_keys_that_are_fetched_once() {
     for _ in 0..3 {
         assert_eq!(world.verify(&token).await.unwrap().sub, "system:serviceaccount:apps:shop");
     }
-    let paths: Vec<String> = world.server.seen().into_iter().map(|seen| seen.path).collect();
-    assert_eq!(paths, ["/below/.well-known/openid-configuration", "/keys"]);
+    let asked: Vec<(String, String)> = world
+        .server
+        .seen()
+        .into_iter()
+        .map(|seen| (seen.path, seen.headers["accept"].to_str().unwrap().to_owned()))
+        .collect();
+    let wanted = [
+        ("/below/.well-known/openid-configuration", "application/json"),
+        ("/keys", "application/jwk-set+json, application/json"),
+    ];
+    assert_eq!(asked, wanted.map(|(path, accept)| (path.to_owned(), accept.to_owned())));
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ pub(super) async fn fetch(
     let at = documents
         .join(".well-known/openid-configuration")
         .map_err(|source| FetchError::KeysUri { origin: origin(), source })?;
-    let body = get(client, &at).await?;
+    let body = get(client, &at, "application/json").await?;
     let configuration: Configuration =
         serde_json::from_slice(&body).map_err(|error| FetchError::Unreadable {
             origin: origin(),
@@ -108,7 +108,8 @@ pub(super) async fn fetch(
     }
     let at = Endpoint::parse(&configuration.jwks_uri)
         .map_err(|source| FetchError::KeysUri { origin: origin(), source })?;
-    let body = get(client, &at).await?;
+    // kube-apiserver has the keys as the former alone, and answers 406 to who would take only the latter.
+    let body = get(client, &at, "application/jwk-set+json, application/json").await?;
     let keys = JwkSet::parse(&body).map_err(|source| FetchError::Unreadable {
         origin: at.origin().to_owned(),
         document: "key set",
@@ -121,9 +122,13 @@ pub(super) async fn fetch(
     Ok(keys)
 }
 
-async fn get(client: &HttpClient, endpoint: &Endpoint) -> Result<Zeroizing<Vec<u8>>, FetchError> {
+async fn get(
+    client: &HttpClient,
+    endpoint: &Endpoint,
+    accept: &'static str,
+) -> Result<Zeroizing<Vec<u8>>, FetchError> {
     let origin = || endpoint.origin().to_owned();
-    let received = client.get(endpoint).await.map_err(|error| match error {
+    let received = client.get(endpoint, accept).await.map_err(|error| match error {
         SendError::Broken { step, source } => FetchError::Broken { origin: origin(), step, source },
         SendError::TooLong | SendError::TooSlow => FetchError::Limits { origin: origin() },
     })?;
