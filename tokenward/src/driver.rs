@@ -3,54 +3,91 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tokenward_driver_token_files::{Config, Error, serve};
-use tokenward_transport::BindError;
+use std::net::SocketAddr;
 
-use crate::args::driver::{Driver, Registration, TokenFilesConfig};
+use tokenward_driver_token_files::{Config, DriverName, Error, ReadFrom, SocketPath, serve};
+use tokenward_transport::BindError;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::driver::Driver;
+use crate::args::driver::serving::{Registration, ServingConfig};
+use crate::args::driver::workload_credentials::WorkloadCredentialsConfig;
 use crate::failure::Failure;
 use crate::signals::Stop;
+
+mod workload_credentials;
 
 /// What is to be served.
 #[derive(Debug)]
 pub(crate) enum DriverConfig {
-    TokenFiles(TokenFilesConfig),
+    TokenFiles(ServingConfig),
+    WorkloadCredentials(WorkloadCredentialsConfig),
 }
 
 impl Driver {
     pub(crate) fn resolve(self) -> Result<DriverConfig, Failure> {
         match self {
             Self::TokenFiles(arguments) => arguments.resolve().map(DriverConfig::TokenFiles),
+            Self::WorkloadCredentials(arguments) => {
+                arguments.resolve().map(DriverConfig::WorkloadCredentials)
+            }
         }
     }
 }
 
+/// How a driver is served on this machine.
+struct Serving {
+    name: DriverName,
+    endpoint: SocketPath,
+    /// The registration directory, which is there.
+    registration: Option<PathBuf>,
+    http: Option<SocketAddr>,
+    node_id: String,
+    read: ReadFrom,
+}
+
 /// Serves until it is told to stop. Volumes stay: the pods that use them go on.
 pub(crate) async fn run(config: DriverConfig) -> Result<(), Failure> {
-    let DriverConfig::TokenFiles(config) = config;
     let stop = Stop::on_signals().map_err(Failure::because)?;
-    check_place(config.endpoint.as_path())?;
-    let registration = match config.registration {
+    let drain = stop.drain.clone();
+    let serving = async {
+        match config {
+            DriverConfig::TokenFiles(config) => token_files(on_this_machine(config)?, drain).await,
+            DriverConfig::WorkloadCredentials(config) => {
+                let serving = on_this_machine(config.serving)?;
+                workload_credentials::run(&config.config, config.kubeconfig, serving, drain).await
+            }
+        }
+    };
+    tokio::select! {
+        served = serving => served,
+        // Dropping the server removes its sockets.
+        () = stop.immediate.cancelled() => Ok(()),
+    }
+}
+
+async fn token_files(serving: Serving, stop: CancellationToken) -> Result<(), Failure> {
+    let Serving { name, endpoint, registration, http, node_id, read } = serving;
+    let mut driver = Config::new(name, endpoint, node_id).read(read);
+    driver.registration_directory = registration;
+    driver.http = http;
+    serve(driver, stop).await.map_err(cannot_serve)
+}
+
+fn on_this_machine(config: ServingConfig) -> Result<Serving, Failure> {
+    let ServingConfig { name, endpoint, registration, http, node_id, read } = config;
+    check_place(endpoint.as_path())?;
+    let registration = match registration {
         Registration::In(directory) => Some(registration_directory(&directory)?),
         Registration::InIfPresent(directory) => directory.is_dir().then_some(directory),
         Registration::None => None,
     };
-    let node_id = config.node_id.map_or_else(host_name, Ok)?;
-    let mut driver = Config::new(config.name, config.endpoint, node_id).read(config.read);
-    if let Some(address) = config.http {
-        driver = driver.http(address);
-    }
-    match registration {
-        Some(directory) => {
-            tracing::info!(directory = %directory.display(), "registering");
-            driver = driver.register_in(directory);
-        }
+    match &registration {
+        Some(directory) => tracing::info!(directory = %directory.display(), "registering"),
         None => tracing::info!("registering with nobody: whoever uses this driver knows its endpoint"),
     }
-    tokio::select! {
-        served = serve(driver, stop.drain.clone()) => served.map_err(cannot_serve),
-        // Dropping the server removes its sockets.
-        () = stop.immediate.cancelled() => Ok(()),
-    }
+    let node_id = node_id.map_or_else(host_name, Ok)?;
+    Ok(Serving { name, endpoint, registration, http, node_id, read })
 }
 
 /// The driver's own directory is made; all above it must be there, or a mistyped path would become a tree.
