@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -83,6 +84,25 @@ impl Connection {
         self.send_as("application/json", method, path, body).await
     }
 
+    /// As [`Connection::call`], as whoever has this bearer token.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn call_as(
+        &mut self,
+        bearer: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {bearer}"))?);
+        let response = self.send_with(headers, method, path, body).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
     /// Changes an object by a JSON merge patch.
     ///
     /// # Errors
@@ -103,8 +123,18 @@ impl Connection {
     ) -> Result<Response<Incoming>, Failure> {
         let mut headers = HeaderMap::new();
         if !body.is_empty() {
-            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
+        self.send_with(headers, method, path, body).await
+    }
+
+    async fn send_with(
+        &mut self,
+        headers: HeaderMap,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let uri =
             http::Uri::builder().scheme("https").authority(self.authority.as_str()).path_and_query(path);
         let mut request = Request::builder().method(method).uri(uri.build()?).body(Full::new(body))?;
@@ -127,6 +157,21 @@ impl Connection {
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }
+}
+
+/// TLS without a certificate of the client's, for HTTP/2: who it is, its requests say.
+///
+/// # Errors
+/// When the authority's certificate cannot be used.
+pub fn trusting(authority: CertificateDer<'static>) -> Result<Arc<ClientConfig>, Failure> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority)?;
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// TLS that believes any certificate: who is measured starting has not said yet which authority is theirs, and nothing

@@ -11,8 +11,12 @@
 //! assert_eq!(Spread::of(&rounds), Some(Spread { least: 1900.0, median: 2000.0, most: 2100.0 }));
 //! ```
 
+pub mod aside;
 pub mod certificates;
 pub mod client;
+pub mod driver_double;
+pub mod fleet_nodes;
+pub mod granting;
 pub mod kubeconfig;
 pub mod load;
 pub mod machine;
