@@ -59,11 +59,14 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
             .await
             .map_err(Failure::because)?;
     }
-    let socket = socket::path(root.path()).map_err(Failure::because)?;
-    let serve_status = socket::serve(status, socket, end);
+    let socket = socket::path(root.path());
     tokio::spawn(async move {
-        if let Err(error) = serve_status.await {
-            tracing::warn!(%error, "`tokenward node status` will find no node here");
+        let served = match socket {
+            Ok(socket) => socket::serve(status, socket, end).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = served {
+            tracing::warn!(error, "`tokenward node status` will find no node here");
         }
     });
     tokio::select! {

@@ -1,5 +1,5 @@
 //! A driver that repeats its whole request in its errors, and everything recorded that the node writes: logs at every
-//! level (those of gRPC and HTTP/2 below it too), Events, pod statuses, observations, files. No byte of a token in any.
+//! level (those of gRPC and HTTP/2 below it too), Events, pod statuses, observations, files, metrics, its status. No byte of a token in any.
 
 #![expect(clippy::unwrap_used, reason = "a test that breaks is a failed test")]
 
@@ -15,6 +15,8 @@ use serde_json::json;
 use support::driver::FakeDriver;
 use support::eventually;
 use support::world::World;
+use tokenward_node::metrics::Metrics;
+use tokenward_node::status::status_channel;
 use tonic::Code;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -71,7 +73,12 @@ async fn no_byte_of_a_token_is_written_anywhere() {
         let volume = json!({ "name": "data", "csi": { "driver": driver, "nodePublishSecretRef": { "name": "creds" } } });
         world.pod(driver, &json!([volume]));
     }
-    world.start();
+    let metrics = Arc::new(Metrics::new());
+    let (status, requests) = status_channel();
+    world.start_with(|config| {
+        config.metrics = Arc::clone(&metrics);
+        config.status = Some(requests);
+    });
     let mut drivers = Vec::new();
     for name in ["in-context", "in-secrets"] {
         let driver = FakeDriver::new(world.path(), name, &[]);
@@ -109,6 +116,10 @@ async fn no_byte_of_a_token_is_written_anywhere() {
 
     let mut files = Vec::new();
     read_all(world.path(), &mut files);
+    let status = status.status().await.unwrap();
+    let metrics = metrics.render(&status);
+    assert!(metrics.contains(r#"audience="shaped""#), "{metrics}");
+    let status = format!("{status:?} {}", serde_json::to_string(&status).unwrap());
     let pod = world.cluster.get("pods", "ns", "in-context").unwrap().to_string();
     world.stop().await.unwrap();
     let observations = format!("{:?}", world.observations.lock());
@@ -118,9 +129,15 @@ async fn no_byte_of_a_token_is_written_anywhere() {
     assert!(log.contains("TRACE"), "at every level");
     let files = String::from_utf8_lossy(&files).into_owned();
     assert!(files.contains("volumeHandle"), "the files were read");
-    for (place, text) in
-        [("log", log), ("files", files), ("pod", pod), ("observations", observations), ("events", events)]
-    {
+    for (place, text) in [
+        ("log", log),
+        ("files", files),
+        ("pod", pod),
+        ("observations", observations),
+        ("events", events),
+        ("metrics", metrics),
+        ("status", status),
+    ] {
         for canary in SHAPED.split('.').chain([OPAQUE, SECRET]) {
             assert!(!text.contains(canary), "{canary} in {place}");
         }

@@ -14,8 +14,8 @@ use tracing::{debug, warn};
 
 use super::{NodeStatus, StatusClient};
 
-/// The socket's name in the root directory.
-const NAME: &str = "node-status.sock";
+/// The socket's path in the root directory. In a directory of its own, which nobody else locks.
+const NAME: &str = "tokenward/status.sock";
 /// How long either side waits for the other.
 const LIMIT: Duration = Duration::from_secs(10);
 
