@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::driver::FakeDriver;
 use support::eventually;
 use support::world::{NODE, World, numbered};
-use tokenward_node::{Config, Republish};
+use tokenward_node::{Config, Observation, Republish};
 use tokenward_tokens::find;
 
 /// What the driver has been given, one line a publish.
@@ -98,10 +98,16 @@ async fn on_change_a_rotated_secret_is_delivered() {
     world.cluster.put("secrets", secret("first"));
     world.csi_driver("d", &json!({ "requiresRepublish": true }));
     let source = json!({ "driver": "d", "nodePublishSecretRef": { "name": "creds" } });
-    world.pod("web", &json!([{ "name": "data", "csi": source }]));
     world.start_with(on_change);
     let driver = FakeDriver::new(world.path(), "d", &[]);
     let served = driver.serve(world.path(), true).await;
+    // A driver can be called a moment before its registration is told of, and is then published to once more.
+    eventually("the registration", || {
+        let told = |observation: &Observation| matches!(observation, Observation::DriverRegistered { .. });
+        if world.observations.lock().iter().any(told) { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+    world.pod("web", &json!([{ "name": "data", "csi": source }]));
     world.delivered(1).await;
     // Some periods without a change.
     let until = world.clock.now() + Duration::from_secs(300);
