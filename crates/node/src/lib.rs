@@ -25,7 +25,8 @@
 //! and for block devices the bind mount and the loop device that keep them from being taken away from a container.
 //!
 //! Start at [`planner::Planner`] for what is decided, [`request`] for what drivers are sent, [`mounter::Mounter`] for the
-//! order of things, and [`registry`] for how drivers are found.
+//! order of things, [`token_manager`] for where tokens come from and when they are fetched anew, [`checks`] for what nobody tells
+//! the node of, [`registry`] for how drivers are found, and [`status`] and [`metrics`] for what people can see.
 
 #[cfg(test)]
 extern crate self as tokenward_node;
