@@ -169,6 +169,9 @@ async fn a_recreated_account_gets_a_live_token_within_one_period() {
         let passed = world.clock.now().duration_since(before).as_secs();
         assert!(passed <= 120, "{passed} s");
         world.stop().await.unwrap();
+        if mode == Republish::OnChange {
+            assert_eq!(driver.publishes().len(), 2, "told once");
+        }
         served.stop().await;
     }
 }
