@@ -27,3 +27,9 @@ fn passes(driver: &str, flags: &[&str]) {
 fn token_files_passes() {
     passes("token-files", &[]);
 }
+
+#[test]
+fn workload_credentials_passes() {
+    // An empty configuration: a driver of tokens alone.
+    passes("workload-credentials", &["--config", "/dev/null"]);
+}
