@@ -11,7 +11,7 @@ use tokenward_driver::csi::v1::{
 use tokenward_driver::tokens::Clock;
 use tokenward_driver::{
     CallContext, Contents, DriverName, Endpoint, File, FileSet, FileVolumes, MountPolicy, Plugin,
-    PublishTarget, TokenSet, VolumePath, unpublish_target,
+    PublishTarget, TokenSet, VolumePath, log_panics, unpublish_target,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -80,6 +80,7 @@ pub fn plugin(endpoint: Endpoint, node_id: String) -> Result<Plugin<VaultToken>,
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
+    log_panics();
     let usage = "usage: vault-token ENDPOINT NODE [REGISTRATION-DIRECTORY]";
     let mut arguments = std::env::args().skip(1);
     let endpoint = arguments.next().ok_or(usage)?.parse()?;

@@ -35,6 +35,7 @@ mod locks;
 mod metrics;
 mod mount;
 mod name;
+mod panics;
 mod plugin;
 mod registration;
 mod repeats;
@@ -54,6 +55,7 @@ pub use mount::{
     mount_tmpfs,
 };
 pub use name::{DriverName, DriverNameError};
+pub use panics::log_panics;
 pub use plugin::{BoundPlugin, NoController, Plugin, ServeError, not_offered};
 pub use prometheus_client;
 pub use registration::keep as register;
