@@ -89,13 +89,10 @@ fn table(status: &NodeStatus) -> String {
         status.volumes.len(),
         status.tokens
     )];
-    for table in
-        [(!status.drivers.is_empty()).then_some(drivers), (!status.volumes.is_empty()).then_some(volumes)]
-    {
-        if let Some(table) = table {
-            lines.push(String::new());
-            lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
-        }
+    let tables = [(!status.drivers.is_empty(), drivers), (!status.volumes.is_empty(), volumes)];
+    for (_, table) in tables.into_iter().filter(|(has_rows, _)| *has_rows) {
+        lines.push(String::new());
+        lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
     }
     if !problems.is_empty() {
         lines.push(String::new());
