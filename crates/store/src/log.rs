@@ -6,6 +6,7 @@ mod disk;
 #[cfg(test)]
 mod faults;
 mod frame;
+mod queue;
 mod reader;
 mod record;
 mod recover;
@@ -18,19 +19,17 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::directory::Directory;
 pub(crate) use self::disk::{Disk, LocalDisk};
 pub use self::frame::HeaderError;
+use self::queue::{Closed, Queue, Receiver};
 use self::recover::recover;
 use self::writer::{Answer, Message, Writer};
 use crate::change::Change;
 use crate::memory::Memory;
 use crate::{HistoryLimits, Key, Revision, Unavailable};
-
-/// At most this many writers wait in the queue; more wait before it.
-const QUEUE: usize = 1024;
 
 /// How a log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +180,13 @@ fn of_process(pid: Option<&u32>) -> String {
 
 /// The way to the thread that writes.
 pub(crate) struct Log<I> {
-    queue: mpsc::Sender<Message<I>>,
+    queue: Arc<Queue<I>>,
+}
+
+impl<I> Drop for Log<I> {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
 }
 
 impl<I: Clone + Send + Sync + 'static> Log<I> {
@@ -201,7 +206,8 @@ impl<I: Clone + Send + Sync + 'static> Log<I> {
             replayed: recovered.replayed,
             cut: recovered.cut,
         };
-        let (queue, receiver) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Queue::new());
+        let receiver = Receiver::new(queue.clone());
         let writer = Writer::new(memory.clone(), &files, receiver, directory, disk, options);
         std::thread::Builder::new()
             .name("store-log".to_owned())
@@ -212,14 +218,14 @@ impl<I: Clone + Send + Sync + 'static> Log<I> {
 
     pub(crate) async fn write(&self, change: Change<I>) -> Answer<I> {
         let (sender, answer) = oneshot::channel();
-        let closed = || Unavailable::Closed;
-        self.queue.send(Message::Write(change, sender)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        let write = Message::Write(change, sender);
+        self.queue.send_with_others(write).map_err(|Closed| Unavailable::Closed)?;
+        answer.await.map_err(|_| Unavailable::Closed)?
     }
 
     pub(crate) async fn close(&self) {
         let (sender, done) = oneshot::channel();
-        if self.queue.send(Message::Close(sender)).await.is_ok() {
+        if self.queue.send(Message::Close(sender)).is_ok() {
             let _ = done.await;
         }
     }

@@ -5,17 +5,18 @@
 //! What comes meanwhile waits for the next round. So no reader ever sees what a crash could lose, and a write that
 //! fails never happened.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::LogOptions;
 use super::appender::{Appender, Frame};
 use super::directory::Directory;
 use super::disk::Disk;
+use super::queue::Receiver;
 use super::record::{Content, Record, Value};
 use super::recover::Recovered;
 use super::snapshot::write_snapshot;
@@ -42,7 +43,7 @@ pub(crate) enum Message<I> {
 pub(crate) struct Writer<I> {
     memory: Arc<Memory<I>>,
     appender: Appender,
-    queue: mpsc::Receiver<Message<I>>,
+    queue: Receiver<I>,
     directory: Arc<Directory>,
     disk: Arc<dyn Disk>,
     options: LogOptions,
@@ -81,7 +82,7 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
     pub(crate) fn new(
         memory: Arc<Memory<I>>,
         recovered: &RecoveredFiles,
-        queue: mpsc::Receiver<Message<I>>,
+        queue: Receiver<I>,
         directory: Arc<Directory>,
         disk: Arc<dyn Disk>,
         options: LogOptions,
@@ -111,16 +112,18 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
     pub(crate) fn run(mut self) {
         let mut batch = Batch::new(self.appender.revision());
         let mut closed = None;
+        let mut waiting = VecDeque::new();
         while closed.is_none() {
-            let Some(first) = self.queue.blocking_recv() else { break };
-            let mut message = Some(first);
-            while let Some(now) = message {
-                match now {
-                    Message::Write(change, answer) => batch.add(&self.memory, change, answer),
-                    Message::Close(done) => closed = Some(done),
+            if waiting.is_empty() {
+                let Some(messages) = self.queue.receive() else { break };
+                waiting = messages;
+            }
+            while closed.is_none() && batch.has_room() {
+                match waiting.pop_front() {
+                    Some(Message::Write(change, answer)) => batch.add(&self.memory, change, answer),
+                    Some(Message::Close(done)) => closed = Some(done),
+                    None => break,
                 }
-                let has_room = batch.writes.len() < FRAME_RECORDS && batch.frame.len() < FRAME_BYTES;
-                message = if has_room && closed.is_none() { self.queue.try_recv().ok() } else { None };
             }
             self.commit(&mut batch);
             self.compact_when_due();
@@ -133,6 +136,7 @@ impl<I: Clone + Send + Sync + 'static> Writer<I> {
         if let Err(error) = self.appender.close() {
             tracing::warn!(%error, "the log could not be closed; all that was acknowledged is in it");
         }
+        drop(waiting);
         drop(self);
         if let Some(done) = closed {
             let _ = done.send(());
@@ -273,6 +277,10 @@ impl<I: Clone> Batch<I> {
         self.writes.clear();
         self.pending.clear();
         self.next = following(newest);
+    }
+
+    fn has_room(&self) -> bool {
+        self.writes.len() < FRAME_RECORDS && self.frame.len() < FRAME_BYTES
     }
 
     /// Decides about a change. Answers at once when that depends on nothing that is not durable.
