@@ -73,13 +73,13 @@ fn unite_data_sources(spec: &mut Object) {
 /// What is wrong with a claim's spec; ephemeral volumes have such specs too.
 pub(super) fn validate_spec(spec: &Field<'_>) -> Vec<FieldError> {
     let selector = spec.child("selector");
-    let mut errors = label_selector::validate(selector.value(), selector.path());
+    let mut errors = label_selector::validate(selector.value(), &selector.path());
     errors.extend(access_mode_faults(&spec.child("accessModes"), "at least 1 access mode is required"));
     let resources = spec.child("resources");
     let storage = resources.child("requests").child("storage");
     if storage.is_set() {
         let fault = not_positive(&storage);
-        let path = resources.key("storage").path().to_owned();
+        let path = resources.key("storage").path();
         let why = "must be greater than zero";
         errors.extend(fault.map(|_| FieldError::invalid(path, storage.value().clone(), why)));
     } else {

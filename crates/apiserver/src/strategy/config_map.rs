@@ -21,7 +21,7 @@ impl Strategy for ConfigMapStrategy {
         for key in data.keys() {
             errors.extend(key_faults(&data, key));
             if binary.key(key).is_set() {
-                let path = data.key(key).path().to_owned();
+                let path = data.key(key).path();
                 errors.push(FieldError::invalid(path, key, "duplicate of key present in binaryData"));
             }
             bytes += data.key(key).text().len();
@@ -43,7 +43,7 @@ impl Strategy for ConfigMapStrategy {
 
 /// What is wrong with a key of a map of data.
 pub(super) fn key_faults(data: &Field<'_>, key: &str) -> Vec<FieldError> {
-    let path = data.key(key).path().to_owned();
+    let path = data.key(key).path();
     names::config_map_key(key).iter().map(|fault| FieldError::invalid(&path, key, fault)).collect()
 }
 

@@ -29,7 +29,7 @@ impl Strategy for CsiNodeStrategy {
         let mut seen = BTreeSet::new();
         for driver in drivers(object) {
             let name = driver.child("name");
-            errors.extend(names::csi_driver_name(name.text(), name.path()));
+            errors.extend(names::csi_driver_name(name.text(), &name.path()));
             let node_id = driver.child("nodeID");
             errors.extend(node_id.require_text());
             if node_id.text().len() > LONGEST_NODE_ID {

@@ -102,7 +102,7 @@ fn set_template_generation(object: &mut Object, generation: i64) {
 
 fn selector_faults(spec: &Field<'_>) -> Vec<FieldError> {
     let selector = spec.child("selector");
-    let mut errors = label_selector::validate(selector.value(), selector.path());
+    let mut errors = label_selector::validate(selector.value(), &selector.path());
     let labels = spec.child("template").child("metadata").child("labels");
     let own = labels.keys().map(|key| (key.to_owned(), labels.child(key).text().to_owned())).collect();
     // A selector that cannot be read has been reported; one that is absent selects nothing.
@@ -126,8 +126,8 @@ fn selector_faults(spec: &Field<'_>) -> Vec<FieldError> {
 fn template_faults(template: &Field<'_>) -> Vec<FieldError> {
     let (metadata, spec) = (template.child("metadata"), template.child("spec"));
     let (labels, annotations) = (metadata.child("labels"), metadata.child("annotations"));
-    let mut errors = metadata::validate_labels(Some(labels.value()), labels.path());
-    errors.extend(metadata::validate_annotations(Some(annotations.value()), annotations.path()));
+    let mut errors = metadata::validate_labels(Some(labels.value()), &labels.path());
+    errors.extend(metadata::validate_annotations(Some(annotations.value()), &annotations.path()));
     errors.extend(pod_spec::validate(&spec));
     errors.extend(spec.child("restartPolicy").one_of(&["Always"]));
     let deadline = spec.child("activeDeadlineSeconds");

@@ -39,8 +39,8 @@ impl Strategy for EventStrategy {
 }
 
 fn dated_faults(object: &Object) -> Vec<FieldError> {
-    let field = |member: &str| Field::of(object, member);
-    let word = |member: &str| {
+    let field = |member: &'static str| Field::of(object, member);
+    let word = |member: &'static str| {
         let word = field(member);
         let faults = word.require_text();
         faults.or_else(|| longer(&word, LONGEST_WORD))

@@ -1,50 +1,82 @@
 //! A value and the path that leads to it, as errors name it: what validation walks along.
 
+use std::fmt;
+use std::rc::Rc;
+
 use serde_json::Value;
 use tokenward_kube_rules::FieldError;
 
 use crate::object::Object;
 
-/// A place in an object, whether there is something or not.
+/// A place in an object, whether there is something or not. Its path is written only when an error names it.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
-    path: String,
+    place: Rc<Place<'a>>,
     value: &'a Value,
+}
+
+/// The last step of a path, and the place from which it leads on.
+struct Place<'a> {
+    parent: Option<Rc<Place<'a>>>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Member(&'a str),
+    Key(&'a str),
+    Item(usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = &self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Member(member) if self.parent.is_none() => f.write_str(member),
+            Step::Member(member) => write!(f, ".{member}"),
+            Step::Key(key) => write!(f, "[{key}]"),
+            Step::Item(at) => write!(f, "[{at}]"),
+        }
+    }
 }
 
 const NOTHING: &Value = &Value::Null;
 
 impl<'a> Field<'a> {
     /// A member of an object, such as `spec`.
-    pub(super) fn of(object: &'a Object, member: &str) -> Self {
-        Self { path: member.to_owned(), value: object.get(member).unwrap_or(NOTHING) }
+    pub(super) fn of(object: &'a Object, member: &'a str) -> Self {
+        let place = Place { parent: None, step: Step::Member(member) };
+        Self { place: Rc::new(place), value: object.get(member).unwrap_or(NOTHING) }
     }
 
-    pub(super) fn path(&self) -> &str {
-        &self.path
+    pub(super) fn path(&self) -> String {
+        self.place.to_string()
     }
 
     pub(super) fn value(&self) -> &'a Value {
         self.value
     }
 
+    fn step(&self, step: Step<'a>, value: &'a Value) -> Self {
+        Self { place: Rc::new(Place { parent: Some(self.place.clone()), step }), value }
+    }
+
     /// A member of this object; nothing in anything else.
-    pub(super) fn child(&self, member: &str) -> Self {
-        let path = format!("{}.{member}", self.path);
-        Self { path, value: self.value.get(member).unwrap_or(NOTHING) }
+    pub(super) fn child(&self, member: &'a str) -> Self {
+        self.step(Step::Member(member), self.value.get(member).unwrap_or(NOTHING))
     }
 
     /// The value of a key of this map, as errors write such places: `data[key]`.
-    pub(super) fn key(&self, key: &str) -> Self {
-        let path = format!("{}[{key}]", self.path);
-        Self { path, value: self.value.get(key).unwrap_or(NOTHING) }
+    pub(super) fn key(&self, key: &'a str) -> Self {
+        self.step(Step::Key(key), self.value.get(key).unwrap_or(NOTHING))
     }
 
     /// The items of this list.
     pub(super) fn items(&self) -> impl ExactSizeIterator<Item = Self> + use<'a> {
         let items = self.value.as_array().map_or(&[][..], Vec::as_slice);
-        let path = self.path.clone();
-        items.iter().enumerate().map(move |(at, value)| Self { path: format!("{path}[{at}]"), value })
+        let list = self.clone();
+        items.iter().enumerate().map(move |(at, value)| list.step(Step::Item(at), value))
     }
 
     /// The keys of this map.
@@ -71,22 +103,22 @@ impl<'a> Field<'a> {
 
     /// `Required value`.
     pub(super) fn required(&self, detail: &str) -> FieldError {
-        FieldError::required(&self.path, detail)
+        FieldError::required(self.path(), detail)
     }
 
     /// `Invalid value`, which is shown.
     pub(super) fn invalid(&self, detail: &str) -> FieldError {
-        FieldError::invalid(&self.path, self.value.clone(), detail)
+        FieldError::invalid(self.path(), self.value.clone(), detail)
     }
 
     /// `Forbidden`.
     pub(super) fn forbidden(&self, detail: &str) -> FieldError {
-        FieldError::forbidden(&self.path, detail)
+        FieldError::forbidden(self.path(), detail)
     }
 
     /// `Duplicate value`, which is shown.
     pub(super) fn duplicate(&self) -> FieldError {
-        FieldError::duplicate(&self.path, self.value.clone())
+        FieldError::duplicate(self.path(), self.value.clone())
     }
 
     /// `Required value` when the text is empty.
@@ -97,7 +129,7 @@ impl<'a> Field<'a> {
     /// `Unsupported value` when the text is none of these, an empty one included.
     pub(super) fn one_of(&self, supported: &[&str]) -> Option<FieldError> {
         let found = self.text();
-        (!supported.contains(&found)).then(|| FieldError::not_supported(&self.path, found, supported))
+        (!supported.contains(&found)).then(|| FieldError::not_supported(self.path(), found, supported))
     }
 
     /// The faults that a rule of [`tokenward_kube_rules::names`] finds in the text.
@@ -128,7 +160,7 @@ mod tests {
         let object = json!({"spec": {"list": [{"a": "x"}], "map": {"k/v": 1}}});
         let spec = Field::of(object.as_object().unwrap(), "spec");
         let item = spec.child("list").items().next().unwrap();
-        assert_eq!((item.child("a").path(), item.child("a").text()), ("spec.list[0].a", "x"));
+        assert_eq!((item.child("a").path().as_str(), item.child("a").text()), ("spec.list[0].a", "x"));
         assert_eq!(spec.child("map").key("k/v").path(), "spec.map[k/v]");
         assert_eq!(spec.child("map").keys().collect::<Vec<_>>(), ["k/v"]);
         let nothing = spec.child("list").child("none").child("at all");

@@ -29,7 +29,7 @@ pub(super) fn validate(spec: &Field<'_>) -> Vec<FieldError> {
         "None",
     ]));
     let selector = spec.child("nodeSelector");
-    errors.extend(metadata::validate_labels(Some(selector.value()), selector.path()));
+    errors.extend(metadata::validate_labels(Some(selector.value()), &selector.path()));
     for secret in spec.child("imagePullSecrets").items() {
         errors.extend(secret.child("name").require_text());
     }

@@ -23,7 +23,7 @@ impl Strategy for StorageClassStrategy {
     }
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
-        let field = |member: &str| Field::of(object, member);
+        let field = |member: &'static str| Field::of(object, member);
         let provisioner = field("provisioner");
         let mut errors: Vec<FieldError> = provisioner.require_text().into_iter().collect();
         if !provisioner.text().is_empty() {

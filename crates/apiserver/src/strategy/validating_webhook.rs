@@ -62,7 +62,7 @@ impl Strategy for ValidatingWebhookStrategy {
 
 fn webhook_faults(webhook: &Field<'_>) -> Vec<FieldError> {
     let name = webhook.child("name");
-    let mut errors = names::fully_qualified(name.text(), name.path());
+    let mut errors = names::fully_qualified(name.text(), &name.path());
     for rule in webhook.child("rules").items() {
         errors.extend(rule_faults(&rule));
     }
@@ -80,7 +80,7 @@ fn webhook_faults(webhook: &Field<'_>) -> Vec<FieldError> {
     }
     for member in ["namespaceSelector", "objectSelector"] {
         let selector = webhook.child(member);
-        errors.extend(label_selector::validate(selector.value(), selector.path()));
+        errors.extend(label_selector::validate(selector.value(), &selector.path()));
     }
     errors.extend(client_faults(&webhook.child("clientConfig")));
     let conditions = webhook.child("matchConditions");

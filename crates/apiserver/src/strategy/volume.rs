@@ -174,7 +174,7 @@ pub(super) fn not_positive(amount: &Field<'_>) -> Option<FieldError> {
 
 fn csi_faults(csi: &Field<'_>) -> Vec<FieldError> {
     let driver = csi.child("driver");
-    let mut errors = names::csi_driver_name(driver.text(), driver.path());
+    let mut errors = names::csi_driver_name(driver.text(), &driver.path());
     errors.extend(csi.child("volumeHandle").require_text());
     const SECRETS: [&str; 5] = [
         "controllerPublishSecretRef",

@@ -41,7 +41,7 @@ impl Strategy for VolumeAttachmentStrategy {
         }
         errors.extend(spec.child("nodeName").faults(names::dns_subdomain));
         if !attacher.text().is_empty() {
-            errors.extend(names::csi_driver_name(attacher.text(), attacher.path()));
+            errors.extend(names::csi_driver_name(attacher.text(), &attacher.path()));
         }
         errors
     }

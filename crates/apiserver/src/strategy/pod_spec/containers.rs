@@ -55,7 +55,7 @@ fn port_faults(ports: &Field<'_>) -> Vec<FieldError> {
             seen.push(name.text());
             errors.extend(faults);
         }
-        let number = |member: &str| {
+        let number = |member: &'static str| {
             let field = port.child(member);
             let number = field.number().unwrap_or_default();
             (number, field)

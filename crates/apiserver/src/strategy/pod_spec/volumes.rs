@@ -45,7 +45,7 @@ fn one_source(kind: &str, source: &Field<'_>) -> Vec<FieldError> {
     match kind {
         "csi" => {
             let driver = source.child("driver");
-            let mut errors = names::csi_driver_name(driver.text(), driver.path());
+            let mut errors = names::csi_driver_name(driver.text(), &driver.path());
             let secret = source.child("nodePublishSecretRef");
             if secret.is_set() {
                 errors.extend(secret.child("name").require_text());
