@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
-use tokenward_store::{Entry, Key, Revision, Store, Unstamped};
+use tokenward_store::{Entry, Key, Revision, Store, Unstamped, WriteError};
 use tokenward_tokens::Clock;
 
 pub(crate) use self::apply::Configuration;
@@ -199,6 +199,26 @@ impl Registry {
     fn must_prune(&self, kind: &Kind) -> bool {
         // The one kind of which the served releases know different fields.
         kind.kind == "CSIDriver" && self.gates.release() != tokenward_kube_rules::Release::V1_36
+    }
+
+    /// Stores a new object; what the store says is inside.
+    async fn put_new(
+        &self,
+        key: Key,
+        object: &Object,
+    ) -> Result<Result<Arc<Entry<Index>>, WriteError<Index>>, ApiError> {
+        let (value, index) = (encode(object)?, Index::of_tree(&key, object));
+        Ok(self.store.create_indexed(key, value, index).await)
+    }
+
+    /// Stores the successor of an object that was read; what the store says is inside.
+    async fn put_changed(
+        &self,
+        read: &Entry<Index>,
+        object: &Object,
+    ) -> Result<Result<Arc<Entry<Index>>, WriteError<Index>>, ApiError> {
+        let (value, index) = (encode(object)?, Index::of_tree(&read.key, object));
+        Ok(self.store.update_indexed(&read.key, read.revision, value, index).await)
     }
 
     fn get(&self, target: Target<'_>) -> Result<Arc<Entry<Index>>, ApiError> {

@@ -120,6 +120,19 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
     /// [`WriteError::Exists`], [`WriteError::Unavailable`].
     pub async fn create(&self, key: Key, value: Unstamped) -> Result<Arc<Entry<I>>, WriteError<I>> {
         let index = self.memory.index(&key, value.bytes());
+        self.create_indexed(key, value, index).await
+    }
+
+    /// As [`Store::create`], for a writer that has what the store's indexer would make of the value.
+    ///
+    /// # Errors
+    /// Those of [`Store::create`].
+    pub async fn create_indexed(
+        &self,
+        key: Key,
+        value: Unstamped,
+        index: I,
+    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
         self.write(Change::Create { key, value, index }).await
     }
 
@@ -137,6 +150,20 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
         value: Unstamped,
     ) -> Result<Arc<Entry<I>>, WriteError<I>> {
         let index = self.memory.index(key, value.bytes());
+        self.update_indexed(key, expected, value, index).await
+    }
+
+    /// As [`Store::update`], for a writer that has what the store's indexer would make of the value.
+    ///
+    /// # Errors
+    /// Those of [`Store::update`].
+    pub async fn update_indexed(
+        &self,
+        key: &Key,
+        expected: Revision,
+        value: Unstamped,
+        index: I,
+    ) -> Result<Arc<Entry<I>>, WriteError<I>> {
         self.write(Change::Update { key: key.clone(), expected, value, index }).await
     }
 

@@ -1,6 +1,7 @@
 //! ServiceAccount admission: every pod runs as an account that exists, and gets a token of it unless pod or account say
 //! otherwise.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cluster_view::ClusterView;
@@ -14,6 +15,14 @@ const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
 /// What tells the API server that a token was asked for by this plugin: such a one may live longer (the issuer's rule).
 const EXPIRATION_SECONDS: i64 = 3607;
+
+/// What an account says of the pods that run as it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Account {
+    image_pull_secrets: Option<Value>,
+    automount_service_account_token: Option<bool>,
+}
 
 /// Gives a new pod the account `default` when it names none, and refuses one whose account is not there.
 pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView) -> Result<(), ApiError> {
@@ -39,18 +48,18 @@ pub(crate) fn admit_pod(pod: &mut Object, namespace: &str, cluster: &ClusterView
         let name = pod.name_or_prefix().to_owned();
         return Err(ApiError::forbidden(Subject { group: "", kind: "pods", name: &name }, &why));
     };
-    let stored: Object = tokenward_kube_schema::parse(&entry.value).unwrap_or_default();
+    let stored: Account = serde_json::from_slice(&entry.value).unwrap_or_default();
     let spec = child_mut(pod, "spec");
     spec.insert("serviceAccountName".to_owned(), account.as_str().into());
     spec.insert("serviceAccount".to_owned(), account.into());
     let is_empty = |list: Option<&Value>| list.and_then(Value::as_array).is_none_or(Vec::is_empty);
     if is_empty(spec.get("imagePullSecrets"))
-        && let Some(secrets) = stored.get("imagePullSecrets")
+        && let Some(secrets) = stored.image_pull_secrets
     {
-        spec.insert("imagePullSecrets".to_owned(), secrets.clone());
+        spec.insert("imagePullSecrets".to_owned(), secrets);
     }
-    let wish = |object: &Object| object.get("automountServiceAccountToken").and_then(Value::as_bool);
-    if wish(spec).or_else(|| wish(&stored)).unwrap_or(true) {
+    let wish = spec.get("automountServiceAccountToken").and_then(Value::as_bool);
+    if wish.or(stored.automount_service_account_token).unwrap_or(true) {
         mount_token(pod);
     }
     Ok(())

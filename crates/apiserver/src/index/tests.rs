@@ -3,7 +3,9 @@ use serde_json::json;
 
 fn index(collection: &str, object: &serde_json::Value) -> Index {
     let key = Key::new(collection, None, "p").unwrap();
-    Index::of(&key, object.to_string().as_bytes())
+    let index = Index::of(&key, object.to_string().as_bytes());
+    assert_eq!(Index::of_tree(&key, object.as_object().unwrap()), index);
+    index
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokenward_kube_schema::Kind;
 use tokenward_store::{Key, WriteError};
 
 use super::ownership::{self, Submitted};
-use super::{Part, Registry, Target, Written, collection, encode, print, unstored};
+use super::{Part, Registry, Target, Written, collection, print, unstored};
 use crate::admission::node_restriction::{self, NodeWrite};
 use crate::admission::{self, namespace_lifecycle};
 use crate::authentication::User;
@@ -109,7 +109,7 @@ impl Registry {
         namespace_lifecycle::admit_create(kind, namespace, &object, &self.view)?;
         let key = Key::new(collection(kind), namespace, &name)
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        match self.store.create(key, encode(&object)?).await {
+        match self.put_new(key, &object).await? {
             Ok(entry) => Ok(Written { code: StatusCode::CREATED, content: self.show(kind, entry).into() }),
             Err(WriteError::Exists(existing)) => Err(taken(existing.index.deletion)),
             Err(error) => Err(ApiError::not_kept(&error).into()),

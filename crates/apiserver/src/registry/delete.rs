@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokenward_kube_schema::protobuf;
 use tokenward_store::{Entry, Revision, WriteError};
 
-use super::{Collection, Registry, Target, Written, encode, print, unstored};
+use super::{Collection, Registry, Target, Written, print, unstored};
 use crate::admission::namespace_lifecycle;
 use crate::admission::node_restriction::{self, NodeWrite};
 use crate::authentication::User;
@@ -95,7 +95,7 @@ impl Registry {
             if !options.dry_run.is_empty() {
                 return Ok(unstored(StatusCode::OK, target.kind, &marked));
             }
-            match self.store.update(&entry.key, entry.revision, encode(&marked)?).await {
+            match self.put_changed(&entry, &marked).await? {
                 Ok(entry) => return Ok(Written::ok(self.show(target.kind, entry))),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),

@@ -5,7 +5,7 @@ use http::StatusCode;
 use tokenward_store::{Entry, Revision, WriteError};
 
 use super::ownership::{self, Submitted};
-use super::{Registry, Target, Written, collection, encode, print, unstored};
+use super::{Registry, Target, Written, collection, print, unstored};
 use crate::admission;
 use crate::admission::node_restriction::{self, NodeWrite};
 use crate::authentication::User;
@@ -148,10 +148,7 @@ impl Registry {
                     Shown::of_tree(target.kind, &last)
                 })
             } else {
-                self.store
-                    .update(&entry.key, entry.revision, encode(&new)?)
-                    .await
-                    .map(|entry| self.show(target.kind, entry))
+                self.put_changed(&entry, &new).await?.map(|entry| self.show(target.kind, entry))
             };
             attempts_left -= 1;
             match written {
@@ -287,7 +284,7 @@ impl Registry {
             if dry_run {
                 return Ok(());
             }
-            match self.store.update(&entry.key, entry.revision, encode(&new)?).await {
+            match self.put_changed(&entry, &new).await? {
                 Ok(_) => return Ok(()),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
