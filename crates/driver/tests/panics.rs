@@ -1,5 +1,4 @@
 //! A panic whose text holds a token: the log has the panic, and not the token.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::{self, Write};
 use std::sync::Arc;
