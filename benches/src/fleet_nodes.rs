@@ -140,10 +140,10 @@ pub fn run() -> Result<(), Failure> {
     if let Some(cpu) = setup.cpu {
         process::pin(cpu)?;
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(setup))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(&setup))
 }
 
-async fn live(setup: Setup) -> Result<(), Failure> {
+async fn live(setup: &Setup) -> Result<(), Failure> {
     let (address, administrator) = kubeconfig::load(&setup.kubeconfig)?;
     let trusting = client::trusting(administrator.authority.clone())?;
     let as_administrator = administrator.into_http2()?;
@@ -152,7 +152,7 @@ async fn live(setup: Setup) -> Result<(), Failure> {
     for _ in 0..CONNECTIONS {
         connections.push(Connection::open(address, Arc::clone(&as_administrator)).await?);
     }
-    let intents = create_pods(&connections, &setup).await?;
+    let intents = create_pods(&connections, setup).await?;
     let created_in = began.elapsed().as_secs_f64();
     connections.clear();
     for _ in 0..CONNECTIONS {

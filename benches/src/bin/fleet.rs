@@ -57,7 +57,10 @@ struct Arguments {
     /// The API server's processor.
     #[arg(long, default_value_t = 0)]
     server_cpu: usize,
-    /// Everybody else's processor.
+    /// The drivers' processor.
+    #[arg(long, default_value_t = 0)]
+    driver_cpu: usize,
+    /// The nodes' processor.
     #[arg(long, default_value_t = 1)]
     client_cpu: usize,
     /// Publish with each new token only, instead of each 60 to 90 s.
@@ -93,14 +96,9 @@ fn main() -> Result<(), Failure> {
     server.wait_for_kubeconfig(LIMIT)?;
     let csi_driver = csi_driver(&arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut connection = runtime.block_on(async {
-        let (address, credentials) = kubeconfig::load(&server.kubeconfig())?;
-        let mut connection = Connection::open(address, credentials.into_http2()?).await?;
-        prepare(&mut connection, &arguments, &csi_driver).await?;
-        Ok::<_, Failure>(connection)
-    })?;
+    runtime.block_on(async { prepare(&mut administrator(&server).await?, &arguments, &csi_driver).await })?;
     let mut fleet = Fleet::start(&arguments, &server, directory.path(), &csi_driver)?;
-    let measured = fleet.measure(&arguments, &server, &mut || runtime.block_on(granted(&mut connection)))?;
+    let measured = fleet.measure(&arguments, &server, &mut || runtime.block_on(granted(&server)))?;
     report(&arguments, &measured)?;
     server.stop()?;
     Ok(())
@@ -156,8 +154,16 @@ async fn prepare(
     Ok(())
 }
 
+/// A connection as the administrator. Between two looks this runtime stands still, and nobody would answer the server's
+/// pings: each has a connection of its own.
+async fn administrator(server: &Up) -> Result<Connection, Failure> {
+    let (address, credentials) = kubeconfig::load(&server.kubeconfig())?;
+    Connection::open(address, credentials.into_http2()?).await
+}
+
 /// How many tokens the API server says that it has granted.
-async fn granted(connection: &mut Connection) -> Result<u64, Failure> {
+async fn granted(server: &Up) -> Result<u64, Failure> {
+    let mut connection = administrator(server).await?;
     let (status, metrics) = connection.call(Method::GET, "/metrics", Bytes::new()).await?;
     if status != StatusCode::OK {
         return Err(format!("wanted metrics, found {status}").into());
@@ -207,7 +213,7 @@ impl Fleet {
                 name: DRIVER.to_owned(),
                 socket: socket.clone(),
                 registration: None,
-                cpu: Some(arguments.client_cpu),
+                cpu: Some(arguments.driver_cpu),
                 // It must last until the next publish, which comes within 90 s.
                 enough: 90,
             };
