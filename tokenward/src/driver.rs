@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use std::net::SocketAddr;
 
-use tokenward_driver_token_files::{Config, DriverName, Error, ReadFrom, SocketPath, serve};
+use tokenward_driver_token_files::{Config, DriverName, Error, ReadFrom, SocketPath, log_panics, serve};
 use tokenward_transport::BindError;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,7 @@ struct Serving {
 
 /// Serves until it is told to stop. Volumes stay: the pods that use them go on.
 pub(crate) async fn run(config: DriverConfig) -> Result<(), Failure> {
+    log_panics();
     let stop = Stop::on_signals().map_err(Failure::because)?;
     let drain = stop.drain.clone();
     let serving = async {

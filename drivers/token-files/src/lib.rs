@@ -29,7 +29,7 @@ mod node;
 
 pub use config::{Config, Observation, Observer};
 pub use name::file_name;
-pub use tokenward_driver::{DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath};
+pub use tokenward_driver::{DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath, log_panics};
 
 use tokenward_driver::Plugin;
 use tokio_util::sync::CancellationToken;
