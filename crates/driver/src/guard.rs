@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokenward_sanitize::blank_tokens;
+use tokenward_transport::code_name;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
@@ -16,7 +17,7 @@ use tracing::Instrument as _;
 
 use crate::call::{CallContext, REQUEST_ID};
 use crate::locks::{Held, Locks, Subject};
-use crate::metrics::{Metrics, code_name};
+use crate::metrics::Metrics;
 use crate::name::DriverName;
 use crate::plugin::not_offered;
 use crate::scrub::Scrubber;

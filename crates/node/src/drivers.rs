@@ -13,13 +13,13 @@ use tokenward_csi::v1::{
     NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest,
     NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
-use tokenward_transport::{SocketPath, connect};
+use tokenward_transport::{SocketPath, code_name, connect};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
-use crate::failure::{came_from_transport, code_name};
+use crate::failure::came_from_transport;
 use crate::fault;
 use crate::metrics::Metrics;
 use crate::registry::rules::Version;

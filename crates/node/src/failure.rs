@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tokenward_transport::code_name;
 use tonic::{Code, Status};
 
 /// What is known about the volume after a failed operation.
@@ -72,29 +73,6 @@ pub fn came_from_transport(status: &Status) -> bool {
 pub fn grpc_text(code: Code, message: &str) -> String {
     let name = code_name(code);
     format!("rpc error: code = {name} desc = {message}")
-}
-
-/// The name of a code as Go's gRPC prints it.
-pub fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "Canceled",
-        Code::Unknown => "Unknown",
-        Code::InvalidArgument => "InvalidArgument",
-        Code::DeadlineExceeded => "DeadlineExceeded",
-        Code::NotFound => "NotFound",
-        Code::AlreadyExists => "AlreadyExists",
-        Code::PermissionDenied => "PermissionDenied",
-        Code::ResourceExhausted => "ResourceExhausted",
-        Code::FailedPrecondition => "FailedPrecondition",
-        Code::Aborted => "Aborted",
-        Code::OutOfRange => "OutOfRange",
-        Code::Unimplemented => "Unimplemented",
-        Code::Internal => "Internal",
-        Code::Unavailable => "Unavailable",
-        Code::DataLoss => "DataLoss",
-        Code::Unauthenticated => "Unauthenticated",
-    }
 }
 
 #[cfg(test)]
