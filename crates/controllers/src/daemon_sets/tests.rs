@@ -136,12 +136,13 @@ fn started(pod: Value, second: i64) -> Value {
     with(pod, json!({"spec": {"nodeName": node}, "status": {"phase": "Running", "conditions": ready}}))
 }
 
-/// All nodes stop what is to stop, start what is to start, and mend what is broken.
+/// All nodes stop what is to stop, start what is to start, and mend what is broken. A node that is gone starts nothing.
 fn act(world: &mut World, second: i64) {
     for pod in world.all(Resource::PODS) {
+        let has_node = world.get(Resource::NODES, "", &affinity_of(&pod)).is_some();
         if !pod["metadata"]["deletionTimestamp"].is_null() {
             world.remove(Resource::PODS, &pod);
-        } else if pod["status"]["phase"] != "Failed" && pod["status"]["conditions"][0].is_null() {
+        } else if has_node && pod["status"]["phase"] != "Failed" && pod["status"]["conditions"][0].is_null() {
             world.put(Resource::PODS, started(pod, second));
         }
     }
