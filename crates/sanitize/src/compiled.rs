@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::table::{Field, Layout, MessageId, Name};
+use crate::field::{Field, Name};
+use crate::table::{Layout, MessageId};
 
 /// A table's rows.
 #[derive(Default)]
@@ -26,12 +27,18 @@ pub(crate) struct CompiledMessage {
 
 impl Compiled {
     pub(crate) fn message(&self, id: MessageId) -> Option<Layout<'_>> {
-        let CompiledMessage { name, fields } = self.messages.get(usize::from(id.0))?;
+        let CompiledMessage { fields, .. } = self.messages.get(usize::from(id.0))?;
         Some(Layout {
-            name: *name,
             fields: self.fields.get(fields.clone())?,
             by_number: self.by_number.get(fields.clone())?,
         })
+    }
+
+    pub(crate) fn name(&self, id: MessageId) -> Option<&str> {
+        match self.messages.get(usize::from(id.0))?.name {
+            Name::Compiled { start, end } => Some(self.text(start, end)),
+            Name::Static(text) => Some(text),
+        }
     }
 
     pub(crate) fn text(&self, start: u32, end: u32) -> &str {

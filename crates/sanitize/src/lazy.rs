@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::output::Output;
 use crate::sanitizer::{Sanitizer, WireMessage};
 use crate::table::{MessageId, Table};
 use crate::text::{self, Tokens};
@@ -134,12 +135,12 @@ pub struct SanitizedMap<'a, K, M>(pub &'a BTreeMap<K, M>);
 
 impl<K: AsRef<str>, M: WireMessage> fmt::Display for SanitizedMap<'_, K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut name = Vec::new();
+        let mut name = Output::default();
         for (at, (key, message)) in self.0.iter().enumerate() {
             name.clear();
             text::push_json(&mut name, key.as_ref().as_bytes(), Tokens::Stripped);
             f.write_str(if at == 0 { "{" } else { "," })?;
-            f.write_str(&String::from_utf8_lossy(&name))?;
+            f.write_str(&String::from_utf8_lossy(name.as_bytes()))?;
             f.write_str(":")?;
             fmt::Display::fmt(&Sanitized::message(message), f)?;
         }

@@ -32,10 +32,12 @@
 
 mod compiled;
 mod descriptors;
+mod field;
 mod known;
 mod lazy;
 mod notes;
 mod number;
+mod output;
 mod sanitizer;
 mod secret;
 mod table;
@@ -44,11 +46,12 @@ mod walk;
 mod wire;
 
 pub use descriptors::{DescriptorError, Marks};
+pub use field::{Field, Kind};
 pub use known::KnownSecrets;
 pub use lazy::{Sanitized, SanitizedList, SanitizedMap};
 pub use sanitizer::{Sanitizer, WireMessage, to_json};
 pub use secret::blank_secret;
-pub use table::{Enum, EnumId, Field, Kind, Message, MessageId, Table, TableError};
+pub use table::{Enum, EnumId, Message, MessageId, Table, TableError};
 pub use text::blank_tokens;
 
 /// What stands where something secret was.

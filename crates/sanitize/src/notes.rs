@@ -1,16 +1,24 @@
 //! The notes of a walk: where on the wire things are. Offsets, so that their room can be kept from one message to the next.
 
-use crate::wire::{Payload, Reader};
+use crate::output::Output;
+use crate::wire::Extent;
 
 /// One occurrence of a field on the wire.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
-    /// Its position in the message, which is its rank by name.
-    pub(crate) field: u16,
-    pub(crate) wire_type: u8,
     /// Where in the walk's bytes its value is.
     pub(crate) start: u32,
     pub(crate) end: u32,
+    /// Where among the spans the next occurrence of the same field is, if there is one.
+    next: u32,
+    pub(crate) wire_type: u8,
+}
+
+/// All occurrences of one field, or of one value of a map, in the order of the wire: a chain through the spans.
+#[derive(Clone, Copy)]
+pub(crate) struct Values {
+    first: u32,
+    last: u32,
 }
 
 /// One entry of a map.
@@ -19,94 +27,150 @@ pub(crate) struct Entry {
     /// Where its key is as text, since Go sorts numbers by their digits: in the walk's bytes if keys are strings, else
     /// among the digits.
     pub(crate) key: (u32, u32),
-    /// Where in the stack the occurrences of its value are; none if it has none.
-    pub(crate) values: (u32, u32),
+    /// The occurrences of its value.
+    pub(crate) values: Values,
 }
 
-/// The member that a oneof ends up with.
-pub(crate) struct Settled {
+/// One entry of a map of texts: where they are in the walk's bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct TextEntry {
+    pub(crate) key: (u32, u32),
+    pub(crate) value: (u32, u32),
+}
+
+/// Which member a oneof holds.
+pub(crate) struct Holding {
     pub(crate) oneof: u8,
     pub(crate) member: u16,
-    /// From which span on it has the oneof to itself.
-    pub(crate) since: usize,
 }
 
 /// The room that walks need; what is in it between two walks means nothing, and nothing of it is a value.
 #[derive(Default)]
 pub(crate) struct Room {
     pub(crate) spans: Vec<Span>,
+    /// For each message that is being shown, outermost first: the values of each of its fields, which are sorted by name.
+    pub(crate) fields: Vec<Values>,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) settled: Vec<Settled>,
+    /// The entries of the one map of texts that is being shown.
+    pub(crate) texts: Vec<TextEntry>,
+    /// The oneofs of the message whose fields are being noted.
+    pub(crate) oneofs: Vec<Holding>,
     /// Keys of maps that are numbers, as text.
-    pub(crate) digits: Vec<u8>,
+    pub(crate) digits: Output,
+}
+
+impl Span {
+    #[inline]
+    pub(crate) fn of(wire_type: u8, (start, end): Extent) -> Self {
+        Self { start: index(start), end: index(end), next: NOWHERE, wire_type }
+    }
+
+    #[inline]
+    pub(crate) fn extent(self) -> Extent {
+        (self.start as usize, self.end as usize)
+    }
+}
+
+/// Behind all spans: there are fewer of them than bytes.
+const NOWHERE: u32 = u32::MAX;
+
+impl Values {
+    pub(crate) const NONE: Self = Self { first: NOWHERE, last: NOWHERE };
+
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.first == NOWHERE
+    }
+
+    /// The one at this place alone.
+    pub(crate) fn one(at: usize) -> Self {
+        Self { first: index(at), last: index(at) }
+    }
 }
 
 impl Room {
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.fields.clear();
+        self.entries.clear();
+        self.digits.clear();
+    }
+
+    /// Makes room for the values of so many fields; gives where.
+    #[inline]
+    pub(crate) fn open(&mut self, count: usize) -> usize {
+        let first = self.fields.len();
+        // In blocks, of which most messages take one: less work than a call that fills as much memory as is needed.
+        while self.fields.len() < first + count {
+            self.fields.extend_from_slice(&[Values::NONE; 8]);
+        }
+        self.fields.truncate(first + count);
+        first
+    }
+
+    /// Notes one more of these values.
+    #[inline]
+    pub(crate) fn add(&mut self, values: &mut Values, span: Span) {
+        add(&mut self.spans, values, span);
+    }
+
+    /// Where the first of these values is, which are one fewer from then on.
+    #[inline]
+    pub(crate) fn next(&self, values: &mut Values) -> Option<usize> {
+        let at = values.first as usize;
+        let span = self.spans.get(at)?;
+        values.first = if values.first == values.last { NOWHERE } else { span.next };
+        Some(at)
+    }
+
+    #[inline]
+    pub(crate) fn last(&self, values: Values) -> Option<Span> {
+        self.spans.get(values.last as usize).copied()
+    }
+
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         self.spans.shrink_to(bytes / size_of::<Span>());
+        self.fields.shrink_to(bytes / size_of::<Values>());
         self.entries.shrink_to(bytes / size_of::<Entry>());
-        self.settled.shrink_to(bytes / size_of::<Settled>());
+        self.texts.shrink_to(bytes / size_of::<TextEntry>());
+        self.oneofs.shrink_to(bytes / size_of::<Holding>());
         self.digits.shrink_to(bytes);
     }
 }
 
-/// What is known of a message's spans besides themselves.
-pub(crate) struct Noted {
-    /// How many are of members of oneofs.
-    pub(crate) members: usize,
-    pub(crate) is_sorted: bool,
-    pub(crate) last: u16,
-}
-
-impl Default for Noted {
-    fn default() -> Self {
-        Self { members: 0, is_sorted: true, last: 0 }
-    }
-}
-
-/// Where the value is that `reader`, which ends at `end`, has just read.
+/// Notes one more of these values, whose spans are among these.
 #[inline]
-pub(crate) fn span(wire_type: u8, payload: Payload<'_>, end: u32, reader: &Reader<'_>) -> Span {
-    let length = match payload {
-        Payload::Bytes(bytes) => bytes.len(),
-        _ => reader.remaining_before_value() - reader.remaining(),
-    };
-    let end = end - index(reader.remaining());
-    Span { field: 0, wire_type, start: end - index(length), end }
-}
-
-/// Up to so many things are sorted by insertion: mostly they are nearly in order.
-const FEW: usize = 24;
-
-/// Sorts by field, and what is of one field as it stands on the wire.
-pub(crate) fn sort(spans: &mut [Span]) {
-    if spans.len() > FEW {
-        // Later ones are further behind.
-        return spans.sort_unstable_by_key(|span| (span.field, span.start));
+pub(crate) fn add(spans: &mut Vec<Span>, values: &mut Values, span: Span) {
+    let at = index(spans.len());
+    match spans.get_mut(values.last as usize) {
+        Some(last) => last.next = at,
+        None => values.first = at,
     }
-    for sorted in 1..spans.len() {
-        let span = spans[sorted];
-        let mut at = sorted;
-        while at > 0 && spans[at - 1].field > span.field {
-            spans[at] = spans[at - 1];
-            at -= 1;
-        }
-        spans[at] = span;
-    }
+    values.last = at;
+    spans.push(span);
 }
 
 /// Sorts by the keys that stand in `keys`, and what is of one key as it stands on the wire. Gives whether each key is there
 /// once.
-pub(crate) fn sort_by_key(entries: &mut [Entry], keys: &[u8]) -> bool {
-    let text = |entry: &Entry| &keys[entry.key.0 as usize..entry.key.1 as usize];
+pub(crate) fn sort_by_key<E>(entries: &mut [E], key: impl Fn(&E) -> (u32, u32), keys: &[u8]) -> bool {
+    let text = |entry: &E| part(keys, key(entry));
     if entries.is_sorted_by(|a, b| text(a) < text(b)) {
         return true;
     }
-    // Later ones are further behind.
-    entries.sort_unstable_by(|a, b| {
-        text(a).cmp(text(b)).then_with(|| (a.values, a.key).cmp(&(b.values, b.key)))
-    });
+    // Later ones are further behind, also where a key was left out: it is at the end of its entry then.
+    entries.sort_unstable_by(|a, b| text(a).cmp(text(b)).then_with(|| key(a).cmp(&key(b))));
     entries.is_sorted_by(|a, b| text(a) < text(b))
+}
+
+/// What is in between two offsets.
+#[inline]
+pub(crate) fn part(bytes: &[u8], (start, end): (u32, u32)) -> &[u8] {
+    bytes.get(start as usize..end as usize).unwrap_or_default()
+}
+
+#[inline]
+pub(crate) fn short((start, end): Extent) -> (u32, u32) {
+    (index(start), index(end))
 }
 
 /// An offset, which fits: a walk refuses bytes of more than 512 MiB.

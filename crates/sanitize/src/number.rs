@@ -1,8 +1,11 @@
 //! Scalars: what a payload means under a kind, and how Go prints it.
 
+use std::fmt::LowerExp;
 use std::io::{self, Write as _};
 
-use crate::table::{EnumId, Kind, Table};
+use crate::field::Kind;
+use crate::output::Output;
+use crate::table::{EnumId, Table};
 use crate::wire::{Malformed, Payload, Reader};
 
 /// A value that is neither text, bytes nor message.
@@ -59,23 +62,28 @@ impl Scalar {
         }
     }
 
-    pub(crate) fn write(self, table: &Table, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, table: &Table, out: &mut Output) {
         let written = match self {
-            Self::Bool(value) => out.write_all(if value { b"true" } else { b"false" }),
-            Self::Enum(id, value) => match table.enum_name(id, value) {
-                Some(name) => [b"\"", name.as_bytes(), b"\""].iter().try_for_each(|part| out.write_all(part)),
-                None => write!(out, "{value}"),
-            },
+            Self::Bool(true) => return out.push_start(b"true", 4),
+            Self::Bool(false) => return out.push_start(b"false", 5),
+            Self::Enum(id, value) => {
+                let Some(name) = table.enum_name(id, value) else {
+                    return Self::Signed(value.into()).write(table, out);
+                };
+                out.push(b'"');
+                out.push_bytes(name.as_bytes());
+                return out.push(b'"');
+            }
             Self::Signed(value) => write!(out, "{value}"),
             Self::Unsigned(value) => write!(out, "{value}"),
             Self::Double(value) if !value.is_finite() => write!(out, "\"{value}\""),
             Self::Float(value) if !value.is_finite() => write!(out, "\"{value}\""),
             Self::Double(value) if is_plain(value.abs(), 1e-6, 1e21) => write!(out, "{value}"),
             Self::Float(value) if is_plain(value.abs(), 1e-6, 1e21) => write!(out, "{value}"),
-            Self::Double(value) => write_exponent(out, |out| write!(out, "{value:e}")),
-            Self::Float(value) => write_exponent(out, |out| write!(out, "{value:e}")),
+            Self::Double(value) => write_exponent(out, value),
+            Self::Float(value) => write_exponent(out, value),
         };
-        written.expect("a Vec takes everything");
+        written.expect("an output takes everything");
     }
 }
 
@@ -84,15 +92,22 @@ fn is_plain<F: PartialOrd + Default + Copy>(size: F, least: F, limit: F) -> bool
     size == F::default() || (least..limit).contains(&size)
 }
 
-/// Go writes `1e+21` where Rust writes `1e21`.
-fn write_exponent(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
-    let start = out.len();
-    write(out)?;
-    let exponent = out[start..].iter().position(|&byte| byte == b'e').map(|at| start + at + 1);
-    if let Some(exponent) = exponent
-        && out.get(exponent) != Some(&b'-')
-    {
-        out.insert(exponent, b'+');
+/// Go writes `1e+21` where Rust writes `1e21`. Both ways, a number takes 25 bytes at most.
+fn write_exponent(out: &mut Output, number: impl LowerExp) -> io::Result<()> {
+    let mut room = [0; 32];
+    let mut free = room.as_mut_slice();
+    write!(free, "{number:e}")?;
+    let free = free.len();
+    let written = room.get(..room.len() - free).unwrap_or_default();
+    let (digits, exponent) =
+        written.split_at(written.iter().position(|&byte| byte == b'e').unwrap_or(written.len()));
+    out.push_bytes(digits);
+    match exponent {
+        [e, size @ ..] if !size.starts_with(b"-") => {
+            out.push_bytes(&[*e, b'+']);
+            out.push_bytes(size);
+        }
+        _ => out.push_bytes(exponent),
     }
     Ok(())
 }
@@ -135,9 +150,9 @@ mod tests {
             (Scalar::Bool(true), "true"),
         ];
         for (scalar, wanted) in cases {
-            let mut out = Vec::new();
+            let mut out = Output::default();
             scalar.write(&TABLE, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{scalar:?}");
+            assert_eq!(str::from_utf8(out.as_bytes()).unwrap(), wanted, "{scalar:?}");
         }
     }
 

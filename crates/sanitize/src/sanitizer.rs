@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::notes::Room;
+use crate::output::Output;
 use crate::table::{MessageId, Table};
 use crate::text::Tokens;
 use crate::walk::Walk;
@@ -46,7 +47,7 @@ pub trait WireMessage {
 pub struct Sanitizer {
     tokens: Tokens,
     room: Room,
-    out: Vec<u8>,
+    out: Output,
     /// A message on its way from its type to the walk; wiped after each.
     wire: Vec<u8>,
 }
@@ -98,14 +99,14 @@ impl Sanitizer {
     }
 
     fn with(tokens: Tokens) -> Self {
-        Self { tokens, room: Room::default(), out: Vec::new(), wire: Vec::new() }
+        Self { tokens, room: Room::default(), out: Output::default(), wire: Vec::new() }
     }
 
     /// The message in `wire` as JSON.
     pub fn json(&mut self, table: &Table, message: MessageId, wire: &[u8]) -> &str {
         self.out.clear();
         Walk::write(table, message, self.tokens, wire, &mut self.room, &mut self.out);
-        str::from_utf8(&self.out).expect(IS_TEXT)
+        str::from_utf8(self.out.as_bytes()).expect(IS_TEXT)
     }
 
     /// Appends the message in `wire` to a text of the caller's, as JSON.
@@ -119,9 +120,7 @@ impl Sanitizer {
     /// assert_eq!(line, "request: {}");
     /// ```
     pub fn append_json(&mut self, table: &Table, message: MessageId, wire: &[u8], out: &mut String) {
-        let mut bytes = std::mem::take(out).into_bytes();
-        Walk::write(table, message, self.tokens, wire, &mut self.room, &mut bytes);
-        *out = String::from_utf8(bytes).expect(IS_TEXT);
+        out.push_str(self.json(table, message, wire));
     }
 
     /// Writes the message in `wire` as JSON.
@@ -156,7 +155,7 @@ impl Sanitizer {
         Walk::write(table, id, self.tokens, &self.wire, &mut self.room, &mut self.out);
         self.wire.fill(0);
         self.wire.clear();
-        str::from_utf8(&self.out).expect(IS_TEXT)
+        str::from_utf8(self.out.as_bytes()).expect(IS_TEXT)
     }
 
     /// Gives room back: of each of its parts, what is beyond so many bytes.
@@ -187,8 +186,5 @@ const IS_TEXT: &str = "names are text, and whatever else is copied was checked t
 /// The message in `wire` as JSON, secrets stripped: [`Sanitizer::json`] for who has one message only.
 #[must_use]
 pub fn to_json(table: &Table, message: MessageId, wire: &[u8]) -> String {
-    // Names and punctuation take about as much as tags and lengths again; strings dominate.
-    let mut out = String::with_capacity(wire.len() + wire.len() / 4 + 64);
-    Sanitizer::new().append_json(table, message, wire, &mut out);
-    out
+    Sanitizer::new().json(table, message, wire).to_owned()
 }

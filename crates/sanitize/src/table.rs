@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::compiled::Compiled;
+use crate::field::{Field, Kind, Name};
 
 /// Which messages exist, what their fields are called, and what must not be shown.
 pub struct Table(Rows);
@@ -29,18 +30,6 @@ pub struct Message {
     by_number: &'static [u16],
 }
 
-/// One field of a message.
-#[derive(Clone, Copy)]
-pub struct Field {
-    name: Name,
-    number: u32,
-    kind: Kind,
-    shape: Shape,
-    /// A bit for each wire type in which its values come; one in another is an unknown field.
-    accepted: u8,
-    secret: bool,
-}
-
 /// One enum of a static table: its values by number, ascending.
 pub struct Enum {
     /// Full protobuf name.
@@ -49,62 +38,12 @@ pub struct Enum {
     pub values: &'static [(i32, &'static str)],
 }
 
-/// A name, of which the table knows the text.
-#[derive(Clone, Copy)]
-pub(crate) enum Name {
-    Static(&'static str),
-    /// A part of the text of all names of a compiled table.
-    Compiled {
-        start: u32,
-        end: u32,
-    },
-}
-
 /// A message as the walk sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout<'t> {
-    pub(crate) name: Name,
     pub(crate) fields: &'t [Field],
     /// Positions of the fields, ascending by number.
     pub(crate) by_number: &'t [u16],
-}
-
-/// What the bytes of one value mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "protobuf's own scalar types")]
-pub enum Kind {
-    Bool,
-    Bytes,
-    Double,
-    Enum(EnumId),
-    Fixed32,
-    Fixed64,
-    Float,
-    Int32,
-    Int64,
-    Message(MessageId),
-    Sfixed32,
-    Sfixed64,
-    Sint32,
-    Sint64,
-    String,
-    Uint32,
-    Uint64,
-}
-
-/// How often a field occurs, and when a zero counts as present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// At most once; a zero scalar is absent.
-    Implicit,
-    /// At most once; present whenever it is on the wire.
-    Explicit,
-    /// At most one member of this oneof, the last on the wire.
-    Oneof(u8),
-    /// A list, packed or not.
-    Repeated,
-    /// A map with keys of this kind.
-    Map(Kind),
 }
 
 /// A table that cannot be walked, found by [`Table::check`].
@@ -147,7 +86,10 @@ impl Table {
     /// The full protobuf name of a message.
     #[must_use]
     pub fn name(&self, message: MessageId) -> Option<&str> {
-        self.message(message).map(|message| self.text(message.name))
+        match &self.0 {
+            Rows::Static { messages, .. } => messages.get(usize::from(message.0)).map(|message| message.name),
+            Rows::Compiled(compiled) => compiled.name(message),
+        }
     }
 
     /// All messages, in order.
@@ -164,13 +106,17 @@ impl Table {
     /// # Errors
     /// The first broken message. A walk with such a table does not panic, but may leave fields out.
     pub fn check(&self) -> Result<(), TableError> {
-        for message in self.ids().filter_map(|id| self.message(id)) {
-            let broken = |problem| Err(TableError { message: self.text(message.name).to_owned(), problem });
-            if !message.fields.is_sorted_by(|a, b| self.text(a.name) < self.text(b.name)) {
+        for (id, message) in self.ids().filter_map(|id| Some((id, self.message(id)?))) {
+            let broken =
+                |problem| Err(TableError { message: self.name(id).unwrap_or_default().to_owned(), problem });
+            if !message.fields.is_sorted_by(|a, b| self.text(a.name()) < self.text(b.name())) {
                 return broken("field names are not strictly ascending");
             }
-            let numbers: Option<Vec<u32>> =
-                message.by_number.iter().map(|&i| Some(message.fields.get(usize::from(i))?.number)).collect();
+            let numbers: Option<Vec<u32>> = message
+                .by_number
+                .iter()
+                .map(|&i| Some(message.fields.get(usize::from(i))?.number()))
+                .collect();
             let Some(numbers) = numbers else {
                 return broken("an entry of the number index is outside the fields");
             };
@@ -178,7 +124,7 @@ impl Table {
                 return broken("the number index does not list every field once, ascending");
             }
             for field in message.fields {
-                match field.kind {
+                match field.kind() {
                     Kind::Message(id) if self.message(id).is_none() => {
                         return broken("a field names a message that is not in the table");
                     }
@@ -196,8 +142,8 @@ impl Table {
     pub(crate) fn message(&self, id: MessageId) -> Option<Layout<'_>> {
         match &self.0 {
             Rows::Static { messages, .. } => {
-                let Message { name, fields, by_number } = messages.get(usize::from(id.0))?;
-                Some(Layout { name: Name::Static(name), fields, by_number })
+                let Message { fields, by_number, .. } = messages.get(usize::from(id.0))?;
+                Some(Layout { fields, by_number })
             }
             Rows::Compiled(compiled) => compiled.message(id),
         }
@@ -237,13 +183,16 @@ impl Table {
 
     #[inline]
     pub(crate) fn is_token_key(&self, key: &[u8]) -> bool {
-        let is =
-            |token_key: &str| token_key.len() == key.len() && token_key.as_bytes().eq_ignore_ascii_case(key);
         match &self.0 {
-            Rows::Static { token_keys, .. } => token_keys.iter().any(|token_key| is(token_key)),
-            Rows::Compiled(compiled) => compiled.token_keys.iter().any(|token_key| is(token_key)),
+            Rows::Static { token_keys, .. } => token_keys.iter().any(|known| is_same(known, key)),
+            Rows::Compiled(compiled) => compiled.token_keys.iter().any(|known| is_same(known, key)),
         }
     }
+}
+
+#[inline]
+fn is_same(known: &str, key: &[u8]) -> bool {
+    known.len() == key.len() && known.as_bytes().eq_ignore_ascii_case(key)
 }
 
 impl Message {
@@ -255,11 +204,6 @@ impl Message {
 }
 
 impl<'t> Layout<'t> {
-    #[inline]
-    pub(crate) fn field(self, position: u16) -> &'t Field {
-        &self.fields[usize::from(position)]
-    }
-
     /// The position of the field with this number, and the field.
     #[inline]
     pub(crate) fn find(self, number: u32) -> Option<(u16, &'t Field)> {
@@ -267,93 +211,13 @@ impl<'t> Layout<'t> {
         let guess = (number as usize).wrapping_sub(1);
         if let Some(&position) = self.by_number.get(guess)
             && let Some(field) = self.fields.get(usize::from(position))
-            && field.number == number
+            && field.number() == number
         {
             return Some((position, field));
         }
-        let number_at = |&position: &u16| self.fields.get(usize::from(position)).map(|field| field.number);
+        let number_at = |&position: &u16| self.fields.get(usize::from(position)).map(Field::number);
         let at = self.by_number.binary_search_by_key(&Some(number), number_at).ok()?;
         let position = self.by_number[at];
         Some((position, self.fields.get(usize::from(position))?))
-    }
-}
-
-impl Field {
-    /// A singular field; a scalar that is zero or empty counts as absent, as proto3 has it.
-    #[must_use]
-    pub const fn single(name: &'static str, number: u32, kind: Kind) -> Self {
-        let shape = if matches!(kind, Kind::Message(_)) { Shape::Explicit } else { Shape::Implicit };
-        Self::of(Name::Static(name), number, kind, shape)
-    }
-
-    /// A singular field that is present whenever it was written (`optional`).
-    #[must_use]
-    pub const fn optional(name: &'static str, number: u32, kind: Kind) -> Self {
-        Self::of(Name::Static(name), number, kind, Shape::Explicit)
-    }
-
-    /// A member of the message's `oneof`-th oneof.
-    #[must_use]
-    pub const fn member(oneof: u8, name: &'static str, number: u32, kind: Kind) -> Self {
-        Self::of(Name::Static(name), number, kind, Shape::Oneof(oneof))
-    }
-
-    /// A list.
-    #[must_use]
-    pub const fn repeated(name: &'static str, number: u32, kind: Kind) -> Self {
-        Self::of(Name::Static(name), number, kind, Shape::Repeated)
-    }
-
-    /// A map.
-    #[must_use]
-    pub const fn map(name: &'static str, number: u32, key: Kind, value: Kind) -> Self {
-        Self::of(Name::Static(name), number, value, Shape::Map(key))
-    }
-
-    /// Marks the field: if populated, it is stripped as a whole.
-    #[must_use]
-    pub const fn secret(mut self) -> Self {
-        self.secret = true;
-        self
-    }
-
-    pub(crate) const fn of(name: Name, number: u32, kind: Kind, shape: Shape) -> Self {
-        const DELIMITED: u8 = 1 << 2;
-        let value = match kind {
-            Kind::Bytes | Kind::Message(_) | Kind::String => DELIMITED,
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => 1 << 1,
-            Kind::Fixed32 | Kind::Float | Kind::Sfixed32 => 1 << 5,
-            _ => 1,
-        };
-        let accepted = match shape {
-            Shape::Map(_) => DELIMITED,
-            Shape::Repeated => value | DELIMITED,
-            _ => value,
-        };
-        Self { name, number, kind, shape, accepted, secret: false }
-    }
-
-    pub(crate) const fn name(&self) -> Name {
-        self.name
-    }
-
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
-    }
-
-    pub(crate) const fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    pub(crate) const fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    pub(crate) const fn accepts(&self, wire_type: u8) -> bool {
-        self.accepted & (1 << wire_type) != 0
-    }
-
-    pub(crate) const fn is_secret(&self) -> bool {
-        self.secret
     }
 }

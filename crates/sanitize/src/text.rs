@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use crate::STRIPPED;
+use crate::output::Output;
 
 /// The first part of a token is a JSON object, `{"`, in base64: so it starts with this.
 const START: &[u8] = b"eyJ";
 /// Shorter first parts are no JOSE header: `{"alg":` alone takes ten.
 const MIN_FIRST_PART: usize = 8;
+/// What stands where something secret was, as JSON.
+pub(crate) const QUOTED_STRIPPED: &[u8; 16] = b"\"***stripped***\"";
+
 /// What becomes of tokens in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tokens {
@@ -19,14 +23,92 @@ pub(crate) enum Tokens {
 
 /// Writes `bytes` as a JSON string. Each byte that is not UTF-8 becomes `\ufffd`, as in Go.
 #[inline]
-pub(crate) fn push_json(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
-    out.push(b'"');
-    if is_plain(bytes) {
-        out.extend_from_slice(bytes);
+pub(crate) fn push_json(out: &mut Output, bytes: &[u8], tokens: Tokens) {
+    push_between(out, b"\"", bytes, b"\"", tokens);
+}
+
+/// Writes `bytes` as a JSON string behind a comma and in front of a colon.
+#[inline]
+pub(crate) fn push_json_key(out: &mut Output, bytes: &[u8], tokens: Tokens) {
+    push_between(out, b",\"", bytes, b"\":", tokens);
+}
+
+fn push_between<const N: usize>(
+    out: &mut Output,
+    before: &[u8; N],
+    bytes: &[u8],
+    behind: &[u8; N],
+    tokens: Tokens,
+) {
+    if let Some((first, free)) = out.free(bytes.len() + 2 * N).split_first_chunk_mut()
+        && let Some((text, free)) = free.split_at_mut_checked(bytes.len())
+        && copy_plain(text, bytes)
+        && let Some(last) = free.first_chunk_mut()
+    {
+        (*first, *last) = (*before, *behind);
+        out.add(bytes.len() + 2 * N);
     } else {
+        out.push_start(before, N);
         push_escaped(out, bytes, tokens);
+        out.push_start(behind, N);
     }
-    out.push(b'"');
+}
+
+/// Copies `bytes` as long as none of them is special, to where there is as much room; gives whether that was all of them. In
+/// blocks, of which the last may overlap the one before. Nothing is copied before it was looked at.
+#[expect(clippy::inline_always, reason = "most texts are short, and a call is as much work as they are")]
+#[inline(always)]
+fn copy_plain(to: &mut [u8], bytes: &[u8]) -> bool {
+    let (blocks_to, rest_to) = to.as_chunks_mut::<32>();
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for (block_to, block) in blocks_to.iter_mut().zip(blocks) {
+        if !copy_block(block_to, block) {
+            return false;
+        }
+    }
+    if rest.is_empty() {
+        return true;
+    }
+    if let (Some(first_to), Some(first)) = (rest_to.first_chunk_mut::<16>(), rest.first_chunk::<16>())
+        && !copy_block(first_to, first)
+    {
+        return false;
+    }
+    if let (Some(last_to), Some(last)) = (to.last_chunk_mut::<16>(), bytes.last_chunk::<16>()) {
+        return copy_block(last_to, last);
+    }
+    if bytes.len() >= 8 {
+        return copy_ends::<8>(to, bytes);
+    }
+    if bytes.len() >= 4 {
+        return copy_ends::<4>(to, bytes);
+    }
+    for (to, &byte) in to.iter_mut().zip(bytes) {
+        *to = byte;
+    }
+    !bytes.iter().any(|&byte| is_special(byte))
+}
+
+/// [`copy_plain`] for texts of one or two blocks.
+#[expect(clippy::inline_always, reason = "as for `copy_plain`")]
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], bytes: &[u8]) -> bool {
+    if let (Some(first_to), Some(first)) = (to.first_chunk_mut::<N>(), bytes.first_chunk::<N>())
+        && copy_block(first_to, first)
+        && let (Some(last_to), Some(last)) = (to.last_chunk_mut::<N>(), bytes.last_chunk::<N>())
+    {
+        return copy_block(last_to, last);
+    }
+    false
+}
+
+#[inline]
+fn copy_block<const N: usize>(to: &mut [u8; N], block: &[u8; N]) -> bool {
+    let is_plain = !has_special(block);
+    if is_plain {
+        *to = *block;
+    }
+    is_plain
 }
 
 /// Replaces every token-shaped part of `text` by [`STRIPPED`]; what has none is not copied. For status messages and other
@@ -100,9 +182,10 @@ fn part_end(bytes: &[u8], start: usize) -> usize {
     bytes[start..].iter().position(is_outside).map_or(bytes.len(), |length| start + length)
 }
 
-/// One pass: copies up to the next byte that needs an escape, begins a character outside ASCII, or could be the `J` of
+/// For texts that have something special. One pass: copies up to the next byte that needs an escape, begins a character outside ASCII, or could be the `J` of
 /// a token's start.
-fn push_escaped(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
+#[cold]
+fn push_escaped(out: &mut Output, bytes: &[u8], tokens: Tokens) {
     let mut shown = 0;
     let mut at = 0;
     let mut no_start_before = 0;
@@ -120,8 +203,8 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
                 }
                 match token_end(bytes, start) {
                     Ok(end) => {
-                        out.extend_from_slice(&bytes[shown..start]);
-                        out.extend_from_slice(STRIPPED.as_bytes());
+                        out.push_bytes(&bytes[shown..start]);
+                        out.push_bytes(STRIPPED.as_bytes());
                         (shown, at) = (end, end);
                     }
                     Err(next) => no_start_before = next,
@@ -139,12 +222,12 @@ fn push_escaped(out: &mut Vec<u8>, bytes: &[u8], tokens: Tokens) {
             },
             byte => (1, ESCAPES[usize::from(byte)]),
         };
-        out.extend_from_slice(&bytes[shown..special]);
-        out.extend_from_slice(replacement.as_bytes());
+        out.push_bytes(&bytes[shown..special]);
+        out.push_bytes(replacement.as_bytes());
         shown = special + length;
         at = shown;
     }
-    out.extend_from_slice(&bytes[shown..]);
+    out.push_bytes(&bytes[shown..]);
 }
 
 /// The character at the start of `bytes`, if those are UTF-8.
@@ -160,35 +243,13 @@ fn next_special(bytes: &[u8], from: usize) -> Option<usize> {
     rest[plain..].iter().position(|&byte| SPECIAL[usize::from(byte)]).map(|found| from + plain + found)
 }
 
-/// Whether no byte is special. In whole chunks, of which the last may overlap the one before.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    if let Some(last) = bytes.last_chunk::<16>() {
-        let mut rest = bytes;
-        while let Some((chunk, behind)) = rest.split_first_chunk::<32>() {
-            if has_special(chunk) {
-                return false;
-            }
-            rest = behind;
-        }
-        let is_first_plain =
-            rest.len() <= 16 || rest.first_chunk::<16>().is_none_or(|chunk| !has_special(chunk));
-        return is_first_plain && (rest.is_empty() || !has_special(last));
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        return !has_special(first) && !has_special(last);
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        return !has_special(first) && !has_special(last);
-    }
-    !bytes.iter().any(|&byte| is_special(byte))
-}
-
-/// Without a branch for each byte, so that the compiler uses vector instructions.
-fn has_special<const N: usize>(chunk: &[u8; N]) -> bool {
+/// Without a branch for each byte, so that the compiler uses vector instructions: it does best with minima.
+#[expect(clippy::inline_always, reason = "a call of it is as much work as itself")]
+#[inline(always)]
+fn has_special<const N: usize>(block: &[u8; N]) -> bool {
     let mut found = false;
-    for &byte in chunk {
-        found |= is_special(byte);
+    for &byte in block {
+        found |= distance(byte) == 0;
     }
     found
 }
@@ -203,13 +264,18 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
-/// Whether a byte needs an escape, is outside ASCII, or is the `J` of a token's start. Two pairs differ in one bit.
+/// Whether a byte needs an escape, is outside ASCII, or is the `J` of a token's start.
 const fn is_special(byte: u8) -> bool {
-    (byte.cast_signed() < 0x20)
-        | (byte & !0x04 == b'"')
-        | (byte & !0x02 == b'<')
-        | (byte == b'J')
-        | (byte == b'\\')
+    byte < 0x20 || matches!(byte, b'"' | b'&' | b'<' | b'>' | b'J' | b'\\' | 0x80..)
+}
+
+/// How far a byte is from the special ones, as it were: 0 for these, something else for all others. Two pairs of them differ in
+/// one bit each, and with the highest bit turned those that are no ASCII stand in front of the controls.
+#[inline]
+fn distance(byte: u8) -> u8 {
+    let pairs = ((byte & !0x04) ^ b'"').min((byte & !0x02) ^ b'<');
+    let control_or_high = (byte ^ 0x80).saturating_sub(0x9f);
+    pairs.min(byte ^ b'J').min(byte ^ b'\\').min(control_or_high)
 }
 
 /// Go's escapes of the ASCII characters that have one.

@@ -1,8 +1,13 @@
 //! Reading protobuf's wire format, one field at a time.
 
-/// Groups may nest this deep inside an unknown field.
+/// Groups may nest this deep.
 const MAX_GROUPS: usize = 100;
 const MAX_NUMBER: u64 = (1 << 29) - 1;
+
+/// The wire type of values with their length in front: text, bytes, messages, packed lists.
+pub(crate) const LENGTH_PREFIXED: u8 = 2;
+/// The wire type that opens a group: a message with its end behind it, in place of its length in front.
+pub(crate) const GROUP: u8 = 3;
 
 /// The bytes are no protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,159 +22,206 @@ pub(crate) enum Payload<'a> {
     Bytes(&'a [u8]),
 }
 
-impl Payload<'_> {
-    /// The number by which a tag announces it.
-    pub(crate) fn wire_type(self) -> u8 {
-        match self {
-            Self::Varint(_) => 0,
-            Self::Fixed64(_) => 1,
-            Self::Bytes(_) => 2,
-            Self::Fixed32(_) => 5,
-        }
-    }
+/// One field on the wire: which it is, and where its value is, without the length in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    pub(crate) number: u32,
+    pub(crate) wire_type: u8,
+    pub(crate) value: Extent,
 }
 
-/// What is left of a message, or of a packed list.
+/// A part of the bytes that are read.
+pub(crate) type Extent = (usize, usize);
+
+/// A place in a message, or in a packed list; what is in front of it has been read.
 pub(crate) struct Reader<'a> {
-    rest: &'a [u8],
-    /// How many bytes were left before the last field's value.
-    before_value: usize,
+    bytes: &'a [u8],
+    /// Never behind the end.
+    at: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, before_value: bytes.len() }
+        Self { bytes, at: 0 }
+    }
+
+    /// Reads a part of `bytes`, so that all places are those in the whole. Nothing, where there is no such part.
+    #[inline]
+    pub(crate) fn within(bytes: &'a [u8], (start, end): Extent) -> Self {
+        match bytes.get(..end) {
+            Some(bytes) if start <= end => Self { bytes, at: start },
+            _ => Self { bytes: &[], at: 0 },
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.at >= self.bytes.len()
     }
 
-    /// How many bytes are left.
-    #[inline]
-    pub(crate) fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
-    /// How many bytes were left before the last field's value (and its length, if it has one).
-    #[inline]
-    pub(crate) fn remaining_before_value(&self) -> usize {
-        self.before_value
-    }
-
-    /// The next field's number and value, or `None` at the end. Groups are passed over: no table has one.
-    #[expect(
-        clippy::inline_always,
-        reason = "a third of the walk is this, and the compiler leaves it out of line"
-    )]
-    #[inline(always)]
+    /// The next field's number and value, or `None` at the end. Groups are passed over.
     pub(crate) fn next_field(&mut self) -> Result<Option<(u32, Payload<'a>)>, Malformed> {
-        while !self.rest.is_empty() {
-            let (number, wire_type) = self.tag()?;
-            self.before_value = self.rest.len();
-            match wire_type {
-                2 => return Ok(Some((number, Payload::Bytes(self.delimited()?)))),
-                3 => self.skip_group(number, 1)?,
-                4 => return Err(Malformed),
-                _ => return Ok(Some((number, self.payload(wire_type)?))),
+        while let Some(Occurrence { number, wire_type, value }) = self.next_occurrence()? {
+            if wire_type != GROUP {
+                let payload = Reader::within(self.bytes, value).payload(wire_type)?;
+                return Ok(Some((number, payload)));
             }
         }
         Ok(None)
     }
 
-    #[inline]
-    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
-        if let [first @ 0..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(u64::from(*first));
+    /// Where the next field is, or `None` at the end. What is in a group is its value.
+    #[expect(
+        clippy::inline_always,
+        reason = "a fifth of the walk is this, and the compiler leaves it out of line"
+    )]
+    #[inline(always)]
+    pub(crate) fn next_occurrence(&mut self) -> Result<Option<Occurrence>, Malformed> {
+        if self.is_empty() {
+            return Ok(None);
         }
-        if let [first, second @ 0..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(u64::from(*first & 0x7f) | u64::from(*second) << 7);
-        }
-        self.long_varint()
+        let (number, wire_type) = self.tag()?;
+        let value = if wire_type == LENGTH_PREFIXED {
+            self.length_prefixed()?
+        } else {
+            let value;
+            (value, self.at) = without_length(self.bytes, self.at, number, wire_type)?;
+            value
+        };
+        Ok(Some(Occurrence { number, wire_type, value }))
     }
 
-    fn long_varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0;
-        for (at, &byte) in self.rest.iter().enumerate().take(10) {
-            if at == 9 && byte > 1 {
-                return Err(Malformed);
-            }
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte < 0x80 {
-                self.rest = &self.rest[at + 1..];
-                return Ok(value);
-            }
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        if let Some(&byte @ 0..0x80) = self.bytes.get(self.at) {
+            self.at += 1;
+            return Ok(u64::from(byte));
         }
-        Err(Malformed)
+        let (value, behind) = long_varint(self.bytes, self.at)?;
+        self.at = behind;
+        Ok(value)
     }
 
     pub(crate) fn fixed32(&mut self) -> Result<u32, Malformed> {
-        let (value, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(u32::from_le_bytes(*value))
+        self.chunk().map(u32::from_le_bytes)
     }
 
     pub(crate) fn fixed64(&mut self) -> Result<u64, Malformed> {
-        let (value, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(u64::from_le_bytes(*value))
+        self.chunk().map(u64::from_le_bytes)
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let chunk = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
+        self.at += N;
+        Ok(*chunk)
     }
 
     #[inline]
     fn tag(&mut self) -> Result<(u32, u8), Malformed> {
-        if let [tag @ 8..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
+        if let Some(&tag @ 8..0x80) = self.bytes.get(self.at) {
+            self.at += 1;
             return Ok((u32::from(tag >> 3), tag & 7));
         }
-        let tag = self.varint()?;
+        let (tag, behind) = long_varint(self.bytes, self.at)?;
+        self.at = behind;
         match (tag >> 3, tag & 7) {
             (number @ 1..=MAX_NUMBER, wire_type) => Ok((number as u32, wire_type as u8)),
             _ => Err(Malformed),
         }
     }
 
-    /// Reads text if the next field has this number, which is below 16, and is delimited.
+    /// Where the text is, if the next field has this number, which is below 16, and is delimited.
     #[inline]
-    pub(crate) fn text_field(&mut self, number: u8) -> Option<&'a [u8]> {
-        let (&tag, rest) = self.rest.split_first()?;
-        if tag != number << 3 | 2 {
+    pub(crate) fn text_field(&mut self, number: u8) -> Option<Extent> {
+        if *self.bytes.get(self.at)? != number << 3 | LENGTH_PREFIXED {
             return None;
         }
-        self.rest = rest;
-        self.delimited().ok()
+        self.at += 1;
+        self.length_prefixed().ok()
     }
 
     #[inline]
-    fn delimited(&mut self) -> Result<&'a [u8], Malformed> {
+    fn length_prefixed(&mut self) -> Result<Extent, Malformed> {
         let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-        let (value, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(value)
+        let start = self.at;
+        if length > self.bytes.len() - start {
+            return Err(Malformed);
+        }
+        self.at += length;
+        Ok((start, self.at))
     }
 
-    /// Reads the value that a tag with this wire type announces.
+    #[inline]
+    fn scalar(&mut self, wire_type: u8) -> Result<Extent, Malformed> {
+        let start = self.at;
+        match wire_type {
+            0 => self.varint().map(drop),
+            1 => self.fixed64().map(drop),
+            5 => self.fixed32().map(drop),
+            _ => Err(Malformed),
+        }?;
+        Ok((start, self.at))
+    }
+
+    /// Reads the value that a tag with this wire type announces; of one that is delimited, all that is left.
+    #[inline]
     pub(crate) fn payload(&mut self, wire_type: u8) -> Result<Payload<'a>, Malformed> {
         match wire_type {
             0 => self.varint().map(Payload::Varint),
             1 => self.fixed64().map(Payload::Fixed64),
-            2 => self.delimited().map(Payload::Bytes),
+            LENGTH_PREFIXED => {
+                let start = std::mem::replace(&mut self.at, self.bytes.len());
+                Ok(Payload::Bytes(&self.bytes[start..]))
+            }
             5 => self.fixed32().map(Payload::Fixed32),
             _ => Err(Malformed),
         }
     }
+}
 
-    /// Passes over the rest of the group of this number, the `depth`-th of those around it.
-    fn skip_group(&mut self, number: u32, depth: usize) -> Result<(), Malformed> {
-        loop {
-            match self.tag()? {
-                (inner, 3) if depth < MAX_GROUPS => self.skip_group(inner, depth + 1)?,
-                (end, 4) if end == number => return Ok(()),
-                (_, 3 | 4) => return Err(Malformed),
-                (_, wire_type) => {
-                    self.payload(wire_type)?;
-                }
+// By value, so that a reader may live in registers.
+
+/// The number of several bytes at this place, and what is behind it.
+fn long_varint(bytes: &[u8], at: usize) -> Result<(u64, usize), Malformed> {
+    let mut value = 0;
+    for (length, &byte) in bytes.iter().skip(at).enumerate().take(10) {
+        if length == 9 && byte > 1 {
+            return Err(Malformed);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * length);
+        if byte < 0x80 {
+            return Ok((value, at + length + 1));
+        }
+    }
+    Err(Malformed)
+}
+
+/// Where the value is that a tag with this number and wire type announces, which has no length in front; and what is behind it.
+fn without_length(bytes: &[u8], at: usize, number: u32, wire_type: u8) -> Result<(Extent, usize), Malformed> {
+    if wire_type == GROUP {
+        let (end, behind) = group(bytes, at, number, 1)?;
+        return Ok(((at, end), behind));
+    }
+    let mut reader = Reader { bytes, at };
+    let value = reader.scalar(wire_type)?;
+    Ok((value, reader.at))
+}
+
+/// Where the rest of the group of this number ends, the `depth`-th of those around it, and what is behind that end.
+fn group(bytes: &[u8], at: usize, number: u32, depth: usize) -> Result<(usize, usize), Malformed> {
+    let mut reader = Reader { bytes, at };
+    loop {
+        let end = reader.at;
+        match reader.tag()? {
+            (inner, GROUP) if depth < MAX_GROUPS => {
+                (_, reader.at) = group(bytes, reader.at, inner, depth + 1)?;
+            }
+            (closed, 4) if closed == number => return Ok((end, reader.at)),
+            (_, GROUP | 4) => return Err(Malformed),
+            (_, LENGTH_PREFIXED) => {
+                reader.length_prefixed()?;
+            }
+            (_, wire_type) => {
+                reader.scalar(wire_type)?;
             }
         }
     }

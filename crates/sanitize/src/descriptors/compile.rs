@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::compiled::{Compiled, CompiledMessage};
-use crate::table::{EnumId, Field, Kind, MessageId, Shape, Table};
+use crate::field::{Field, Kind, Name, Shape};
+use crate::table::{EnumId, MessageId, Table};
 use crate::wire::{Payload, Reader};
 
 use super::read::{self, Declarations, Presence};
@@ -110,7 +111,7 @@ impl<'d> Types<'d> {
             if matches!(key, Kind::Bytes | Kind::Double | Kind::Enum(_) | Kind::Float | Kind::Message(_)) {
                 return Err(invalid("a key of a map is an integer, a bool or a string"));
             }
-            return Ok(Field::of(name, number, value, Shape::Map(key)));
+            return Ok(Field::of(name, field.name, number, value, Shape::Map(key)));
         }
         let kind = self.kind(field, full_name)?;
         let shape = match field.real_oneof() {
@@ -124,7 +125,7 @@ impl<'d> Types<'d> {
                 Presence::Implicit => Shape::Implicit,
             },
         };
-        Ok(Field::of(name, number, kind, shape))
+        Ok(Field::of(name, field.name, number, kind, shape))
     }
 
     /// By `FieldDescriptorProto.Type`.
@@ -199,8 +200,8 @@ fn by_number(fields: &[Field], message: &str, compiled: &Compiled) -> Result<Vec
     let count = id(fields.len(), "fields of one message")?;
     let twice = |problem| DescriptorError::Invalid { name: message.to_owned(), problem };
     let name = |field: &Field| match field.name() {
-        crate::table::Name::Compiled { start, end } => compiled.text(start, end),
-        crate::table::Name::Static(text) => text,
+        Name::Compiled { start, end } => compiled.text(start, end),
+        Name::Static(text) => text,
     };
     if !fields.is_sorted_by(|a, b| name(a) < name(b)) {
         return Err(twice("two of its fields have one name"));

@@ -3,9 +3,9 @@ use super::*;
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln_-bmF0dXJl";
 
 fn json(bytes: &[u8]) -> String {
-    let mut out = Vec::new();
+    let mut out = Output::default();
     push_json(&mut out, bytes, Tokens::Stripped);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out.as_bytes().to_owned()).unwrap()
 }
 
 #[test]
@@ -26,6 +26,22 @@ fn text_is_escaped_as_go_escapes_it() {
     ];
     for (bytes, wanted) in cases {
         assert_eq!(json(bytes), wanted, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn blocks_find_what_is_special() {
+    for byte in 0..=u8::MAX {
+        assert_eq!(distance(byte) == 0, is_special(byte), "{byte:#x}");
+    }
+    // Wherever it stands in a text of any length up to several blocks.
+    for length in 1..100 {
+        for at in 0..length {
+            let mut text = vec![b'x'; length];
+            text[at] = b'\n';
+            let wanted = format!("\"{}\\n{}\"", "x".repeat(at), "x".repeat(length - at - 1));
+            assert_eq!(json(&text), wanted);
+        }
     }
 }
 

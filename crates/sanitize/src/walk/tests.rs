@@ -237,6 +237,45 @@ fn nesting_ends_at_the_limit() {
 }
 
 #[test]
+fn names_of_any_length_are_shown() {
+    // With quotes, comma and colon, the second fills its block to the last byte, and the third does not fit.
+    static NAMES: &[Message] = &[Message::new(
+        "test.Names",
+        &[
+            Field::single("a", 1, Kind::Bool),
+            Field::single("b_takes_twenty_eight_letters", 2, Kind::Bool),
+            Field::single("c_takes_twenty_nine_letters__", 3, Kind::Bool),
+            Field::single("d_is_longer_than_that_by_far_and_would_not_fit_twice_over", 4, Kind::String)
+                .secret(),
+        ],
+        &[0, 1, 2, 3],
+    )];
+    static TABLE: Table = Table::new(NAMES, &[], &[]);
+    let wire = [number(1, 1), number(2, 1), number(3, 1), text(4, "secret")].concat();
+    assert_eq!(
+        to_json(&TABLE, MessageId(0), &wire),
+        concat!(
+            r#"{"a":true,"b_takes_twenty_eight_letters":true,"c_takes_twenty_nine_letters__":true,"#,
+            r#""d_is_longer_than_that_by_far_and_would_not_fit_twice_over":"***stripped***"}"#,
+        )
+    );
+}
+
+#[test]
+fn a_map_of_texts_may_be_written_in_any_way() {
+    // Value before key, key twice, a field that is none, a value twice: all of it next to entries as usual.
+    let odd = text(4, [text(2, "v"), text(1, "k")].concat());
+    let twice = text(4, [text(1, "x"), text(1, "k"), text(2, "w"), text(2, "last"), number(3, 1)].concat());
+    let wanted = r#"{"labels":{"a":"1","k":"v"}}"#;
+    shows(&[entry(4, "k", "0"), odd.clone(), entry(4, "a", "1")], wanted);
+    shows(&[entry(4, "a", "1"), odd.clone()], wanted);
+    shows(&[odd, entry(4, "a", "1"), twice], r#"{"labels":{"a":"1","k":"last"}}"#);
+    let later = |key: &str| text(4, [text(2, "v"), text(1, key)].concat());
+    shows(&[later("k"), text(4, text(2, "no key")), later("")], r#"{"labels":{"":"v","k":"v"}}"#);
+    shows(&[later(""), text(4, text(2, "no key"))], r#"{"labels":{"":"no key"}}"#);
+}
+
+#[test]
 fn an_id_outside_the_table_shows_nothing() {
     assert_eq!(to_json(&TABLE, MessageId(9), &text(1, "n")), "{}");
 }
