@@ -7,6 +7,7 @@ mod compile;
 mod read;
 
 use crate::table::Table;
+use crate::wire::Malformed;
 
 /// Which fields of a protocol are secret, besides those whose text happens to be a token.
 ///
@@ -117,6 +118,19 @@ pub enum DescriptorError {
         /// The path in the mark.
         path: String,
     },
+    /// Something is declared by a rule of the language that is none of proto2, proto3 or an edition that is known here: the wire
+    /// might be read wrongly by it.
+    #[error(
+        "`{name}` is declared with {rule} = {value}, which is not understood; compile it with an edition up to 2024"
+    )]
+    NotUnderstood {
+        /// The name of the file, or the full name of the message or field.
+        name: String,
+        /// The syntax, or the feature.
+        rule: &'static str,
+        /// What it is.
+        value: String,
+    },
     /// A declaration breaks a rule of the language, so no compiler wrote it.
     #[error("the declaration of `{name}` cannot be used: {problem}; compile the descriptors anew")]
     Invalid {
@@ -133,11 +147,18 @@ pub enum DescriptorError {
     },
 }
 
+impl From<Malformed> for DescriptorError {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
 impl Table {
     /// A table of all messages in a compiled `FileDescriptorSet`, as `protoc --include_imports --descriptor_set_out`, buf and
     /// protox write it: proto2, proto3 and editions.
     ///
-    /// Groups and extensions of messages are never shown; everything else is as in a generated table.
+    /// Extensions of messages are never shown; everything else is as in a generated table. Groups, and the messages with delimited
+    /// encoding that editions made of them, are shown as other messages are.
     ///
     /// ```
     /// use tokenward_sanitize::{Marks, Sanitizer, Table};

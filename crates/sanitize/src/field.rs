@@ -2,7 +2,7 @@
 //! since most fields are part of a `static`.
 
 use crate::table::{EnumId, MessageId};
-use crate::wire::LENGTH_PREFIXED;
+use crate::wire::{GROUP, LENGTH_PREFIXED};
 
 /// A name, of which the table knows the text.
 #[derive(Clone, Copy)]
@@ -178,6 +178,12 @@ impl Field {
             _ => Care::None,
         };
         Self { name, number, kind, shape, accepted, care, secret: false, label: Label::of(text) }
+    }
+
+    /// The same, with its values, which are messages, as groups on the wire.
+    pub(crate) const fn grouped(mut self) -> Self {
+        self.accepted = 1 << GROUP;
+        self
     }
 
     pub(crate) const fn name(&self) -> Name {

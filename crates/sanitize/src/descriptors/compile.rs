@@ -11,7 +11,6 @@ use super::read::{self, Declarations, Presence};
 use super::{DescriptorError, Marks};
 
 const BOOL: u64 = 8;
-const GROUP: u64 = 10;
 
 /// A table of all declared messages.
 pub(super) fn table(declarations: &Declarations<'_>, marks: &Marks) -> Result<Table, DescriptorError> {
@@ -27,10 +26,6 @@ pub(super) fn table(declarations: &Declarations<'_>, marks: &Marks) -> Result<Ta
             let full_name = format!("{}.{}", message.full_name, field.name);
             let is_marked_by_path = marks.fields.contains(&full_name);
             unmet.retain(|path| *path != full_name);
-            // A group is an unknown field to the walk.
-            if field.type_number == GROUP {
-                continue;
-            }
             let row = types.row(field, &full_name, &mut compiled)?;
             let is_secret = is_marked_by_path || is_marked(field, &options)?;
             compiled.fields.push(if is_secret { row.secret() } else { row });
@@ -125,7 +120,8 @@ impl<'d> Types<'d> {
                 Presence::Implicit => Shape::Implicit,
             },
         };
-        Ok(Field::of(name, field.name, number, kind, shape))
+        let row = Field::of(name, field.name, number, kind, shape);
+        Ok(if field.is_group { row.grouped() } else { row })
     }
 
     /// By `FieldDescriptorProto.Type`.
@@ -143,7 +139,7 @@ impl<'d> Types<'d> {
             7 => Kind::Fixed32,
             BOOL => Kind::Bool,
             9 => Kind::String,
-            11 => Kind::Message(*self.messages.get(type_name).ok_or_else(unknown)?),
+            read::GROUP | read::MESSAGE => Kind::Message(*self.messages.get(type_name).ok_or_else(unknown)?),
             12 => Kind::Bytes,
             13 => Kind::Uint32,
             14 => Kind::Enum(*self.enums.get(type_name).ok_or_else(unknown)?),
@@ -181,7 +177,7 @@ fn is_marked(field: &read::Field<'_>, options: &[u32]) -> Result<bool, Descripto
         let mut is_set = false;
         for part in &field.options {
             let mut reader = Reader::new(part);
-            while let Some((number, payload)) = reader.next_field().map_err(|_| DescriptorError::Malformed)? {
+            while let Some((number, payload)) = reader.next_field()? {
                 match payload {
                     _ if number != *option => {}
                     // Of a value that is there again, the last counts.

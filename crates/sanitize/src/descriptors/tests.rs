@@ -82,6 +82,35 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
+fn a_rule_that_came_later_is_refused_by_name() {
+    let file = |syntax: &str, options: &[u8], field: &[u8]| {
+        let message = [part(1, "M"), string("text", 1, field)].concat();
+        part(
+            1,
+            [part(1, "f.proto"), part(2, "p"), part(12, syntax), part(8, options), part(4, message)].concat(),
+        )
+    };
+    let not_understood = |name: &str, rule, value: &str| DescriptorError::NotUnderstood {
+        name: name.to_owned(),
+        rule,
+        value: value.to_owned(),
+    };
+    let none = Marks::new();
+    assert_eq!(refused(&file("proto4", b"", b""), &none), not_understood("f.proto", "syntax", "proto4"));
+    for (feature, rule) in [(1, "features.field_presence"), (5, "features.message_encoding")] {
+        let unknown = number(feature, 4);
+        let of_file = file("editions", &part(50, &unknown), b"");
+        assert_eq!(refused(&of_file, &none), not_understood("f.proto", rule, "4"));
+        let of_field = file("editions", b"", &part(21, &unknown));
+        assert_eq!(refused(&of_field, &none), not_understood("p.M.text", rule, "4"));
+        // They are features of editions alone.
+        assert!(Table::from_descriptor_set(&file("proto3", &part(50, &unknown), b""), &none).is_ok());
+        let unset = file("editions", &part(50, number(feature, 0)), &part(21, number(feature, 0)));
+        assert!(Table::from_descriptor_set(&unset, &none).is_ok());
+    }
+}
+
+#[test]
 fn of_an_option_that_is_there_again_the_last_counts() {
     for (options, is_secret) in [
         (number(16, 1), true),

@@ -26,6 +26,9 @@ const PROTO2: &str = r#"
       optional string password = 13 [(secret) = true]; repeated Old vault = 14 [(secret) = true];
       optional string pin = 15 [debug_redact = true]; optional string shown = 16 [(secret) = false];
       optional string noted = 17 [(oracle.Marks.note) = "yes"];
+      repeated group Piece = 18 { optional string text = 1; optional bytes pass = 2 [(secret) = true]; }
+      optional group Whole = 19 { optional Old part = 1; repeated group Inside = 2 { optional int32 size = 1; } }
+      optional group Safe = 20 [(secret) = true] { optional string text = 1; }
     }
 "#;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's own world that does not stand up should stop the test")]
 
 mod compiled;
+mod editions;
 mod generate;
 mod reading;
 
