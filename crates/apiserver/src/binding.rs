@@ -51,6 +51,9 @@ pub(crate) async fn create(
             let mut pod = pod.clone();
             child_mut(&mut pod, "spec").insert("nodeName".to_owned(), node.into());
             set_scheduled(&mut pod, &format_time(now));
+            if registry.forgets_nominations() {
+                child_mut(&mut pod, "status").remove("nominatedNodeName");
+            }
             Ok(pod)
         })
         .await?;

@@ -201,6 +201,12 @@ impl Registry {
         kind.kind == "CSIDriver" && self.gates.release() != tokenward_kube_rules::Release::V1_36
     }
 
+    /// Whether the node where room was made for a pod is forgotten when the pod is bound (the gate
+    /// ClearingNominatedNodeNameAfterBinding, on since 1.35).
+    pub(crate) fn forgets_nominations(&self) -> bool {
+        self.gates.release() != tokenward_kube_rules::Release::V1_34
+    }
+
     /// Stores a new object; what the store says is inside.
     async fn put_new(
         &self,

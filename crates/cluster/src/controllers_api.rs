@@ -48,6 +48,7 @@ impl Api for InProcessApi {
             Verb::Delete | Verb::DeleteCollection => (Method::DELETE, JSON),
             Verb::Get | Verb::List => (Method::GET, ""),
             Verb::MergePatch => (Method::PATCH, "application/merge-patch+json"),
+            Verb::StrategicMergePatch => (Method::PATCH, "application/strategic-merge-patch+json"),
             Verb::Update => (Method::PUT, JSON),
         };
         let body = (!content_type.is_empty()).then(|| (content_type, request.body.to_string().into()));

@@ -235,3 +235,54 @@ async fn a_claim_of_an_ephemeral_volume_is_bound_where_the_pod_fits_attached_and
     .await;
     control_plane.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_is_made_for_a_more_important_pod() {
+    let (control_plane, client) = start().await;
+    add_node(&client, "a").await;
+    let pod = |name: &str, class: &str| {
+        let resources = json!({"requests": {"cpu": "2"}});
+        json!({
+            "metadata": {"name": name},
+            "spec": {
+                "priorityClassName": class,
+                "containers": [{"name": "c", "image": "i", "resources": resources}],
+            },
+        })
+    };
+    client.create(PODS, &pod("low", "")).await.unwrap();
+    let node_of = |pod: Value| pod["spec"]["nodeName"].clone();
+    until("the first placed", || async { node_of(client.get(&format!("{PODS}/low")).await.unwrap()) == "a" })
+        .await;
+    act(&client).await;
+    client.create(PODS, &pod("high", "system-node-critical")).await.unwrap();
+    until("the nomination", || async {
+        client.get(&format!("{PODS}/high")).await.unwrap()["status"]["nominatedNodeName"] == "a"
+    })
+    .await;
+    until("the end of the first", || async {
+        !client.get(&format!("{PODS}/low")).await.unwrap()["metadata"]["deletionTimestamp"].is_null()
+    })
+    .await;
+    let ending = client.get(&format!("{PODS}/low")).await.unwrap();
+    let conditions = ending["status"]["conditions"].as_array().unwrap();
+    let reason =
+        |kind: &str| conditions.iter().find(|condition| condition["type"] == kind).unwrap()["reason"].clone();
+    assert_eq!(reason("DisruptionTarget"), "PreemptionByScheduler");
+    assert_eq!(reason("Ready"), Value::Null, "the others stay");
+    act(&client).await;
+    until("the second placed", || async {
+        node_of(client.get(&format!("{PODS}/high")).await.unwrap()) == "a"
+    })
+    .await;
+    let placed = client.get(&format!("{PODS}/high")).await.unwrap();
+    assert_eq!(placed["status"]["nominatedNodeName"], Value::Null);
+    until("the Event", || async {
+        items(&client, "/api/v1/namespaces/shop/events")
+            .await
+            .iter()
+            .any(|event| event["reason"] == "Preempted")
+    })
+    .await;
+    control_plane.stop().await.unwrap();
+}

@@ -121,6 +121,9 @@ pub enum Verb {
     List,
     /// PATCH with a JSON merge patch (RFC 7386, `application/merge-patch+json`).
     MergePatch,
+    /// PATCH with a strategic merge patch (`application/strategic-merge-patch+json`): elements of lists are told apart by their
+    /// keys, and those that the patch does not name stay.
+    StrategicMergePatch,
     /// PUT.
     Update,
 }
@@ -146,6 +149,10 @@ impl Request {
 
     pub(crate) fn merge_patch(target: Target, body: Value) -> Self {
         Self { verb: Verb::MergePatch, target, body }
+    }
+
+    pub(crate) fn strategic_merge_patch(target: Target, body: Value) -> Self {
+        Self { verb: Verb::StrategicMergePatch, target, body }
     }
 
     /// A deletion of the very object that has this uid.

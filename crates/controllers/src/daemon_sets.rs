@@ -6,7 +6,7 @@
 //! time and not doubled, and yet no pod has the name of one before it.
 //!
 //! [`eligibility`] says where a set's pods belong, [`history`] which revision the template is, [`rollout`] which pods are made
-//! and deleted, [`status`] what is reported.
+//! and deleted, [`status`] what is reported, [`news`] what people are told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
+use crate::api::{ApiError, Document, Request, Resource, Target, WatchEvent};
 use crate::mirror::Mirror;
 use crate::news::News;
 use crate::objects::Metadata;
@@ -23,6 +23,7 @@ use crate::runner::{Controller, Plan};
 mod eligibility;
 mod history;
 mod kinds;
+mod news;
 mod pod;
 mod rollout;
 mod status;
@@ -156,32 +157,12 @@ impl Controller for DaemonSets {
         plan
     }
 
-    fn told(&self, request: &Request, _answer: &Document) -> Option<News> {
-        let Target { resource, namespace, name, .. } = &request.target;
-        let (owner, reason, did) = match request.verb {
-            _ if *resource != Resource::PODS => return None,
-            Verb::Create => {
-                let owner = request.body.pointer("/metadata/ownerReferences/0/uid")?.as_str()?;
-                (owner, "SuccessfulCreate", "Created")
-            }
-            Verb::Delete => {
-                let pod = self.pods.get(namespace.as_deref()?, name)?;
-                (&*pod.metadata.controller()?.uid, "SuccessfulDelete", "Deleted")
-            }
-            _ => return None,
-        };
-        let set = &self.sets.iter().find(|set| set.metadata.uid == owner)?.metadata;
-        Some(News {
-            component: "daemonset-controller",
-            action: None,
-            about: json!({
-                "apiVersion": "apps/v1", "kind": kinds::DAEMON_SET, "namespace": set.namespace, "name": set.name,
-                "uid": set.uid, "resourceVersion": set.resource_version,
-            }),
-            is_warning: false,
-            reason,
-            message: format!("{did} pod: {name}"),
-        })
+    fn told(&self, request: &Request, _answer: &Document) -> Vec<News> {
+        self.news_of(request)
+    }
+
+    fn told_of_failure(&self, request: &Request, error: &ApiError, attempts: u32) -> Option<News> {
+        self.news_of_failure(request, error, attempts)
     }
 
     fn accepted(&mut self, request: &Request, answer: &Document) {

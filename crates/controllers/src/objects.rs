@@ -10,7 +10,14 @@ use serde_json::Value;
 
 use crate::conditions;
 use crate::quantity::Quantity;
-use crate::selector::{LabelSelector, Labels, Requirement};
+use crate::selector::{LabelSelector, Labels};
+
+mod placement;
+
+pub(crate) use placement::{
+    Affinity, ContainerPort, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PreferredTerm,
+    SpreadConstraint,
+};
 
 /// A kind that the controllers read.
 pub(crate) trait Object: DeserializeOwned + Clone + PartialEq {
@@ -197,15 +204,18 @@ pub(crate) struct PodSpec {
     pub(crate) scheduler_name: String,
     pub(crate) scheduling_gates: Vec<IgnoredAny>,
     pub(crate) priority: Option<i32>,
+    pub(crate) preemption_policy: String,
     pub(crate) node_selector: Labels,
     pub(crate) affinity: Option<Affinity>,
     pub(crate) tolerations: Vec<Toleration>,
+    pub(crate) topology_spread_constraints: Vec<SpreadConstraint>,
     pub(crate) volumes: Vec<PodVolume>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Container {
+    pub(crate) ports: Vec<ContainerPort>,
     pub(crate) resources: Resources,
     /// `Always` for an init container that stays beside the others.
     pub(crate) restart_policy: String,
@@ -215,39 +225,6 @@ pub(crate) struct Container {
 #[serde(default)]
 pub(crate) struct Resources {
     pub(crate) requests: BTreeMap<String, Quantity>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Affinity {
-    pub(crate) node_affinity: Option<NodeAffinity>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct NodeAffinity {
-    pub(crate) required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
-    pub(crate) preferred_during_scheduling_ignored_during_execution: Vec<PreferredTerm>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(crate) struct PreferredTerm {
-    pub(crate) weight: i64,
-    pub(crate) preference: NodeSelectorTerm,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct NodeSelector {
-    pub(crate) node_selector_terms: Vec<NodeSelectorTerm>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct NodeSelectorTerm {
-    pub(crate) match_expressions: Vec<Requirement>,
-    pub(crate) match_fields: Vec<Requirement>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -277,9 +254,12 @@ pub(crate) struct PodClaim {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct PodStatus {
     pub(crate) phase: String,
+    /// Where others are being ended to make room for it.
+    pub(crate) nominated_node_name: String,
+    pub(crate) start_time: Option<String>,
     /// Whole, since a merge patch can only replace the list.
     pub(crate) conditions: Vec<Value>,
 }

@@ -56,11 +56,20 @@ pub(crate) trait Controller: Send + 'static {
     /// Whether each resource has been listed once. Before that, absence means nothing.
     fn is_ready(&self) -> bool;
 
+    /// Takes note of what has come to be by `now`, for those to whom it matters since when something has been so. Comes before
+    /// each plan.
+    fn take_note(&mut self, _now: Timestamp) {}
+
     /// What would bring the cluster closer to what it should be.
     fn plan(&self, now: Timestamp) -> Plan;
 
     /// What people should hear of a request that was carried out; asked before [`Controller::accepted`].
-    fn told(&self, _request: &Request, _answer: &Document) -> Option<News> {
+    fn told(&self, _request: &Request, _answer: &Document) -> Vec<News> {
+        Vec::new()
+    }
+
+    /// What people should hear of a request that could not be carried out, for the so many-th time in a row.
+    fn told_of_failure(&self, _request: &Request, _error: &ApiError, _attempts: u32) -> Option<News> {
         None
     }
 
@@ -126,6 +135,7 @@ pub(crate) async fn drive<A: Api, C: Controller>(
         let began = Instant::now();
         if stale && controller.is_ready() && rested <= began {
             let now = clock.now();
+            controller.take_note(now);
             let plan = controller.plan(now);
             rested = Instant::now() + (began.elapsed() * REST).min(LONGEST_REST);
             due = pace.due(plan.requests, Instant::now());
@@ -164,12 +174,16 @@ pub(crate) async fn drive<A: Api, C: Controller>(
                     }
                 }
             };
-            if let Ok(answer) = &result
-                && let Some(news) = controller.told(&request, answer)
-            {
+            let outcome = Outcome::of(&result);
+            let attempts = pace.record(&request, outcome, Instant::now());
+            let news = match &result {
+                Ok(answer) => controller.told(&request, answer),
+                Err(error) => controller.told_of_failure(&request, error, attempts).into_iter().collect(),
+            };
+            for news in news {
                 recorder.record(&news, clock.now());
             }
-            settle(&mut controller, &mut pace, &request, result);
+            settle(&mut controller, &request, outcome, attempts, result);
         }
         // What is there already, so that a burst of events makes one plan.
         for _ in 0..EVENTS_A_PLAN {
@@ -199,19 +213,24 @@ async fn send<A: Api>(api: &A, request: &Request) -> Result<Document, ApiError> 
     }
 }
 
+impl Outcome {
+    fn of(result: &Result<Document, ApiError>) -> Self {
+        match result {
+            Ok(_) => Self::Done,
+            Err(ApiError::AlreadyExists | ApiError::Conflict | ApiError::NotFound) => Self::Stale,
+            Err(_) => Self::Failed,
+        }
+    }
+}
+
 fn settle<C: Controller>(
     controller: &mut C,
-    pace: &mut Pace,
     request: &Request,
+    outcome: Outcome,
+    attempts: u32,
     result: Result<Document, ApiError>,
 ) {
     let (name, target) = (C::NAME, request.target.to_string());
-    let outcome = match &result {
-        Ok(_) => Outcome::Done,
-        Err(ApiError::AlreadyExists | ApiError::Conflict | ApiError::NotFound) => Outcome::Stale,
-        Err(_) => Outcome::Failed,
-    };
-    let attempts = pace.record(request, outcome, Instant::now());
     match result {
         Ok(answer) => {
             tracing::debug!(controller = name, %target, attempts, "written");

@@ -100,6 +100,7 @@ impl World {
             between(self);
             let time = now();
             self.tell(controller, time);
+            controller.take_note(time);
             let requests = controller.plan(time).requests;
             if requests.is_empty() {
                 return;
@@ -167,6 +168,17 @@ impl World {
                 }
             }
             Verb::Update => object["spec"]["finalizers"] = request.body["spec"]["finalizers"].clone(),
+            Verb::StrategicMergePatch => {
+                let mut patch = request.body.clone();
+                let wanted = patch.pointer_mut("/status/conditions").map(Value::take).unwrap_or_default();
+                let mut conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                for condition in wanted.as_array().into_iter().flatten() {
+                    conditions.retain(|known| known["type"] != condition["type"]);
+                    conditions.push(condition.clone());
+                }
+                patch["status"]["conditions"] = conditions.into();
+                merge(&mut object, patch);
+            }
             _ => merge(&mut object, request.body.clone()),
         }
         let object = self.put(resource, object);

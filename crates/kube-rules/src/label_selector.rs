@@ -25,6 +25,13 @@ impl LabelSelector {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
+    /// The selector that asks for this, too.
+    #[must_use]
+    pub fn and(mut self, requirement: Requirement) -> Self {
+        self.match_expressions.push(requirement);
+        self
+    }
+
     /// Whether labels are selected.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -59,6 +66,18 @@ enum Operator {
 }
 
 impl Requirement {
+    /// Asks for the value that is given.
+    #[must_use]
+    pub fn equals(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), operator: Operator::In, values: vec![value.to_owned()] }
+    }
+
+    /// Asks for any other value than the one that is given, or none.
+    #[must_use]
+    pub fn differs(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), operator: Operator::NotIn, values: vec![value.to_owned()] }
+    }
+
     /// Whether labels fulfil the condition.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -173,6 +192,19 @@ mod tests {
         ] {
             let parsed: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
             assert_eq!(parsed.matches(&labels), matches, "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_selector_with_more_in_it() {
+        let labels = Labels::from([("disk".into(), "ssd".into())]);
+        for (requirement, matches) in [
+            (Requirement::equals("disk", "ssd"), true),
+            (Requirement::equals("disk", "hdd"), false),
+            (Requirement::differs("disk", "ssd"), false),
+            (Requirement::differs("zone", "a"), true),
+        ] {
+            assert_eq!(LabelSelector::default().and(requirement.clone()).matches(&labels), matches);
         }
     }
 

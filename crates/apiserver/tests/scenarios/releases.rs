@@ -88,3 +88,27 @@ async fn each_server_says_which_release_it_is() {
     let refused = FeatureGates::parse(Release::V1_36, "CSIServiceAccountTokenSecrets=false").unwrap_err();
     assert!(refused.to_string().contains("CSIServiceAccountTokenSecrets"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_newer_server_forgets_where_room_was_made_once_the_pod_is_bound() {
+    const PODS: &str = "/api/v1/namespaces/apps/pods";
+    for (release, wanted) in [(Release::V1_34, json!("n")), (Release::V1_35, json!(null))] {
+        let testbed = Testbed::new();
+        let server = testbed.server(release).client(admin());
+        let _ = server.create("/api/v1/namespaces", &json!({"metadata": {"name": "apps"}})).await;
+        let _ = server
+            .create("/api/v1/namespaces/apps/serviceaccounts", &json!({"metadata": {"name": "default"}}))
+            .await;
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        server.create(PODS, &pod).await.unwrap();
+        let nominated = json!({"status": {"nominatedNodeName": "n"}});
+        server.merge_patch(&format!("{PODS}/p/status"), &nominated).await.unwrap();
+        let binding = json!({"target": {"kind": "Node", "name": "n"}});
+        server.create(&format!("{PODS}/p/binding"), &binding).await.unwrap();
+        let bound = server.get(&format!("{PODS}/p")).await.unwrap();
+        assert_eq!(
+            (&bound["spec"]["nodeName"], &bound["status"]["nominatedNodeName"]),
+            (&json!("n"), &wanted)
+        );
+    }
+}

@@ -65,8 +65,7 @@ impl<'a> Nodes<'a> {
             by_node.entry(&pod.node).or_default().push(pod);
         }
         let spec = &set.spec.template.spec;
-        let tolerations: Vec<Toleration> =
-            spec.tolerations.iter().cloned().chain(tolerations(spec)).collect();
+        let tolerations = all_tolerations(spec);
         let places = nodes
             .map(|node| {
                 let name = &*node.metadata.name;
@@ -85,6 +84,16 @@ impl<'a> Nodes<'a> {
     pub(super) fn desired(&self) -> usize {
         self.places.iter().filter(|place| place.fit == Fit::Runs).count()
     }
+}
+
+/// What one node is to a set.
+pub(super) fn fit_of(set: &DaemonSet, node: &DaemonNode) -> Fit {
+    let spec = &set.spec.template.spec;
+    fit(spec, &all_tolerations(spec), node)
+}
+
+fn all_tolerations(spec: &PodSpec) -> Vec<Toleration> {
+    spec.tolerations.iter().cloned().chain(tolerations(spec)).collect()
 }
 
 fn fit(spec: &PodSpec, tolerations: &[Toleration], node: &DaemonNode) -> Fit {

@@ -9,6 +9,7 @@ use super::*;
 use crate::api::Verb;
 use crate::world::{World, mark_deleted, merge};
 
+mod hearing;
 mod orders;
 
 fn at(seconds: i64) -> Timestamp {
@@ -334,35 +335,6 @@ fn a_creation_whose_answer_was_lost_is_not_doubled() {
     scene.world.put(Resource::PODS, creation.body.clone());
     let again = scene.controller.plan(at(scene.now)).requests;
     assert!(again.iter().any(|request| request.target == creation.target), "the same name: {again:?}");
-}
-
-#[test]
-fn people_hear_of_pods_that_are_made_and_deleted() {
-    let mut scene = Scene::new(set("one"), &["n"]);
-    let mut told = Vec::new();
-    let mut carry_out = |scene: &mut Scene| {
-        for request in scene.plan().requests {
-            let news = scene.controller.told(&request, &json!({}).into());
-            told.extend(news.map(|news| (news.about["name"].clone(), news.reason, news.message)));
-            scene.world.carry_out(&mut scene.controller, &request);
-        }
-    };
-    carry_out(&mut scene);
-    carry_out(&mut scene);
-    let name = scene.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    let pod = started(scene.pods().remove(0), 1);
-    scene.put_pod(pod);
-    let taints = json!([{"key": "k", "effect": "NoExecute"}]);
-    scene.world.put(Resource::NODES, with(node("n"), json!({"spec": {"taints": taints}})));
-    carry_out(&mut scene);
-    let about = json!("agent");
-    assert_eq!(
-        told,
-        [
-            (about.clone(), "SuccessfulCreate", format!("Created pod: {name}")),
-            (about, "SuccessfulDelete", format!("Deleted pod: {name}")),
-        ]
-    );
 }
 
 #[test]

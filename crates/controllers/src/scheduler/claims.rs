@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::Scheduler;
-use super::usage::Usage;
+use super::refusal::Refusal;
+use super::usage::Taken;
 use crate::api::{Request, Resource, Target};
 use crate::binder::{self, Offers, SELECTED_NODE};
 use crate::mirror::Mirror;
@@ -29,6 +30,8 @@ pub(super) struct Wishes<'a> {
     bound: Vec<Bound<'a>>,
     /// The claims that wait for the pod to be placed.
     delayed: Vec<(&'a Claim, &'a StorageClass)>,
+    /// Those that only one pod may use at a time.
+    pub(super) exclusive: Vec<&'a str>,
     /// The node that a volume is being made for already.
     pub(super) selected: Option<&'a str>,
 }
@@ -65,6 +68,9 @@ impl<'a> Claims<'a> {
             if claim.metadata.is_deleting() {
                 return Err(format!("persistentvolumeclaim \"{name}\" is being deleted"));
             }
+            if claim.spec.access_modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+                wishes.exclusive.push(&claim.metadata.name);
+            }
             if claim.is_bound() {
                 wishes.bound.push(Bound { volume: self.volumes.get("", &claim.spec.volume_name) });
                 continue;
@@ -84,27 +90,24 @@ impl<'a> Claims<'a> {
     }
 
     /// Whether the pod's volumes can be had on the node.
-    pub(super) fn check(
-        &self,
-        wishes: &Wishes<'_>,
-        node: &Node,
-        usage: &Usage<'_>,
-    ) -> Result<(), &'static str> {
-        if !self.is_within_limits(wishes, node, usage) {
-            return Err("node(s) exceed max volume count");
+    pub(super) fn check(&self, wishes: &Wishes<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {
+        if !self.is_within_limits(wishes, node, taken) {
+            return Err(Refusal::passing("node(s) exceed max volume count"));
         }
         for bound in &wishes.bound {
             match bound.volume {
                 None => {
-                    return Err("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)");
+                    return Err(Refusal::lasting(
+                        "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+                    ));
                 }
                 Some(volume) if !volume.is_reachable_from(&node.metadata) => {
-                    return Err("node(s) didn't match PersistentVolume's node affinity");
+                    return Err(Refusal::lasting("node(s) didn't match PersistentVolume's node affinity"));
                 }
                 Some(_) => {}
             }
         }
-        self.choose(wishes, node).map(drop)
+        self.choose(wishes, node).map(drop).map_err(Refusal::lasting)
     }
 
     /// Of each delayed claim the volume that it gets on the node; none where one is to be made.
@@ -155,7 +158,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Whether each driver still takes the pod's volumes beside those that are on the node.
-    fn is_within_limits(&self, wishes: &Wishes<'_>, node: &Node, usage: &Usage<'_>) -> bool {
+    fn is_within_limits(&self, wishes: &Wishes<'_>, node: &Node, taken: &Taken<'_>) -> bool {
         let Some(csi_node) = self.csi_nodes.get("", &node.metadata.name) else { return true };
         let limits: BTreeMap<&str, usize> = csi_node.limits().collect();
         if limits.is_empty() || (wishes.bound.is_empty() && wishes.delayed.is_empty()) {
@@ -165,12 +168,15 @@ impl<'a> Claims<'a> {
             let csi = volume.spec.csi.as_ref()?;
             Some((&*csi.driver, &*csi.volume_handle))
         };
-        let of_claim = |(namespace, name): &(&str, &str)| {
+        let of_claim = |(namespace, name): (&str, &str)| {
             let claim = self.claims.get(namespace, name)?;
             handle(self.volumes.get("", &claim.spec.volume_name)?)
         };
-        let here = usage.on(&node.metadata.name).map_or(&[][..], |taken| &taken.claims);
-        let here: BTreeSet<(&str, &str)> = here.iter().filter_map(of_claim).collect();
+        let claims = taken.residents.iter().flat_map(|resident| {
+            let namespace = &*resident.metadata.namespace;
+            resident.needs.claims.iter().map(move |claim| (namespace, &**claim))
+        });
+        let here: BTreeSet<(&str, &str)> = claims.filter_map(of_claim).collect();
         let mut more: BTreeMap<&str, usize> = BTreeMap::new();
         let names = wishes.bound.iter().filter_map(|bound| bound.volume).map(|volume| &*volume.metadata.name);
         let volumes: BTreeSet<&str> = names.collect();

@@ -1,43 +1,60 @@
 //! Whether a pod fits a node, in upstream's order and words, and how much either likes the other.
 
-use super::pod::Waiting;
+use std::borrow::Cow;
+
+use super::pod::Newcomer;
+use super::refusal::{Reason, Refusal};
 use super::usage::Taken;
 use crate::node_affinity;
 use crate::node_lifecycle::UNSCHEDULABLE;
 use crate::objects::{Node, PodSpec, Taint};
 use crate::quantity::Quantity;
 
-pub(super) const NOT_SELECTED: &str = "node(s) didn't match Pod's node affinity/selector";
-
 /// Whether the pod may run on the node beside what is there already; if not, what is wrong with nodes like this one.
-pub(super) fn check(pod: &Waiting, node: &Node, taken: Option<&Taken<'_>>) -> Result<(), Vec<String>> {
-    let refused = |reason: &str| Err(vec![reason.to_owned()]);
-    let spec = &pod.spec;
+pub(super) fn check(newcomer: Newcomer<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {
+    let (spec, needs) = (&newcomer.waiting.spec, newcomer.needs);
     let cordon = Taint { key: UNSCHEDULABLE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
     if node.spec.unschedulable && !tolerates(spec, &cordon) {
-        return refused("node(s) were unschedulable");
+        return Err(Refusal::lasting("node(s) were unschedulable"));
     }
-    let keeps_out = |taint: &&Taint| matches!(&*taint.effect, "NoSchedule" | "NoExecute");
-    if node.spec.taints.iter().filter(keeps_out).any(|taint| !tolerates(spec, taint)) {
-        return refused("node(s) had untolerated taint(s)");
+    if !tolerates_all(spec, node) {
+        return Err(Refusal::lasting("node(s) had untolerated taint(s)"));
     }
     if !node_affinity::selects(spec, &node.metadata) {
-        return refused(NOT_SELECTED);
+        return Err(Refusal::lasting("node(s) didn't match Pod's node affinity/selector"));
     }
-    let mut reasons = Vec::new();
+    let mut ports = taken.residents.iter().flat_map(|resident| &resident.needs.ports);
+    if !needs.ports.is_empty() && ports.any(|taken| needs.ports.iter().any(|port| port.conflicts_with(taken)))
+    {
+        return Err(Refusal::passing("node(s) didn't have free ports for the requested pod ports"));
+    }
+    has_room(newcomer, node, taken)
+}
+
+fn has_room(newcomer: Newcomer<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut is_passing = true;
     let allocatable = &node.status.allocatable;
-    let pods = taken.map_or(0, |taken| taken.pods);
-    if allocatable.get("pods").is_some_and(|room| room.units() <= pods as i128) {
-        reasons.push("Too many pods".to_owned());
+    if allocatable.get("pods").is_some_and(|room| room.units() <= taken.residents.len() as i128) {
+        reasons.push(Cow::Borrowed("Too many pods"));
     }
-    for (name, amount) in pod.requests.iter().filter(|(_, amount)| **amount > Quantity::default()) {
-        let used = taken.and_then(|taken| taken.requests.get(name)).copied().unwrap_or_default();
+    for (name, amount) in newcomer.needs.requests.iter().filter(|(_, amount)| **amount > Quantity::default())
+    {
+        let used = taken.requests.get(name).copied().unwrap_or_default();
         let there = allocatable.get(name).copied().unwrap_or_default();
         if used.saturating_add(*amount) > there {
-            reasons.push(format!("Insufficient {name}"));
+            reasons.push(Cow::Owned(format!("Insufficient {name}")));
+            // Even an empty node has not enough.
+            is_passing &= *amount <= there;
         }
     }
-    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    if reasons.is_empty() { Ok(()) } else { Err(Refusal { reasons, is_passing }) }
+}
+
+/// Whether the pod bears all taints that keep pods out.
+pub(super) fn tolerates_all(spec: &PodSpec, node: &Node) -> bool {
+    let keeps_out = |taint: &&Taint| matches!(&*taint.effect, "NoSchedule" | "NoExecute");
+    node.spec.taints.iter().filter(keeps_out).all(|taint| tolerates(spec, taint))
 }
 
 fn tolerates(spec: &PodSpec, taint: &Taint) -> bool {
@@ -54,8 +71,9 @@ pub(super) fn is_reluctant(node: &Node) -> bool {
 }
 
 /// How many of the node's taints say that the pod should rather not be there.
-pub(super) fn reluctance(spec: &PodSpec, node: &Node) -> usize {
-    node.spec.taints.iter().filter(would_rather_not).filter(|taint| !tolerates(spec, taint)).count()
+pub(super) fn reluctance(spec: &PodSpec, node: &Node) -> i64 {
+    let counted = node.spec.taints.iter().filter(would_rather_not).filter(|taint| !tolerates(spec, taint));
+    i64::try_from(counted.count()).unwrap_or(i64::MAX)
 }
 
 /// Whether the pod likes some nodes more than others.

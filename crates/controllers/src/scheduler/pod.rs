@@ -1,4 +1,4 @@
-//! What the scheduler keeps of a pod: all of those that wait, of the others only what they take.
+//! What the scheduler keeps of a pod: all of those that wait, of the others what they take and what they say of others.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ports::HostPort;
+use super::terms::Terms;
 use crate::objects::{Metadata, Object, Pod, PodSpec};
 use crate::quantity::Quantity;
 
@@ -19,15 +21,28 @@ pub(super) type Requests = BTreeMap<String, Quantity>;
 #[serde(from = "Pod")]
 pub(super) struct SchedulerPod {
     pub(super) metadata: Metadata,
+    pub(super) needs: Needs,
     pub(super) place: Place,
+}
+
+/// What a pod takes of a node and says of other pods, both where it is and on its way there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Needs {
+    pub(super) requests: Requests,
+    pub(super) claims: Vec<String>,
+    pub(super) ports: Vec<HostPort>,
+    pub(super) terms: Option<Box<Terms>>,
+    pub(super) priority: i32,
+    /// Since when it runs, RFC 3339 in UTC and whole seconds.
+    pub(super) started: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place {
     /// It waits for this scheduler.
     Waiting(Box<Waiting>),
-    /// It is on a node and takes this.
-    On { node: String, requests: Requests, claims: Vec<String> },
+    /// It is on this node.
+    On(String),
     /// It has run its course, or is another's.
     Nowhere,
 }
@@ -35,38 +50,60 @@ pub(super) enum Place {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Waiting {
     pub(super) spec: PodSpec,
-    pub(super) requests: Requests,
-    pub(super) claims: Vec<String>,
     pub(super) conditions: Vec<Value>,
+    /// The node where others are being ended to make room for it; empty if there is none.
+    pub(super) nominated: String,
+}
+
+/// A pod that waits, while a place is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Newcomer<'a> {
+    pub(super) metadata: &'a Metadata,
+    pub(super) needs: &'a Needs,
+    pub(super) waiting: &'a Waiting,
 }
 
 impl From<Pod> for SchedulerPod {
     fn from(mut pod: Pod) -> Self {
-        let claims = pod.claims().map(Cow::into_owned).collect();
-        let requests = requests(&pod.spec);
         let is_ours = matches!(&*pod.spec.scheduler_name, "" | NAME) && pod.spec.scheduling_gates.is_empty();
-        let place = if pod.is_finished() {
+        let is_somewhere = !pod.is_finished() && (is_ours || !pod.spec.node_name.is_empty());
+        let needs = if is_somewhere { Needs::of(&pod) } else { Needs::default() };
+        let place = if !is_somewhere {
             Place::Nowhere
-        } else if !pod.spec.node_name.is_empty() {
-            Place::On { node: std::mem::take(&mut pod.spec.node_name), requests, claims }
-        } else if is_ours {
-            let (spec, conditions) = (pod.spec, pod.status.conditions);
-            Place::Waiting(Box::new(Waiting { spec, requests, claims, conditions }))
+        } else if pod.spec.node_name.is_empty() {
+            Place::Waiting(Box::new(Waiting {
+                spec: pod.spec,
+                conditions: pod.status.conditions,
+                nominated: pod.status.nominated_node_name,
+            }))
         } else {
-            Place::Nowhere
+            Place::On(pod.spec.node_name)
         };
-        pod.metadata.labels.clear();
+        if !is_somewhere {
+            pod.metadata.labels.clear();
+        }
         pod.metadata.annotations.clear();
-        Self { metadata: pod.metadata, place }
+        Self { metadata: pod.metadata, needs, place }
     }
 }
 
 impl SchedulerPod {
     pub(super) fn assign(&mut self, node: &str) {
-        if let Place::Waiting(waiting) = &mut self.place {
-            let (requests, claims) =
-                (std::mem::take(&mut waiting.requests), std::mem::take(&mut waiting.claims));
-            self.place = Place::On { node: node.to_owned(), requests, claims };
+        if let Place::Waiting(_) = &self.place {
+            self.place = Place::On(node.to_owned());
+        }
+    }
+}
+
+impl Needs {
+    fn of(pod: &Pod) -> Self {
+        Self {
+            requests: requests(&pod.spec),
+            claims: pod.claims().map(Cow::into_owned).collect(),
+            ports: HostPort::of(&pod.spec),
+            terms: Terms::of(&pod.metadata, &pod.spec),
+            priority: pod.spec.priority.unwrap_or(0),
+            started: pod.status.start_time.clone(),
         }
     }
 }

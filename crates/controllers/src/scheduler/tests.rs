@@ -3,6 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::objects::Metadata;
+
+mod neighbours;
+mod preemption;
+mod rules;
+mod volumes;
 
 fn node(name: &str, spec: Value) -> Value {
     let mut node = json!({
@@ -39,14 +45,25 @@ fn with_storage(
     scheduler.observe(Resource::STORAGE_CLASSES, WatchEvent::listed(classes));
     scheduler.observe(Resource::CSI_NODES, WatchEvent::listed(csi_nodes));
     scheduler.observe(Resource::NODES, WatchEvent::listed(nodes));
+    let namespaces = vec![json!({"metadata": {"name": "ns"}}), json!({"metadata": {"name": "other"}})];
+    scheduler.observe(Resource::NAMESPACES, WatchEvent::listed(namespaces));
     scheduler.observe(Resource::PODS, WatchEvent::listed(pods));
     scheduler.observe(Resource::PERSISTENT_VOLUME_CLAIMS, WatchEvent::listed(claims));
     assert!(scheduler.is_ready());
     scheduler
 }
 
-/// Pod and node of every binding, or pod and message of every report.
+/// Pod and node of every binding, or pod and message of every report, without what it says of preemption.
 fn outcome(scheduler: &Scheduler) -> Vec<(String, String)> {
+    let whole = whole_outcome(scheduler).into_iter();
+    let short = |message: String| {
+        let message = message.split(" preemption: ").next().unwrap_or_default();
+        message.strip_suffix(" no new claims to deallocate,").unwrap_or(message).to_owned()
+    };
+    whole.map(|(pod, told)| (pod, short(told))).collect()
+}
+
+fn whole_outcome(scheduler: &Scheduler) -> Vec<(String, String)> {
     let told = |request: &Request| {
         let node = request.body.pointer("/target/name");
         let message = request
@@ -201,62 +218,6 @@ fn refusals_are_counted_and_sorted() {
 }
 
 #[test]
-fn claims_are_bound_first() {
-    let bound = json!({"annotations": {"pv.kubernetes.io/bind-completed": "yes"}});
-    let claim = |metadata: Value, spec: Value, phase: &str| {
-        let mut claim = json!({"metadata": metadata, "spec": spec, "status": {"phase": phase}});
-        claim["metadata"]["namespace"] = json!("ns");
-        claim["metadata"]["name"] = json!("data");
-        claim
-    };
-    let volume = json!({"volumeName": "pv"});
-    let mut going = bound.clone();
-    going["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    for (claims, wanted) in [
-        (vec![], "0/1 nodes are available: persistentvolumeclaim \"data\" not found."),
-        (
-            vec![claim(json!({}), json!({}), "Pending")],
-            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
-        ),
-        (
-            vec![claim(json!({}), volume.clone(), "Pending")],
-            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
-        ),
-        (
-            vec![claim(bound.clone(), volume.clone(), "Lost")],
-            "0/1 nodes are available: persistentvolumeclaim \"data\" bound to non-existent persistentvolume \"pv\".",
-        ),
-        (
-            vec![claim(going, volume.clone(), "Bound")],
-            "0/1 nodes are available: persistentvolumeclaim \"data\" is being deleted.",
-        ),
-        (vec![claim(bound, volume, "Bound")], "n"),
-    ] {
-        for (name, volume) in [
-            ("p", json!({"name": "v", "persistentVolumeClaim": {"claimName": "data"}})),
-            // The claim of pod `da` and volume `ta` would be `da-ta`: another name, never found.
-            ("da", json!({"name": "ta", "ephemeral": {"volumeClaimTemplate": {}}})),
-        ] {
-            let volumes = json!({"volumes": [{"name": "inline", "csi": {"driver": "x"}}, volume]});
-            let scheduler = with_storage(
-                vec![node("n", json!({}))],
-                vec![pod(name, volumes)],
-                claims.clone(),
-                vec![json!({"metadata": {"name": "pv"}, "spec": {}})],
-                vec![],
-                vec![],
-            );
-            let found = outcome(&scheduler).remove(0).1;
-            if name == "p" {
-                assert_eq!(found, wanted);
-            } else {
-                assert_eq!(found, "0/1 nodes are available: persistentvolumeclaim \"da-ta\" not found.");
-            }
-        }
-    }
-}
-
-#[test]
 fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     let ready = json!({"type": "Ready", "status": "False"});
     let mut waiting = pod("p", json!({}));
@@ -283,7 +244,10 @@ fn the_condition_keeps_its_neighbours_and_its_time_and_is_written_once() {
     assert_eq!(scheduler.plan(later).requests, []);
 
     scheduler.observe(Resource::NODES, WatchEvent::applied(node("n", json!({"unschedulable": true}))));
-    condition["message"] = json!("0/1 nodes are available: 1 node(s) were unschedulable.");
+    condition["message"] = json!(
+        "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: \
+         1 Preemption is not helpful for scheduling."
+    );
     let plan = scheduler.plan(later).requests;
     assert_eq!(
         plan[0].body,
@@ -307,8 +271,7 @@ fn a_pod_takes_what_its_containers_ask_for() {
         (json!({"containers": [asks("1")], "overhead": {"cpu": "250m"}}), "1250m"),
     ] {
         let pod: SchedulerPod = serde_json::from_value(pod("p", spec.clone())).unwrap();
-        let Place::Waiting(waiting) = pod.place else { panic!("it waits") };
-        assert_eq!(waiting.requests["cpu"], crate::quantity::Quantity::parse(wanted).unwrap(), "{spec}");
+        assert_eq!(pod.needs.requests["cpu"], crate::quantity::Quantity::parse(wanted).unwrap(), "{spec}");
     }
 }
 
@@ -357,147 +320,6 @@ fn preferences_come_before_load() {
         let nodes = vec![liked.clone(), node("other", other.clone())];
         let found = outcome(&scheduler(nodes, vec![on_liked.clone(), pod("p", spec.clone())], vec![]));
         assert_eq!(found[0].1, wanted, "{other} {spec}");
-    }
-}
-
-fn wants(claim: &str) -> Value {
-    json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]})
-}
-
-fn claim(name: &str, class: &str, volume: Option<&str>) -> Value {
-    let mut claim = json!({
-        "metadata": {"name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "8"},
-        "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-        "status": {"phase": "Pending"},
-    });
-    if let Some(volume) = volume {
-        claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
-        claim["spec"]["volumeName"] = json!(volume);
-        claim["status"]["phase"] = json!("Bound");
-    }
-    claim
-}
-
-fn volume(name: &str, node: Option<&str>) -> Value {
-    let mut volume = json!({
-        "metadata": {"name": name, "resourceVersion": "9"},
-        "spec": {
-            "storageClassName": "slow", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
-            "csi": {"driver": "d", "volumeHandle": name},
-        },
-        "status": {"phase": "Available"},
-    });
-    if let Some(node) = node {
-        volume["spec"]["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [
-            {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]},
-        ]}]}});
-    }
-    volume
-}
-
-fn class(name: &str, provisioner: &str) -> Value {
-    json!({"metadata": {"name": name}, "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"})
-}
-
-#[test]
-fn a_pod_goes_where_its_volume_is() {
-    for (volume, wanted) in [
-        (volume("pv", Some("b")), "b"),
-        (volume("pv", None), "a"),
-        (
-            volume("pv", Some("c")),
-            "0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity.",
-        ),
-        (
-            volume("another", None),
-            "0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s).",
-        ),
-    ] {
-        let scheduler = with_storage(
-            vec![node("a", json!({})), node("b", json!({}))],
-            vec![pod("p", wants("data"))],
-            vec![claim("data", "slow", Some("pv"))],
-            vec![volume],
-            vec![],
-            vec![],
-        );
-        assert_eq!(outcome(&scheduler)[0].1, wanted);
-    }
-}
-
-#[test]
-fn a_claim_that_waits_for_its_first_consumer_is_bound_where_the_pod_fits() {
-    let plan = |volumes: Vec<Value>, provisioner: &str, claim: Value| {
-        let nodes =
-            vec![node("a", json!({"unschedulable": true})), node("b", json!({})), node("c", json!({}))];
-        let pods = vec![pod("p", wants("data"))];
-        let scheduler =
-            with_storage(nodes, pods, vec![claim], volumes, vec![class("slow", provisioner)], vec![]);
-        scheduler.plan(Timestamp::UNIX_EPOCH).requests
-    };
-    let waiting = claim("data", "slow", None);
-    // The volume that can be reached where the pod can be is reserved; the pod waits until it is bound.
-    let reserved = plan(vec![volume("pa", Some("a")), volume("pc", Some("c"))], "", waiting.clone());
-    assert_eq!((reserved.len(), &*reserved[0].target.to_string()), (1, "persistentvolumes/pc"));
-    assert_eq!(reserved[0].body["spec"]["claimRef"]["uid"], "uid-data");
-    let mut mine = volume("pc", Some("c"));
-    mine["spec"]["claimRef"] = json!({"namespace": "ns", "name": "data", "uid": "uid-data"});
-    assert_eq!(plan(vec![mine], "", waiting.clone()), [], "once is enough");
-    // Without one, a provisioner is told where.
-    let told = plan(vec![], "p.example", waiting.clone());
-    assert_eq!(told[0].target.to_string(), "persistentvolumeclaims/ns/data");
-    assert_eq!(told[0].body["metadata"]["annotations"], json!({"volume.kubernetes.io/selected-node": "b"}));
-    let mut selected = waiting.clone();
-    selected["metadata"]["annotations"] = json!({"volume.kubernetes.io/selected-node": "c"});
-    assert_eq!(plan(vec![], "p.example", selected), [], "it stays with what was told");
-    // Nobody makes one.
-    let refused = plan(vec![], "kubernetes.io/no-provisioner", waiting);
-    assert_eq!(
-        refused[0].body["status"]["conditions"][0]["message"],
-        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't find available persistent volumes to bind."
-    );
-}
-
-#[test]
-fn two_pods_do_not_get_one_volume() {
-    let pods = vec![pod("p", wants("one")), pod("q", wants("two"))];
-    let claims = vec![claim("one", "slow", None), claim("two", "slow", None)];
-    let volumes = vec![volume("pv", None), volume("pw", None)];
-    let classes = vec![class("slow", "")];
-    let scheduler = with_storage(vec![node("n", json!({}))], pods, claims, volumes, classes, vec![]);
-    let reserved: Vec<String> = scheduler
-        .plan(Timestamp::UNIX_EPOCH)
-        .requests
-        .iter()
-        .map(|request| request.target.to_string())
-        .collect();
-    assert_eq!(reserved, ["persistentvolumes/pv", "persistentvolumes/pw"]);
-}
-
-#[test]
-fn a_driver_takes_only_so_many_volumes_on_a_node() {
-    let mut there = pod("there", wants("one"));
-    there["spec"]["nodeName"] = json!("n");
-    for (count, claim_of_pod, wanted) in [
-        (Some(2), "two", "n"),
-        (Some(1), "two", "0/1 nodes are available: 1 node(s) exceed max volume count."),
-        // The volume is there already.
-        (Some(1), "one", "n"),
-        (None, "two", "n"),
-    ] {
-        let allocatable = count.map(|count| json!({"count": count}));
-        let csi_node = json!({
-            "metadata": {"name": "n"}, "spec": {"drivers": [{"name": "d", "nodeID": "n", "allocatable": allocatable}]},
-        });
-        let scheduler = with_storage(
-            vec![node("n", json!({}))],
-            vec![there.clone(), pod("p", wants(claim_of_pod))],
-            vec![claim("one", "slow", Some("pv")), claim("two", "slow", Some("pw"))],
-            vec![volume("pv", None), volume("pw", None)],
-            vec![],
-            vec![csi_node],
-        );
-        assert_eq!(outcome(&scheduler)[0].1, wanted, "{count:?} {claim_of_pod}");
     }
 }
 
@@ -553,7 +375,12 @@ fn a_pod_for_one_node_goes_there_or_says_why_not() {
     assert_eq!(outcome_with(json!({})), "b");
     assert_eq!(
         outcome_with(json!({"unschedulable": true})),
-        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't match Pod's node affinity/selector."
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."
+    );
+    let elsewhere = vec![node("a", json!({}))];
+    assert_eq!(
+        outcome(&scheduler(elsewhere, vec![pod("p", affinity)], vec![])).remove(0).1,
+        "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity]."
     );
 }
 
@@ -562,12 +389,12 @@ fn people_hear_where_a_pod_has_gone_and_why_another_waits() {
     let metadata = json!({"name": "web", "namespace": "ns", "uid": "u"});
     let metadata: Metadata = serde_json::from_value(metadata).unwrap();
     let told = |request: &Request| {
-        let news = Scheduler::new().told(request, &json!({}).into()).expect("news");
+        let news = Scheduler::new().told(request, &json!({}).into()).remove(0);
         assert_eq!((&news.about["name"], &news.about["uid"]), (&json!("web"), &json!("u")));
         (news.is_warning, news.reason, news.message)
     };
     let assigned = "Successfully assigned ns/web to n1".to_owned();
-    assert_eq!(told(&bind(&metadata, "n1")), (false, "Scheduled", assigned));
+    assert_eq!(told(&writes::bind(&metadata, "n1")), (false, "Scheduled", assigned));
     let conditions = json!([
         {"type": "Ready", "status": "False"},
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"},

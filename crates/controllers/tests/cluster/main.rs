@@ -130,11 +130,13 @@ async fn a_pod_tells_why_it_waits_and_goes_when_it_can() {
     };
     cluster.until("no node", |cluster| told(cluster, "no nodes available to schedule pods")).await;
     cluster.put("nodes/node", ready_node());
-    let missing = "0/1 nodes are available: persistentvolumeclaim \"data\" not found.";
-    cluster.until("no claim", |cluster| told(cluster, missing)).await;
+    let of_no_use = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    let missing = format!("0/1 nodes are available: persistentvolumeclaim \"data\" not found. {of_no_use}");
+    cluster.until("no claim", |cluster| told(cluster, &missing)).await;
     cluster.put("persistentvolumeclaims/shop/data", claim("1Gi"));
-    let unbound = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
-    cluster.until("no volume", |cluster| told(cluster, unbound)).await;
+    let unbound =
+        format!("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. {of_no_use}");
+    cluster.until("no volume", |cluster| told(cluster, &unbound)).await;
     assert_eq!(
         cluster.get("pods/shop/claimed").unwrap()["status"]["conditions"].as_array().unwrap().len(),
         1
