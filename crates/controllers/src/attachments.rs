@@ -3,9 +3,12 @@
 //!
 //! Attaching itself is the work of the driver's attacher beside it. A volume is detached when no pod on the node wants it and
 //! the node does not say that it is in use: first it leaves the Node's list, by which a kubelet decides whether it may mount,
-//! then its VolumeAttachment is deleted.
+//! then its VolumeAttachment is deleted. A node that is gone says nothing any more: what it said last counts, and what it never
+//! said counts as in use. From a node that is not well a volume is detached by force after a while; from one that somebody
+//! has taken out of service, at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,10 +16,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::api::{Document, Request, Resource, Target, WatchEvent};
+use crate::conditions;
 use crate::mirror::Mirror;
-use crate::objects::{Claim, Metadata, Volume, has_metadata};
+use crate::objects::{Claim, Metadata, NodeSpec, Volume, has_metadata};
 use crate::runner::{Controller, Plan};
 use crate::volume_user::VolumeUser;
+
+/// How long a node that is not well has to unmount a volume.
+const PATIENCE: Duration = Duration::from_secs(6 * 60);
 
 pub(crate) struct Attachments {
     pods: Mirror<VolumeUser>,
@@ -25,6 +32,10 @@ pub(crate) struct Attachments {
     drivers: Mirror<Driver>,
     nodes: Mirror<Node>,
     attachments: Mirror<Attachment>,
+    /// The attachments that nobody wants any more, by name: since when.
+    unwanted: BTreeMap<String, Timestamp>,
+    /// What the nodes that are gone said last to be in use.
+    last_words: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -40,18 +51,44 @@ struct DriverSpec {
     attach_required: Option<bool>,
 }
 
+/// A node without what it tells of itself all the time.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "WholeNode")]
 struct Node {
     metadata: Metadata,
+    is_ready: bool,
+    is_out_of_service: bool,
+    in_use: Vec<String>,
+    attached: Vec<Attached>,
+}
+
+#[derive(Deserialize)]
+struct WholeNode {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: NodeSpec,
     #[serde(default)]
     status: NodeStatus,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct NodeStatus {
+    conditions: Vec<Value>,
     volumes_in_use: Vec<String>,
     volumes_attached: Vec<Attached>,
+}
+
+impl From<WholeNode> for Node {
+    fn from(WholeNode { metadata, spec, status }: WholeNode) -> Self {
+        Self {
+            metadata,
+            is_ready: conditions::status(&status.conditions, "Ready") == "True",
+            is_out_of_service: spec.is_out_of_service(),
+            in_use: status.volumes_in_use,
+            attached: status.volumes_attached,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -100,6 +137,8 @@ impl Attachments {
             drivers: Mirror::new(Resource::CSI_DRIVERS),
             nodes: Mirror::new(Resource::NODES),
             attachments: Mirror::new(Resource::VOLUME_ATTACHMENTS),
+            unwanted: BTreeMap::new(),
+            last_words: BTreeMap::new(),
         }
     }
 }
@@ -129,7 +168,14 @@ impl Controller for Attachments {
         } else if resource == Resource::CSI_DRIVERS {
             self.drivers.observe(event)
         } else if resource == Resource::NODES {
-            self.nodes.observe(event)
+            let last_words = &mut self.last_words;
+            self.nodes.observe_each(event, |old, new| {
+                if let Some(there) = new {
+                    last_words.remove(&there.metadata.name);
+                } else if let Some(gone) = old {
+                    last_words.insert(gone.metadata.name.clone(), gone.in_use.clone());
+                }
+            })
         } else {
             self.attachments.observe(event)
         }
@@ -144,19 +190,35 @@ impl Controller for Attachments {
             && self.attachments.is_listed()
     }
 
-    fn plan(&self, _now: Timestamp) -> Plan {
+    fn take_note(&mut self, now: Timestamp) {
         let wanted = self.wanted();
-        let mut requests = Vec::new();
+        let candidates = self.attachments.iter().filter(|attachment| {
+            let metadata = &attachment.metadata;
+            is_ours(attachment) && !metadata.is_deleting() && !wanted.contains_key(&*metadata.name)
+        });
+        let since = |name: &String| self.unwanted.get(name).copied().unwrap_or(now);
+        let names = candidates.map(|attachment| &attachment.metadata.name);
+        let unwanted = names.map(|name| (name.clone(), since(name))).collect();
+        self.unwanted = unwanted;
+        // Of the nodes that are gone only those matter where something is attached.
+        let nodes: BTreeSet<&str> =
+            self.attachments.iter().map(|attachment| &*attachment.spec.node_name).collect();
+        self.last_words.retain(|name, _| nodes.contains(&**name));
+    }
+
+    fn plan(&self, now: Timestamp) -> Plan {
+        let wanted = self.wanted();
+        let mut plan = Plan::default();
         let mut places: BTreeMap<&str, Vec<&Attachment>> = BTreeMap::new();
         for attachment in self.attachments.iter() {
             places.entry(&attachment.spec.source.persistent_volume_name).or_default().push(attachment);
         }
         for (name, place) in &wanted {
-            if self.attachments.get("", name).is_none() {
+            if self.attachments.get("", name).is_none() && self.nodes.get("", place.node).is_some() {
                 let elsewhere = places.get(&*place.volume.metadata.name).map_or(&[][..], Vec::as_slice);
                 // One that may be in one place only waits until it has left the other.
                 if elsewhere.is_empty() || may_be_in_many_places(place.volume) {
-                    requests.push(attach(name, place));
+                    plan.requests.push(attach(name, place));
                 }
             }
         }
@@ -165,28 +227,37 @@ impl Controller for Attachments {
             let node = self.nodes.get("", &attachment.spec.node_name);
             let volume = self.volumes.get("", &attachment.spec.source.persistent_volume_name);
             let shown = volume.and_then(shown_name);
-            let is_shown = |node: &Node, shown: &String| {
-                node.status.volumes_attached.iter().any(|one| one.name == *shown)
+            let is_shown =
+                |node: &Node, shown: &String| node.attached.iter().any(|attached| attached.name == *shown);
+            let stays = if wanted.contains_key(&*attachment.metadata.name) || !is_ours(attachment) {
+                true
+            } else {
+                let patience = shown.as_ref().and_then(|shown| self.patience(attachment, node, shown));
+                match patience {
+                    Some(Patience::Until(end)) if end > now => {
+                        plan.again_at(end);
+                        true
+                    }
+                    Some(Patience::Endless) => true,
+                    // By force.
+                    Some(Patience::Until(_)) => false,
+                    None => false,
+                }
             };
-            let stays = wanted.contains_key(&*attachment.metadata.name)
-                || !is_ours(attachment)
-                || node
-                    .zip(shown.as_ref())
-                    .is_some_and(|(node, shown)| node.status.volumes_in_use.contains(shown));
             if stays {
                 if let (true, Some(shown)) = (attachment.status.attached, shown) {
                     attached.entry(&attachment.spec.node_name).or_default().insert(shown);
                 }
             } else if node.zip(shown.as_ref()).is_none_or(|(node, shown)| !is_shown(node, shown)) {
                 let target = Target::of(Resource::VOLUME_ATTACHMENTS, &attachment.metadata);
-                requests.push(Request::delete(target, &attachment.metadata.uid));
+                plan.requests.push(Request::delete(target, &attachment.metadata.uid));
             }
         }
-        requests.extend(self.nodes.iter().filter_map(|node| {
+        plan.requests.extend(self.nodes.iter().filter_map(|node| {
             let attached = attached.remove(&*node.metadata.name).unwrap_or_default();
             report(node, &attached)
         }));
-        requests.into()
+        plan
     }
 
     fn accepted(&mut self, request: &Request, answer: &Document) {
@@ -198,6 +269,15 @@ impl Controller for Attachments {
     }
 }
 
+/// How long a node may keep a volume that it has mounted and that nobody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It is well and will unmount it.
+    Endless,
+    /// It is not well.
+    Until(Timestamp),
+}
+
 /// A volume on a node where pods use it.
 struct Place<'a> {
     volume: &'a Volume,
@@ -206,6 +286,22 @@ struct Place<'a> {
 }
 
 impl Attachments {
+    /// How long an attachment that nobody wants stays; none when nothing holds it.
+    fn patience(&self, attachment: &Attachment, node: Option<&Node>, shown: &String) -> Option<Patience> {
+        let in_use = match node {
+            Some(node) => node.in_use.contains(shown),
+            None => self.last_words.get(&attachment.spec.node_name).is_none_or(|said| said.contains(shown)),
+        };
+        if !in_use || node.is_some_and(|node| node.is_out_of_service) {
+            return None;
+        }
+        if node.is_some_and(|node| node.is_ready) {
+            return Some(Patience::Endless);
+        }
+        let since = self.unwanted.get(&attachment.metadata.name).copied().unwrap_or(Timestamp::MAX);
+        Some(Patience::Until(since.checked_add(PATIENCE).unwrap_or(Timestamp::MAX)))
+    }
+
     /// What is to be attached where, by the name of the VolumeAttachment.
     fn wanted(&self) -> BTreeMap<String, Place<'_>> {
         let mut wanted = BTreeMap::new();
@@ -226,7 +322,7 @@ impl Attachments {
                 let driver = self.drivers.get("", &csi.driver);
                 // Without a CSIDriver nobody says that nothing has to be attached.
                 let attaches = driver.and_then(|driver| driver.spec.attach_required) != Some(false);
-                if is_its && attaches && self.nodes.get("", &pod.node).is_some() {
+                if is_its && attaches {
                     let name = name(&csi.volume_handle, &csi.driver, &pod.node);
                     wanted.insert(name, Place { volume, driver: &csi.driver, node: &pod.node });
                 }
@@ -282,9 +378,8 @@ fn attach(name: &str, place: &Place<'_>) -> Request {
 
 /// The Node's list of what is attached, unless it says that already.
 fn report(node: &Node, attached: &BTreeSet<String>) -> Option<Request> {
-    let said: BTreeSet<&String> =
-        node.status.volumes_attached.iter().map(|attached| &attached.name).collect();
-    if said.len() == node.status.volumes_attached.len() && said.into_iter().eq(attached) {
+    let said: BTreeSet<&String> = node.attached.iter().map(|attached| &attached.name).collect();
+    if said.len() == node.attached.len() && said.into_iter().eq(attached) {
         return None;
     }
     let list: Vec<Value> = attached.iter().map(|name| json!({"name": name, "devicePath": ""})).collect();
@@ -296,162 +391,4 @@ fn report(node: &Node, attached: &BTreeSet<String>) -> Option<Request> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::world::{World, merge};
-
-    fn at() -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-
-    fn pod(name: &str, node: &str) -> Value {
-        json!({
-            "metadata": {"name": name, "namespace": "ns"},
-            "spec": {"nodeName": node, "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
-        })
-    }
-
-    fn scene(modes: &[&str], driver: Option<Value>, pods: &[Value]) -> (World, Attachments) {
-        let mut world = World::default();
-        for node in ["n", "m"] {
-            world.put(Resource::NODES, json!({"metadata": {"name": node}}));
-        }
-        world.put(
-            Resource::PERSISTENT_VOLUME_CLAIMS,
-            json!({
-                "metadata": {
-                    "name": "data", "namespace": "ns", "uid": "uid-data",
-                    "annotations": {"pv.kubernetes.io/bind-completed": "yes"},
-                },
-                "spec": {"volumeName": "pv"},
-            }),
-        );
-        world.put(
-            Resource::PERSISTENT_VOLUMES,
-            json!({
-                "metadata": {"name": "pv"},
-                "spec": {
-                    "accessModes": modes, "claimRef": {"namespace": "ns", "name": "data", "uid": "uid-data"},
-                    "csi": {"driver": "d.example", "volumeHandle": "h"},
-                },
-            }),
-        );
-        if let Some(spec) = driver {
-            world.put(Resource::CSI_DRIVERS, json!({"metadata": {"name": "d.example"}, "spec": spec}));
-        }
-        for pod in pods {
-            world.put(Resource::PODS, pod.clone());
-        }
-        let mut controller = Attachments::new();
-        world.tell_all(&mut controller, at());
-        (world, controller)
-    }
-
-    fn settled(modes: &[&str], driver: Option<Value>, pods: &[Value]) -> World {
-        let (mut world, mut controller) = scene(modes, driver, pods);
-        world.settle(&mut controller, at, |_| {});
-        world
-    }
-
-    /// The driver's attacher does its part.
-    fn attach_all(world: &mut World) {
-        for mut attachment in world.all(Resource::VOLUME_ATTACHMENTS) {
-            merge(&mut attachment, json!({"status": {"attached": true}}));
-            world.put(Resource::VOLUME_ATTACHMENTS, attachment);
-        }
-    }
-
-    fn nodes_of(world: &World) -> Vec<String> {
-        let all = world.all(Resource::VOLUME_ATTACHMENTS).into_iter();
-        let mut nodes: Vec<String> =
-            all.map(|attachment| attachment["spec"]["nodeName"].as_str().unwrap().to_owned()).collect();
-        nodes.sort();
-        nodes
-    }
-
-    fn shown(world: &World) -> Value {
-        world.get(Resource::NODES, "", "n").unwrap()["status"]["volumesAttached"].clone()
-    }
-
-    #[test]
-    fn what_is_attached_where() {
-        let mut finished = pod("p", "n");
-        finished["status"] = json!({"phase": "Succeeded"});
-        let many = &["ReadWriteMany"][..];
-        let one = &["ReadWriteOnce"][..];
-        let both = [pod("p", "n"), pod("q", "m")];
-        for (why, modes, driver, pods, wanted) in [
-            ("a pod", one, Some(json!({})), &[pod("p", "n")][..], &["n"][..]),
-            ("two on a node", one, Some(json!({})), &[pod("p", "n"), pod("q", "n")], &["n"]),
-            ("no driver", one, None, &[pod("p", "n")], &["n"]),
-            ("nothing to attach", one, Some(json!({"attachRequired": false})), &[pod("p", "n")], &[]),
-            ("not scheduled", one, Some(json!({})), &[pod("p", "")], &[]),
-            ("no such node", one, Some(json!({})), &[pod("p", "gone")], &[]),
-            ("done", one, Some(json!({})), &[finished], &[]),
-            ("many places", many, Some(json!({})), &both, &["m", "n"]),
-        ] {
-            assert_eq!(nodes_of(&settled(modes, driver, pods)), wanted, "{why}");
-        }
-        let world = settled(one, None, &[pod("p", "n")]);
-        let attachment = world.all(Resource::VOLUME_ATTACHMENTS).remove(0);
-        // As the node names it: SHA-256 of handle, driver and node.
-        assert_eq!(attachment["metadata"]["name"], name("h", "d.example", "n"));
-        assert_eq!(
-            attachment["spec"],
-            json!({"attacher": "d.example", "nodeName": "n", "source": {"persistentVolumeName": "pv"}})
-        );
-    }
-
-    #[test]
-    fn the_name_is_upstreams() {
-        // `echo -n handle-1test-driverfakeNode | sha256sum`
-        assert_eq!(
-            name("handle-1", "test-driver", "fakeNode"),
-            "csi-8743f954982b7138c084abb068c8cae56610b986179f681faf04c824e235c41b"
-        );
-    }
-
-    #[test]
-    fn a_volume_for_one_place_moves_when_it_has_left_the_other() {
-        let (mut world, mut controller) = scene(&["ReadWriteOnce"], None, &[pod("p", "n")]);
-        world.settle(&mut controller, at, |_| {});
-        attach_all(&mut world);
-        world.settle(&mut controller, at, |_| {});
-        let in_use = json!([{"name": "kubernetes.io/csi/d.example^h", "devicePath": ""}]);
-        assert_eq!(shown(&world), in_use);
-
-        let node = world.get(Resource::NODES, "", "n").unwrap().clone();
-        let mut busy = node.clone();
-        merge(&mut busy, json!({"status": {"volumesInUse": ["kubernetes.io/csi/d.example^h"]}}));
-        world.put(Resource::NODES, busy);
-        world.put(Resource::PODS, pod("q", "m"));
-        world.remove(Resource::PODS, &pod("p", "n"));
-        world.settle(&mut controller, at, |_| {});
-        assert_eq!((nodes_of(&world), shown(&world)), (vec!["n".to_owned()], in_use), "still mounted");
-
-        world.put(Resource::NODES, node);
-        world.tell(&mut controller, at());
-        let plan = controller.plan(at()).requests;
-        assert_eq!(
-            (plan.len(), &*plan[0].target.to_string()),
-            (1, "nodes/n/status"),
-            "first it leaves the list"
-        );
-        world.settle(&mut controller, at, |_| {});
-        assert_eq!((nodes_of(&world), shown(&world)), (vec!["m".to_owned()], json!([])));
-    }
-
-    #[test]
-    fn attachments_that_others_made_are_theirs() {
-        let (mut world, mut controller) = scene(&["ReadWriteOnce"], None, &[]);
-        world.put(
-            Resource::VOLUME_ATTACHMENTS,
-            json!({
-                "metadata": {"name": "mine"},
-                "spec": {"attacher": "d.example", "nodeName": "n", "source": {"persistentVolumeName": "pv"}},
-            }),
-        );
-        world.settle(&mut controller, at, |_| {});
-        assert_eq!(nodes_of(&world), ["n"]);
-    }
-}
+mod tests;

@@ -278,6 +278,16 @@ impl Toleration {
     }
 }
 
+/// A person's word that a node is down for good.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+impl NodeSpec {
+    /// Whether somebody has said that the node is down and will not come back by itself, so that nothing runs there.
+    pub(crate) fn is_out_of_service(&self) -> bool {
+        self.taints.iter().any(|taint| taint.key == OUT_OF_SERVICE)
+    }
+}
+
 impl Node {
     /// The status of its Ready condition, empty without one.
     pub(crate) fn readiness(&self) -> &str {

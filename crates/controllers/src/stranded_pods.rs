@@ -1,7 +1,8 @@
 //! Deletes pods of nodes that are gone, since nobody is left to stop them (upstream's `pkg/controller/podgc`).
 //!
 //! A node that was deleted may come back: its pods get a while. And that this controller has not heard of a node need not mean
-//! that there is none: the server is asked first.
+//! that there is none: the server is asked first. A node that somebody has taken out of service, and that is not ready, is as
+//! good as gone to pods that are ending there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::{Metadata, Object};
+use crate::objects::{Metadata, Node, has_metadata};
 use crate::runner::{Controller, Plan, Refusal};
 use crate::volume_user::VolumeUser;
 
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) struct StrandedPods {
     pods: Mirror<VolumeUser>,
-    nodes: Mirror<NodeName>,
+    nodes: Mirror<KnownNode>,
     /// The nodes that pods name and that are not there: since when.
     missing: BTreeMap<String, Timestamp>,
     /// Those of them that the server says are gone: the uids of the pods that the answer is about.
@@ -33,19 +34,24 @@ pub(crate) struct StrandedPods {
 
 /// That there is a node of the name.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-struct NodeName {
+#[serde(from = "Node")]
+struct KnownNode {
     metadata: Metadata,
+    /// Whether it is out of service and not ready.
+    is_given_up: bool,
 }
 
-impl Object for NodeName {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata
+impl From<Node> for KnownNode {
+    fn from(node: Node) -> Self {
+        let is_given_up = node.spec.is_out_of_service() && node.readiness() != "True";
+        let mut metadata = node.metadata;
+        metadata.labels.clear();
+        metadata.annotations.clear();
+        Self { metadata, is_given_up }
     }
 }
+
+has_metadata!(KnownNode);
 
 impl StrandedPods {
     pub(crate) fn new() -> Self {
@@ -72,10 +78,13 @@ impl Controller for StrandedPods {
         let mut names = Vec::new();
         // Whether a pod has left a node that is missing.
         let mut any_left = false;
+        let mut any = false;
+        let nodes = &self.nodes;
         if resource == Resource::NODES {
             let was_listed = self.nodes.is_listed();
             self.nodes.observe_each(event, |old, new| {
                 names.extend(new.or(old).map(|node| node.metadata.name.clone()));
+                any |= old.is_some_and(|node| node.is_given_up) != new.is_some_and(|node| node.is_given_up);
             });
             if !was_listed {
                 names.extend(self.pods.iter().map(|pod| pod.node.clone()));
@@ -83,6 +92,11 @@ impl Controller for StrandedPods {
         } else {
             self.pods.observe_each(event, |old, new| {
                 names.extend(new.map(|pod| pod.node.clone()));
+                let ends_in_vain = |pod: &VolumeUser| {
+                    pod.metadata.is_deleting()
+                        && nodes.get("", &pod.node).is_some_and(|node| node.is_given_up)
+                };
+                any |= new.is_some_and(ends_in_vain);
                 let place = |pod: &VolumeUser| (pod.metadata.uid.clone(), pod.node.clone());
                 let (old, new) = (old.map(place), new.map(place));
                 if old == new {
@@ -102,7 +116,6 @@ impl Controller for StrandedPods {
                 }
             });
         }
-        let mut any = false;
         for name in names.into_iter().filter(|name| !name.is_empty()) {
             if self.nodes.get("", &name).is_some() {
                 any |= self.missing.remove(&name).is_some();
@@ -136,16 +149,17 @@ impl Controller for StrandedPods {
                 plan.again_at(end);
             }
         }
-        if due.is_empty() {
+        let given_up: BTreeSet<&str> =
+            self.nodes.iter().filter(|node| node.is_given_up).map(|node| &*node.metadata.name).collect();
+        if due.is_empty() && given_up.is_empty() {
             return plan;
         }
+        let ends_in_vain = |pod: &&VolumeUser| pod.metadata.is_deleting() && given_up.contains(&*pod.node);
+        plan.requests.extend(self.pods.iter().filter(ends_in_vain).map(forced));
         let mut asked = BTreeSet::new();
         for pod in self.pods.iter().filter(|pod| due.contains(&*pod.node)) {
             if self.gone.get(&pod.node).is_some_and(|pods| pods.contains(&pod.metadata.uid)) {
-                let mut request =
-                    Request::delete(Target::of(Resource::PODS, &pod.metadata), &pod.metadata.uid);
-                request.body["gracePeriodSeconds"] = 0.into();
-                plan.requests.push(request);
+                plan.requests.push(forced(pod));
             } else if asked.insert(&*pod.node) {
                 let target = Target::cluster(Resource::NODES, &pod.node);
                 plan.requests.push(Request { verb: Verb::Get, target, body: Value::Null });
@@ -170,6 +184,13 @@ impl Controller for StrandedPods {
             self.gone.insert(name.clone(), about);
         }
     }
+}
+
+/// A deletion that waits for no node.
+fn forced(pod: &VolumeUser) -> Request {
+    let mut request = Request::delete(Target::of(Resource::PODS, &pod.metadata), &pod.metadata.uid);
+    request.body["gracePeriodSeconds"] = 0.into();
+    request
 }
 
 #[cfg(test)]
@@ -216,6 +237,40 @@ mod tests {
         let deletion = controller.plan(at(40)).requests;
         assert_eq!((deletion.len(), &*deletion[0].target.to_string()), (1, "pods/ns/stranded"));
         assert_eq!(deletion[0].body["gracePeriodSeconds"], 0);
+    }
+
+    #[test]
+    fn pods_that_end_on_a_node_out_of_service_go_at_once() {
+        let node = |ready: &str, taint: &str| {
+            json!({
+                "metadata": {"name": "here"}, "spec": {"taints": [{"key": taint, "effect": "NoExecute"}]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            })
+        };
+        let out = "node.kubernetes.io/out-of-service";
+        for (why, node, is_ending, wanted) in [
+            ("given up", node("Unknown", out), true, &["Delete pods/ns/kept"][..]),
+            ("not ending", node("Unknown", out), false, &[]),
+            ("ready after all", node("True", out), true, &[]),
+            ("only quiet", node("Unknown", "node.kubernetes.io/unreachable"), true, &[]),
+        ] {
+            for is_told_first in [true, false] {
+                let (mut world, mut controller) = scene();
+                let mut pod = pod("kept", "here");
+                if is_ending {
+                    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                }
+                let mut heard = false;
+                for is_node in [is_told_first, !is_told_first] {
+                    let (resource, object) =
+                        if is_node { (Resource::NODES, node.clone()) } else { (Resource::PODS, pod.clone()) };
+                    let put = world.put(resource, object);
+                    heard = controller.observe_at(resource, WatchEvent::applied(put), at(1));
+                }
+                assert_eq!(planned(&controller, 1), wanted, "{why}");
+                assert!(heard || wanted.is_empty(), "{why}: the last news makes a plan");
+            }
+        }
     }
 
     #[test]
