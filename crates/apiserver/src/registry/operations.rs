@@ -1,11 +1,14 @@
 //! JSON Patch (RFC 6902), operation by operation within bounds. A few copies of copies, a kilobyte of patch, would
 //! otherwise make a tree larger than memory, or deeper than any stack; and each item put before a million others moves
-//! all of them.
+//! all of them. Places in arrays may be counted from the end: [`indexes`].
+
+mod indexes;
 
 use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::Value;
 
+use self::indexes::Steps;
 use crate::body::REQUEST_LIMIT;
 use crate::status::ApiError;
 
@@ -18,45 +21,59 @@ const MOST_SHIFTED: usize = 20_000_000;
 
 /// Carries a patch out on a tree, which is of no use afterwards if this fails.
 pub(super) fn carry_out(patch: &json_patch::Patch, tree: &mut Value) -> Result<(), ApiError> {
-    let mut copied = 0;
-    let mut shifted = 0;
-    // Never less than the tree's own depth; moves and copies are counted as if the deepest part were theirs.
-    let mut depth = measure(tree, usize::MAX).depth;
+    let mut spent = Spent { copied: 0, shifted: 0, depth: measure(tree, usize::MAX).depth };
     for operation in &patch.0 {
-        let target = operation.path().count();
-        let added = match operation {
-            PatchOperation::Add(add) => measure(&add.value, usize::MAX).depth,
-            PatchOperation::Replace(replace) => measure(&replace.value, usize::MAX).depth,
-            PatchOperation::Copy(copy) => {
-                if let Some(source) = tree.pointer(copy.from.as_str()) {
-                    copied += measure(source, REQUEST_LIMIT).bytes;
-                }
-                if copied > REQUEST_LIMIT {
-                    return Err(ApiError::entity_too_large(&format!(
-                        "Unable to complete the copy, the accumulated size increase of copy is {copied}, \
-                         exceeding the limit {REQUEST_LIMIT}"
-                    )));
-                }
-                depth.saturating_sub(copy.from.count())
-            }
-            PatchOperation::Move(moved) => depth.saturating_sub(moved.from.count()),
-            PatchOperation::Remove(_) | PatchOperation::Test(_) => 0,
-        };
-        if target + added > DEEPEST {
-            return Err(ApiError::unprocessable());
+        let mut steps = Steps::of(operation);
+        while let Some(step) = steps.next(tree) {
+            carry_out_one(&step, tree, &mut spent)?;
         }
-        depth = depth.max(target + added);
-        shifted += shifts(operation, tree);
-        if shifted > MOST_SHIFTED {
-            return Err(ApiError::entity_too_large(&format!(
-                "Unable to complete the patch, its operations move {shifted} items of arrays, exceeding the limit \
-                 {MOST_SHIFTED}"
-            )));
-        }
-        json_patch::patch_unsafe(tree, std::slice::from_ref(operation))
-            .map_err(|_| ApiError::unprocessable())?;
     }
     Ok(())
+}
+
+/// What the operations so far have used up.
+struct Spent {
+    /// Bytes, by copies.
+    copied: usize,
+    /// Items of arrays.
+    shifted: usize,
+    /// Never less than the tree's own depth; moves and copies are counted as if the deepest part were theirs.
+    depth: usize,
+}
+
+fn carry_out_one(operation: &PatchOperation, tree: &mut Value, spent: &mut Spent) -> Result<(), ApiError> {
+    let target = operation.path().count();
+    let added = match operation {
+        PatchOperation::Add(add) => measure(&add.value, usize::MAX).depth,
+        PatchOperation::Replace(replace) => measure(&replace.value, usize::MAX).depth,
+        PatchOperation::Copy(copy) => {
+            if let Some(source) = tree.pointer(copy.from.as_str()) {
+                spent.copied += measure(source, REQUEST_LIMIT).bytes;
+            }
+            if spent.copied > REQUEST_LIMIT {
+                return Err(ApiError::entity_too_large(&format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {}, \
+                     exceeding the limit {REQUEST_LIMIT}",
+                    spent.copied
+                )));
+            }
+            spent.depth.saturating_sub(copy.from.count())
+        }
+        PatchOperation::Move(moved) => spent.depth.saturating_sub(moved.from.count()),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => 0,
+    };
+    if target + added > DEEPEST {
+        return Err(ApiError::unprocessable());
+    }
+    spent.depth = spent.depth.max(target + added);
+    spent.shifted += shifts(operation, tree);
+    if spent.shifted > MOST_SHIFTED {
+        return Err(ApiError::entity_too_large(&format!(
+            "Unable to complete the patch, its operations move {} items of arrays, exceeding the limit {MOST_SHIFTED}",
+            spent.shifted
+        )));
+    }
+    json_patch::patch_unsafe(tree, std::slice::from_ref(operation)).map_err(|_| ApiError::unprocessable())
 }
 
 /// How many items move when an operation puts one into an array, or takes one out. What does not fit the tree moves none.
@@ -134,6 +151,45 @@ mod tests {
         assert_eq!(outcome(&operations, &json!({"a": "x"})), Ok(json!({"b": ["x"], "c": [2]})));
         assert_eq!(outcome(&json!([{"op": "test", "path": "/a", "value": 1}]), &json!({"a": 2})), Err(422));
         assert_eq!(outcome(&json!([{"op": "copy", "from": "/x", "path": "/y"}]), &json!({})), Err(422));
+    }
+
+    #[test]
+    fn places_are_counted_from_the_end_too() {
+        let tree = json!({"a": [1, 2, 3], "b": [{"c": [4, 5]}], "-1": {"x": 1}});
+        let (a, b) = ("/a", "/b");
+        for (operation, wanted) in [
+            (json!({"op": "add", "path": "/a/-1", "value": 9}), Ok((a, json!([1, 2, 3, 9])))),
+            (json!({"op": "add", "path": "/a/-2", "value": 9}), Ok((a, json!([1, 2, 9, 3])))),
+            (json!({"op": "add", "path": "/a/-4", "value": 9}), Ok((a, json!([9, 1, 2, 3])))),
+            (json!({"op": "add", "path": "/a/-5", "value": 9}), Err(422)),
+            (json!({"op": "add", "path": "/a/-0", "value": 9}), Ok((a, json!([9, 1, 2, 3])))),
+            (json!({"op": "add", "path": "/a/+1", "value": 9}), Ok((a, json!([1, 9, 2, 3])))),
+            (json!({"op": "add", "path": "/a/01", "value": 9}), Ok((a, json!([1, 9, 2, 3])))),
+            (json!({"op": "add", "path": "/a/--1", "value": 9}), Err(422)),
+            (json!({"op": "remove", "path": "/a/-1"}), Ok((a, json!([1, 2])))),
+            (json!({"op": "remove", "path": "/a/-3"}), Ok((a, json!([2, 3])))),
+            (json!({"op": "remove", "path": "/a/-4"}), Err(422)),
+            (json!({"op": "replace", "path": "/a/-1", "value": 9}), Ok((a, json!([1, 2, 9])))),
+            (json!({"op": "replace", "path": "/a/-4", "value": 9}), Err(422)),
+            (json!({"op": "test", "path": "/a/-1", "value": 3}), Ok((a, json!([1, 2, 3])))),
+            (json!({"op": "test", "path": "/a/-1", "value": 2}), Err(422)),
+            (json!({"op": "replace", "path": "/b/-1/c/-2", "value": 9}), Ok((b, json!([{"c": [9, 5]}])))),
+            (json!({"op": "copy", "from": "/a/-3", "path": "/a/-1"}), Ok((a, json!([1, 2, 3, 1])))),
+            // The place is counted once the value is gone from where it was.
+            (json!({"op": "move", "from": "/a/0", "path": "/a/-1"}), Ok((a, json!([2, 3, 1])))),
+            (json!({"op": "move", "from": "/a/-1", "path": "/a/-3"}), Ok((a, json!([3, 1, 2])))),
+            (json!({"op": "move", "from": "/a/-1", "path": "/a/-4"}), Err(422)),
+            // Of an object it is a name like any other.
+            (json!({"op": "replace", "path": "/-1/x", "value": 2}), Ok(("/-1", json!({"x": 2})))),
+        ] {
+            let found = outcome(&json!([operation]), &tree);
+            match wanted {
+                Ok((place, wanted)) => {
+                    assert_eq!(found.unwrap().pointer(place), Some(&wanted), "{operation}")
+                }
+                Err(code) => assert_eq!(found, Err(code), "{operation}"),
+            }
+        }
     }
 
     #[test]
