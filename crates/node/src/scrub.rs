@@ -1,43 +1,39 @@
 //! Free text from others made safe: what a driver or a server says in an error may quote the token it was sent.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use tokenward_sanitize::{blank_secret, blank_tokens};
-use tokenward_tokens::TokenMap;
+use tokenward_sanitize::{KnownSecrets, blank_tokens};
+use tokenward_tokens::{TokenMap, TokensValue};
 use zeroize::Zeroizing;
 
-/// Shorter secret values are not searched for: they would blank ordinary words.
-const SHORTEST_SECRET: usize = 6;
+use crate::objects::Secret;
 
 /// Longest text of a driver that is kept (an Event's message holds 1024 bytes in all).
 const LONGEST_TEXT: usize = 800;
 
-/// The secrets of one request, to be blanked in what the driver answers. Wiped on drop; no `Debug`.
-pub struct Scrubber(Vec<Zeroizing<String>>);
+/// The secrets of one request, to be blanked in what the driver answers; by default of a request without any.
+#[derive(Default)]
+pub struct Scrubber(KnownSecrets);
 
 impl Scrubber {
-    /// Knows the tokens and the secret entries of a request.
-    pub fn new(tokens: Option<&TokenMap>, secrets: &BTreeMap<String, String>) -> Self {
-        let tokens = tokens.into_iter().flat_map(TokenMap::iter).map(|(_, entry)| entry.token.expose_token());
-        let mut known: Vec<Zeroizing<String>> = tokens
-            .chain(secrets.values().map(String::as_str))
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .map(|secret| Zeroizing::new(secret.to_owned()))
-            .collect();
-        // A secret inside another must not break up the longer one.
-        known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    /// Knows the tokens of a request, each by itself and all as they were sent, and the entries of the Secret sent with them.
+    pub fn of(tokens: Option<(&TokenMap, &TokensValue)>, secret: Option<&Secret>) -> Self {
+        let mut known = KnownSecrets::new();
+        if let Some((tokens, value)) = tokens {
+            known.insert(value.expose_value());
+            tokens.iter().for_each(|(_, entry)| known.insert(entry.token.expose_token()));
+        }
+        let entries = secret.into_iter().flat_map(|secret| secret.data.values());
+        // What is no text has not been sent.
+        for text in entries.filter_map(|entry| std::str::from_utf8(entry.expose_bytes()).ok()) {
+            known.insert(text);
+        }
         Self(known)
     }
 
     /// The text without secrets, control characters and excess length.
     pub fn scrub(&self, text: &str) -> String {
-        let mut clean = Zeroizing::new(text.to_owned());
-        for secret in &self.0 {
-            if let Cow::Owned(blanked) = blank_secret(&clean, secret) {
-                *clean = blanked;
-            }
-        }
+        let clean = Zeroizing::new(self.0.blank_known(text).into_owned());
         let printable: String =
             blank_unknown(&clean).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         truncate(printable, LONGEST_TEXT)
@@ -67,17 +63,18 @@ mod tests {
     use super::*;
     use tokenward_tokens::{Audience, Token, TokenEntry};
 
+    use crate::objects::SecretValue;
+
     #[test]
     fn known_secrets_are_blanked_whatever_their_shape() {
         let mut tokens = TokenMap::new();
         let token = Token::new("opaque-token-0123".to_owned());
         tokens.insert(Audience::new("a"), TokenEntry { token, expires: None });
-        let secrets = BTreeMap::from([
-            ("user".to_owned(), "me".to_owned()),
-            ("password".to_owned(), "hunter2-and-more".to_owned()),
-        ]);
+        let entry = |key: &str, value: &str| (key.to_owned(), SecretValue::new(value.into()));
+        let data = [entry("user", "me"), entry("password", "hunter2-and-more")].into();
+        let secret = Secret { data, ..Secret::default() };
         let shaped = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
-        let scrubber = Scrubber::new(Some(&tokens), &secrets);
+        let scrubber = Scrubber::of(Some((&tokens, &tokens.to_value())), Some(&secret));
         assert_eq!(
             scrubber.scrub(&format!("me: hunter2-and-more\nopaque-token-0123, {shaped}")),
             "me: ***stripped*** ***stripped***, ***stripped***"
@@ -91,13 +88,13 @@ mod tests {
         let in_url = token.replace('.', "%2E");
         let cut = &token[..40];
         let text = format!("{token} {in_base64} ?t={in_url} {cut}");
-        let clean = Scrubber::new(None, &BTreeMap::new()).scrub(&text);
+        let clean = Scrubber::default().scrub(&text);
         assert_eq!(clean, "***stripped*** ***stripped*** ?t=***stripped*** ***stripped***");
     }
 
     #[test]
     fn long_texts_are_cut_at_a_character() {
-        let text = Scrubber::new(None, &BTreeMap::new()).scrub(&"ä".repeat(1000));
+        let text = Scrubber::default().scrub(&"ä".repeat(1000));
         assert!(text.len() <= LONGEST_TEXT && text.ends_with("..."), "{}", text.len());
     }
 }

@@ -69,16 +69,22 @@ impl KnownSecrets {
     /// [`blank_tokens`]).
     #[must_use]
     pub fn blank<'text>(&self, text: &'text str) -> Cow<'text, str> {
+        match self.blank_known(text) {
+            Cow::Borrowed(text) => blank_tokens(text),
+            Cow::Owned(text) => Cow::Owned(blank_tokens(&text).into_owned()),
+        }
+    }
+
+    /// The text without these secrets alone, for whoever looks for tokens by other means too.
+    #[must_use]
+    pub fn blank_known<'text>(&self, text: &'text str) -> Cow<'text, str> {
         let mut clean = Cow::Borrowed(text);
         for secret in &self.secrets {
             if let Cow::Owned(cleaner) = blank_secret(&clean, secret) {
                 clean = Cow::Owned(cleaner);
             }
         }
-        match clean {
-            Cow::Borrowed(text) => blank_tokens(text),
-            Cow::Owned(text) => Cow::Owned(blank_tokens(&text).into_owned()),
-        }
+        clean
     }
 }
 

@@ -60,9 +60,8 @@ impl<C: Cluster> Mounter<C> {
             return Ok(());
         }
         let request = stage_request(spec, capabilities, &staging, &publish_context, secret.as_ref(), None)?;
-        let scrubber = Scrubber::new(None, &request.secrets);
         let answer = driver.stage(&connection, request, deadline).await;
-        let concluded = self.concluded(answer, &scrubber, &staging, false).await;
+        let concluded = self.concluded(answer, || Scrubber::of(None, secret.as_ref()), &staging, false).await;
         if !again && concluded.as_ref().is_err_and(|failure| failure.class == Class::Final) {
             let (layout, name) = (self.layout.clone(), spec.spec_name.clone());
             if let Err(error) = blocking(move || remove_device_directories(&layout, &name)).await {
@@ -114,9 +113,8 @@ impl<C: Cluster> Mounter<C> {
             drop_forged_keys: self.drop_forged_keys,
             se_linux_label: None,
         })?;
-        let scrubber = Scrubber::new(None, &request.secrets);
         let answer = driver.publish(&connection, request, deadline).await;
-        let concluded = self.concluded(answer, &scrubber, &target, false).await;
+        let concluded = self.concluded(answer, || Scrubber::of(None, secret.as_ref()), &target, false).await;
         if !remount && concluded.as_ref().is_err_and(|failure| failure.class == Class::Final) {
             let (layout, uid) = (self.layout.clone(), spec.pod.uid.clone());
             if let Err(error) = blocking(move || remove_pod_device(&layout, &uid, &target, &link)).await {

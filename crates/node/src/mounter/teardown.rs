@@ -1,6 +1,5 @@
 //! The way back: NodeUnpublishVolume, NodeUnstageVolume, and removing what the kubelet made.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +10,8 @@ use tracing::warn;
 use super::block::remove_pod_device;
 use super::{Mounter, blocking};
 use crate::cluster::{Cluster, PodReference};
-use crate::failure::{Failure, grpc_text};
+use crate::failure::Failure;
 use crate::mount_dir::{remove_empty_up_to, remove_mount_directory};
-use crate::scrub::Scrubber;
 use crate::vol_data::VolumeData;
 use crate::volume::{DeviceKey, PublishedVolume, VolumeMode};
 
@@ -37,11 +35,10 @@ impl<C: Cluster> Mounter<C> {
             Ok(connection) => driver.unpublish(&connection, request, deadline).await,
             Err(status) => Err(status),
         };
-        let scrubber = Scrubber::new(None, &BTreeMap::new());
         let failed = |text: &str| {
             Failure::transient(format!("kubernetes.io/csi: Unmounter.TearDownAt failed: {text}"))
         };
-        answer.map_err(|status| failed(&scrubber.scrub(&grpc_text(status.code(), status.message()))))?;
+        answer.map_err(|status| failed(&self.status_text(&status)))?;
         let (volumes, pods) = (self.layout.pod_volumes(&published.pod_uid), self.layout.pods());
         blocking(move || {
             remove_mount_directory(&target)?;
