@@ -38,6 +38,7 @@ impl Server {
         let authority = Authority::generate(Clock::system().now()).unwrap();
         let serving = authority.server(&[], Clock::system().now()).unwrap();
         let chain = serving.certificate_pem() + &authority.certificate_pem();
+        let to_nodes = authority.client("apiserver", Some("system:masters"), Clock::system().now()).unwrap();
         let kubeconfig = place.file("admin");
         let own = [
             "apiserver",
@@ -46,6 +47,9 @@ impl Server {
             &flag("tls-cert-file", &place.write("tls.crt", &chain)),
             &flag("tls-private-key-file", &place.write("tls.key", &serving.expose_key_pem())),
             &flag("client-ca-file", &place.write("ca.crt", &authority.certificate_pem())),
+            &flag("kubelet-certificate-authority", &place.file("ca.crt")),
+            &flag("kubelet-client-certificate", &place.write("nodes.crt", &to_nodes.certificate_pem())),
+            &flag("kubelet-client-key", &place.write("nodes.key", &to_nodes.expose_key_pem())),
         ];
         let run = place.tokenward(own.iter().chain(more)).start();
         let line = run.stderr_line(|line| line.contains("serving the Kubernetes API"));
@@ -73,6 +77,7 @@ impl Parts {
         let server = Server::start(&place, &[]);
         let admin = Admin::new(&server.kubeconfig);
         let identity = server.authority.node(NODE, Clock::system().now()).unwrap();
+        let serving = server.authority.server(&[NODE.to_owned()], Clock::system().now()).unwrap();
         let kubeconfig = place.file("node-kubeconfig");
         Kubeconfig::new(&server.url, &server.authority, NODE, &identity).write(&kubeconfig).unwrap();
         let root = place.file("n");
@@ -83,6 +88,10 @@ impl Parts {
                 NODE,
                 &flag("kubeconfig", &kubeconfig),
                 &flag("root-dir", &root),
+                "--listen=127.0.0.1:0",
+                &flag("client-ca-file", &place.file("ca.crt")),
+                &flag("tls-cert-file", &place.write("node.crt", &serving.certificate_pem())),
+                &flag("tls-private-key-file", &place.write("node.key", &serving.expose_key_pem())),
             ])
             .start();
         node.stderr_line(|line| line.contains("node registered"));
@@ -222,6 +231,8 @@ fn three_kinds_of_process_deliver_the_quickstarts_tokens() {
         assert!(!parts.admin.is_authenticated(token, "somebody-else"), "{name}");
         canaries.add(token);
     }
+    // Server and node know each other by the certificates that they were given.
+    assert_eq!(parts.admin.text(&format!("/api/v1/nodes/{NODE}/proxy/healthz")), "ok");
     // No pod that needs a container comes here by itself, and none is said to run.
     let node = parts.admin.get(&format!("/api/v1/nodes/{NODE}"));
     let taint = |key: &str| json!({"key": key, "effect": "NoSchedule"});

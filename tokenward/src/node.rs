@@ -1,13 +1,10 @@
 //! `tokenward node`: the kubelet's CSI half, for any API server.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
 use tokenward_cluster::client::{self, ClientError};
 use tokenward_cluster::node_server::{self, NodeListen};
-use tokenward_cluster::serving::certificates_from_pem;
 use tokenward_node::status::{socket, status_channel};
 use tokenward_node::{Config, Node, NodeError, PodReporting};
 use tokenward_node_kube::KubeCluster;
@@ -16,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::node::NodeConfig;
 use crate::failure::Failure;
 use crate::node_root;
+use crate::server;
 use crate::signals::Stop;
 
 /// Keeps pods away that need containers: they would wait here for ever.
@@ -49,11 +47,17 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     if let Some(address) = config.listen {
+        let flags = ["--tls-cert-file", "--tls-private-key-file"];
+        let serving = config.serving.map(|files| server::identity(&files, flags)).transpose()?;
+        let client_authorities = match &config.client_ca_file {
+            Some(path) => server::authorities("--client-ca-file", path)?,
+            None => Vec::new(),
+        };
         let listen = NodeListen {
             address,
             advertised: advertised(address, &connection.server)?,
-            serving: None,
-            client_authorities: client_authorities(config.client_ca_file.as_deref())?,
+            serving: serving.map(Into::into),
+            client_authorities,
         };
         node_server::start(&mut node, Arc::clone(&cluster), status.clone(), listen, end.clone())
             .await
@@ -87,15 +91,6 @@ fn advertised(listen: SocketAddr, server: &str) -> Result<IpAddr, Failure> {
         )
         .hint("Name that address, such as --listen 192.0.2.10:10250.")
     })
-}
-
-fn client_authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let Some(path) = file else { return Ok(Vec::new()) };
-    let failed = |why: &dyn std::fmt::Display| {
-        Failure::could_not_run(format!("--client-ca-file: `{}`: {why}", path.display()))
-    };
-    let text = std::fs::read(path).map_err(|error| failed(&error))?;
-    certificates_from_pem(&text).map_err(|error| failed(&error))
 }
 
 fn no_client(error: ClientError) -> Failure {

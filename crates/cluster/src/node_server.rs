@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node_access::CLIENT;
 use crate::pki::{Authority, PkiError};
+use crate::serving::ServingCertificate;
 
 /// Where a node's server listens and whom it believes.
 pub struct NodeListen {
@@ -49,6 +50,13 @@ pub enum NodeServerError {
     /// The run's authority could not sign.
     #[error("cannot make the node's serving certificate")]
     Certificate(#[from] PkiError),
+}
+
+impl From<ServingCertificate> for Serving {
+    fn from(certificate: ServingCertificate) -> Self {
+        let (chain, key) = certificate.into_parts();
+        Self { chain, key }
+    }
 }
 
 impl NodeListen {

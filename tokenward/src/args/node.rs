@@ -10,6 +10,7 @@ use tokenward_kube_rules::{FeatureGates, names};
 use crate::args::delivery::{DeliveryArgs, DeliveryConfig};
 use crate::args::kubernetes::KubernetesArgs;
 use crate::args::release::ReleaseArgs;
+use crate::args::server::ServingFiles;
 use crate::failure::Failure;
 use crate::records::OutputFormat;
 
@@ -53,6 +54,12 @@ pub(crate) struct NodeArgs {
     /// Believe client certificates that these authorities have signed, beside tokens that the API server knows.
     #[arg(long, value_name = "FILE", requires = "listen", help_heading = SERVER)]
     client_ca_file: Option<PathBuf>,
+    /// Serve behind this certificate, followed by those that lead to its authority [default: a self-signed one].
+    #[arg(long, value_name = "FILE", requires = "listen", help_heading = SERVER)]
+    tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key.
+    #[arg(long, value_name = "FILE", requires = "listen", help_heading = SERVER)]
+    tls_private_key_file: Option<PathBuf>,
 }
 
 const SERVER: &str = "Server";
@@ -107,6 +114,7 @@ pub(crate) struct NodeConfig {
     pub(crate) delivery: DeliveryConfig,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) client_ca_file: Option<PathBuf>,
+    pub(crate) serving: Option<ServingFiles>,
 }
 
 impl NodeArgs {
@@ -129,6 +137,7 @@ impl NodeArgs {
             delivery: self.delivery.resolve(),
             listen: self.listen,
             client_ca_file: self.client_ca_file,
+            serving: ServingFiles::of(self.tls_cert_file, self.tls_private_key_file)?,
         }))
     }
 }
@@ -176,6 +185,21 @@ mod tests {
         let config = resolve(&["--node-name=a", "--no-taint", "--listen=0.0.0.0:10250"]).unwrap();
         assert!(!config.is_tainted);
         assert_eq!(config.listen.unwrap().port(), 10_250);
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_an_address() {
+        let named = ["--node-name=a", "--listen=127.0.0.1:0"];
+        assert_eq!(resolve(&named).unwrap().serving, None);
+        let both = [named[0], named[1], "--tls-cert-file=c", "--tls-private-key-file=k"];
+        let wanted = ServingFiles { certificates: "c".into(), key: "k".into() };
+        assert_eq!(resolve(&both).unwrap().serving, Some(wanted));
+        for one in [&both[2..3], &both[3..]] {
+            let arguments = [&named, one].concat();
+            let text = resolve(&arguments).unwrap_err().render(Style::plain());
+            assert!(text.contains("is of no use without --tls-"), "{text}");
+        }
+        assert!(Cli::try_parse_from(["tokenward", "node", named[0], both[2], both[3]]).is_err());
     }
 
     #[test]

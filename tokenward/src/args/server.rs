@@ -124,21 +124,28 @@ pub(crate) struct ServingFiles {
     pub(crate) key: PathBuf,
 }
 
+impl ServingFiles {
+    /// What `--tls-cert-file` and `--tls-private-key-file` name, if anything.
+    pub(crate) fn of(certificates: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Self>, Failure> {
+        match (certificates, key) {
+            (None, None) => Ok(None),
+            (Some(certificates), Some(key)) => Ok(Some(Self { certificates, key })),
+            (Some(_), None) => Err(Failure::usage(
+                "--tls-cert-file is of no use without --tls-private-key-file",
+            )
+            .hint("Name the key of that certificate, or neither: then a certificate is made for the run.")),
+            (None, Some(_)) => Err(Failure::usage(
+                "--tls-private-key-file is of no use without --tls-cert-file",
+            )
+            .hint("Name the certificate of that key, or neither: then a certificate is made for the run.")),
+        }
+    }
+}
+
 impl ServerArgs {
     /// Everything that can be decided without touching the machine.
     pub(crate) fn resolve(self) -> Result<ServerConfig, Failure> {
-        let serving = match (self.tls_cert_file, self.tls_private_key_file) {
-            (None, None) => None,
-            (Some(certificates), Some(key)) => Some(ServingFiles { certificates, key }),
-            (Some(_), None) => {
-                return Err(Failure::usage("--tls-cert-file is of no use without --tls-private-key-file")
-                    .hint("Name the key of that certificate, or neither: then a certificate is made for the run."));
-            }
-            (None, Some(_)) => {
-                return Err(Failure::usage("--tls-private-key-file is of no use without --tls-cert-file")
-                    .hint("Name the certificate of that key, or neither: then a certificate is made for the run."));
-            }
-        };
+        let serving = ServingFiles::of(self.tls_cert_file, self.tls_private_key_file)?;
         let node_client = match (self.kubelet_client_certificate, self.kubelet_client_key) {
             (None, None) => None,
             (Some(certificates), Some(key)) => Some(ServingFiles { certificates, key }),
