@@ -180,7 +180,7 @@ impl Bench {
             node_name: NODE.to_owned(),
             gates: FeatureGates::default(),
             drop_forged_keys: false,
-            se_linux: false,
+            se_linux: None,
             operation_limit: LIMIT,
             drivers: Arc::new(Drivers::default()),
             csi_drivers,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::dice::Dice;
 use crate::metrics::Metrics;
 use crate::planner::Pace;
+use crate::selinux::FileLabel;
 use crate::status::StatusRequests;
 
 /// Settings of a node.
@@ -38,9 +39,9 @@ pub struct Config {
     pub taints: Vec<String>,
     /// Remove kubelet-owned keys that a pod author wrote into inline attributes. Off: as upstream.
     pub drop_forged_keys: bool,
-    /// Whether volumes of pods with SELinux levels are mounted with a label, where the CSIDriver says `seLinuxMount`. Not
-    /// set: if SELinux is on in this kernel.
-    pub se_linux: Option<bool>,
+    /// What volumes of pods with SELinux levels are labelled with, where the CSIDriver says `seLinuxMount`. Not set: what the
+    /// system's policy says, if SELinux is on in this kernel.
+    pub se_linux: Option<FileLabel>,
     /// On shutdown, unpublish and unstage everything. Off: leave mounts to the next start, as a kubelet does.
     pub unpublish_on_shutdown: bool,
     /// Where the node's own HTTPS server listens, if it has one: said in the Node's status.

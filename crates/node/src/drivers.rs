@@ -2,7 +2,7 @@
 //! call on an open socket (upstream makes a connection for each of its three or four calls). A driver that made its socket
 //! anew is another one, registered or not: many have their registrar in a process of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokenward_csi::v1::{
     NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
 use tokenward_transport::{SocketPath, code_name, connect};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
@@ -34,12 +34,20 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub struct Drivers {
     registered: RwLock<BTreeMap<String, Arc<Driver>>>,
     metrics: Option<Arc<Metrics>>,
+    exhausted: Exhausted,
+}
+
+/// The drivers whose volumes have found no room on the node, until somebody looks into it.
+#[derive(Default)]
+struct Exhausted {
+    names: parking_lot::Mutex<BTreeSet<String>>,
+    news: Notify,
 }
 
 impl Drivers {
     /// None yet; calls to those that come are counted.
     pub fn counted_by(metrics: Arc<Metrics>) -> Self {
-        Self { registered: RwLock::default(), metrics: Some(metrics) }
+        Self { metrics: Some(metrics), ..Self::default() }
     }
 
     /// The driver of this name, if it is registered.
@@ -50,6 +58,23 @@ impl Drivers {
     /// Names and versions of all drivers.
     pub fn list(&self) -> Vec<Arc<Driver>> {
         self.registered.read().values().cloned().collect()
+    }
+
+    /// A volume of this driver has found no room on the node.
+    pub fn tell_exhausted(&self, name: &str) {
+        self.exhausted.names.lock().insert(name.to_owned());
+        self.exhausted.news.notify_one();
+    }
+
+    /// Waits for the next driver whose volumes have found no room, and is the only one to hear of it.
+    pub async fn next_exhausted(&self) -> String {
+        loop {
+            let next = self.exhausted.names.lock().pop_first();
+            match next {
+                Some(name) => return name,
+                None => self.exhausted.news.notified().await,
+            }
+        }
     }
 
     /// Adds or replaces a driver.

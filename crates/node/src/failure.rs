@@ -23,22 +23,29 @@ pub struct Failure {
     pub class: Class,
     /// For events, conditions and logs.
     pub message: String,
+    /// The node has as many volumes of the driver attached as it can have: this one will not come.
+    pub is_attachment_limit: bool,
 }
 
 impl Failure {
+    /// A failure of a class.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), is_attachment_limit: false }
+    }
+
     /// A final failure.
     pub fn last(message: impl Into<String>) -> Self {
-        Self { class: Class::Final, message: message.into() }
+        Self::new(Class::Final, message)
     }
 
     /// A transient failure.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { class: Class::Transient, message: message.into() }
+        Self::new(Class::Transient, message)
     }
 
     /// An uncertain failure.
     pub fn uncertain(message: impl Into<String>) -> Self {
-        Self { class: Class::Uncertain, message: message.into() }
+        Self::new(Class::Uncertain, message)
     }
 }
 

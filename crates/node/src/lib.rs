@@ -61,6 +61,7 @@ pub mod selinux;
 mod socket_identity;
 pub mod status;
 pub mod token_manager;
+pub mod unmounted;
 pub mod vol_data;
 pub mod volume;
 

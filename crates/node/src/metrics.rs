@@ -8,6 +8,7 @@ mod labels;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,8 +21,8 @@ use prometheus_client::registry::Registry;
 use tokenward_tokens::Placement;
 
 use self::labels::{
-    AskedLabels, CsiLabels, DeliveryLabels, DriverLabels, FetchLabels, OperationLabels, TotalLabels,
-    VolumeLabels,
+    AskedLabels, CsiLabels, DeliveryLabels, DriverLabels, FetchLabels, OperationLabels, PluginLabels,
+    TotalLabels, VolumeLabels,
 };
 use crate::status::NodeStatus;
 use crate::token_manager::Origin;
@@ -57,6 +58,15 @@ pub struct Metrics {
     left: Histograms<DriverLabels>,
     volumes: Family<VolumeLabels, Gauge>,
     tokens: Gauge,
+    plugins: Family<PluginLabels, Gauge>,
+    sockets: Mutex<Sockets>,
+}
+
+/// The sockets of the plugin registry: those that are there, and those that have been dealt with.
+#[derive(Default)]
+struct Sockets {
+    desired: Vec<PathBuf>,
+    actual: Vec<PathBuf>,
 }
 
 /// How an operation of the planner is called in upstream's metrics.
@@ -126,6 +136,8 @@ impl Metrics {
             deliveries: Family::default(),
             volumes: Family::default(),
             tokens: Gauge::default(),
+            plugins: Family::default(),
+            sockets: Mutex::default(),
             names: Mutex::default(),
             registry: Registry::default(),
         };
@@ -148,6 +160,11 @@ impl Metrics {
         let help = "Volumes of pods on this node, by state";
         registry.register("tokenward_volumes", help, metrics.volumes.clone());
         registry.register("tokenward_tokens", "Tokens in memory", metrics.tokens.clone());
+        registry.register(
+            "plugin_manager_total_plugins",
+            "Number of plugins in Plugin Manager",
+            metrics.plugins.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -173,7 +190,8 @@ impl Metrics {
         self.operations.get_or_create_owned(&labels).observe(took.as_secs_f64());
     }
 
-    /// A volume is mounted for the first time, so long after its pod was seen.
+    /// A volume is mounted, or has been published anew, so long after its pod was seen. A kubelet counts either, from the
+    /// moment at which the volume was first wanted.
     pub fn mounted(&self, driver: &str, since_seen: Duration) {
         let labels = TotalLabels {
             plugin_name: format!("kubernetes.io/csi:{}", self.name(driver)),
@@ -220,6 +238,19 @@ impl Metrics {
         }
     }
 
+    /// The sockets in the plugin registry, and those of them that have been registered, or refused until they are made anew.
+    pub fn plugins_are<'a>(
+        &self,
+        desired: impl Iterator<Item = &'a PathBuf>,
+        actual: impl Iterator<Item = &'a PathBuf>,
+    ) {
+        let mut sockets = self.sockets.lock();
+        sockets.desired.clear();
+        sockets.desired.extend(desired.cloned());
+        sockets.actual.clear();
+        sockets.actual.extend(actual.cloned());
+    }
+
     /// The text, with how the node stands now.
     #[must_use]
     pub fn render(&self, status: &NodeStatus) -> String {
@@ -228,6 +259,17 @@ impl Metrics {
             let labels = VolumeLabels { driver: self.name(&volume.driver), state: volume.state.as_str() };
             self.volumes.get_or_create_owned(&labels).inc();
         }
+        self.plugins.clear();
+        let sockets = self.sockets.lock();
+        for (state, paths) in
+            [("actual_state_of_world", &sockets.actual), ("desired_state_of_world", &sockets.desired)]
+        {
+            for path in paths {
+                let labels = PluginLabels { socket_path: path.display().to_string(), state };
+                self.plugins.get_or_create_owned(&labels).inc();
+            }
+        }
+        drop(sockets);
         self.tokens.set(i64::try_from(status.tokens).unwrap_or(i64::MAX));
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("writing to a string");
@@ -272,8 +314,12 @@ mod tests {
             is_republish: true,
             lives: &[(second, Duration::from_secs(599))],
         });
+        let socket = PathBuf::from("/r/d-reg.sock");
+        metrics.plugins_are([&socket].into_iter(), [&socket].into_iter());
         let text = metrics.render(&NodeStatus::default());
         for series in [
+            r#"plugin_manager_total_plugins{socket_path="/r/d-reg.sock",state="actual_state_of_world"}"#,
+            r#"plugin_manager_total_plugins{socket_path="/r/d-reg.sock",state="desired_state_of_world"}"#,
             r#"csi_operations_seconds_count{driver_name="d",method_name="/csi.v1.Node/NodePublishVolume",grpc_status_code="OK",migrated="false"}"#,
             r#"storage_operation_duration_seconds_count{volume_plugin="kubernetes.io/csi:d",operation_name="volume_mount",status="fail-unknown",migrated="false"}"#,
             r#"volume_operation_total_seconds_count{plugin_name="kubernetes.io/csi:d",operation_name="overall_volume_mount"}"#,

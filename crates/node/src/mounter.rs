@@ -4,6 +4,7 @@
 //! Where upstream differs on purpose: a failure before the driver was asked (its socket is dead, a directory cannot be
 //! made) is transient here, final there, because a volume whose state is uncertain must not count as unmounted for it.
 
+mod attachment;
 mod block;
 pub mod fetch_tokens;
 mod publish;
@@ -25,16 +26,16 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::checks::Subject;
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::Cluster;
 use crate::csi_drivers::CsiDrivers;
 use crate::drivers::{Connection, Driver, Drivers};
 use crate::failure::{Class, Failure, class_of, grpc_text};
 use crate::mount_dir::remove_mount_directory;
-use crate::objects::{Secret, SecretReference, VolumeAttachmentStatus};
-use crate::paths::{Layout, attachment_name};
+use crate::objects::{Secret, SecretReference};
+use crate::paths::Layout;
 use crate::request::Capabilities;
 use crate::scrub::Scrubber;
-use crate::selinux::mount_label;
+use crate::selinux::{FileLabel, mount_label};
 use crate::token_manager::TokenManager;
 use crate::volume::{VolumeSource, VolumeSpec};
 
@@ -52,8 +53,8 @@ pub struct Mounter<C> {
     pub gates: FeatureGates,
     /// See [`crate::Config::drop_forged_keys`].
     pub drop_forged_keys: bool,
-    /// Whether volumes are mounted with a label: SELinux is on.
-    pub se_linux: bool,
+    /// What files of containers are labelled with; none when volumes are not mounted with a label.
+    pub se_linux: Option<FileLabel>,
     /// Time for one operation, all its calls together.
     pub operation_limit: Duration,
     /// The registered drivers.
@@ -89,10 +90,8 @@ impl<C: Cluster> Mounter<C> {
         clean_up: bool,
     ) -> Result<(), Failure> {
         let Err(status) = answer else { return Ok(()) };
-        let failure = Failure {
-            class: class_of(&status),
-            message: scrubber().scrub(&grpc_text(status.code(), status.message())),
-        };
+        let message = scrubber().scrub(&grpc_text(status.code(), status.message()));
+        let failure = Failure::new(class_of(&status), message);
         if failure.class == Class::Final && clean_up {
             let path = mount_path.to_owned();
             if let Err(error) = blocking(move || remove_mount_directory(&path)).await {
@@ -103,7 +102,7 @@ impl<C: Cluster> Mounter<C> {
     }
 
     fn mount_label(&self, spec: &VolumeSpec, csi_driver: Option<&CsiDriverSpec>) -> Option<String> {
-        if self.se_linux { mount_label(spec, csi_driver) } else { None }
+        mount_label(spec, csi_driver, self.se_linux.as_ref()?)
     }
 
     fn driver(&self, name: &str, wanted_by: &str) -> Result<Arc<Driver>, Failure> {
@@ -122,19 +121,6 @@ impl<C: Cluster> Mounter<C> {
 
     fn status_text(&self, status: &Status) -> String {
         Scrubber::default().scrub(&grpc_text(status.code(), status.message()))
-    }
-
-    /// The state of the volume's attachment to this node; `None` when it needs none.
-    async fn attachment(
-        &self,
-        spec: &VolumeSpec,
-        wanted: bool,
-    ) -> Result<Option<VolumeAttachmentStatus>, ClusterError> {
-        if !wanted || spec.device().is_none() {
-            return Ok(None);
-        }
-        let name = attachment_name(&spec.volume_handle, spec.driver(), &self.node_name);
-        self.cluster.volume_attachment(&name).await.map(|attachment| Some(attachment.status))
     }
 
     async fn secret(&self, kind: &str, reference: &SecretReference) -> Result<Secret, Failure> {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use tokenward_kube_rules::Release;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -36,9 +37,10 @@ use crate::planner::{Action, Done, Planner, Subject};
 use crate::pods;
 use crate::reconstruction::Inventory;
 use crate::registry::{Registry, RegistryEvent};
-use crate::selinux;
+use crate::selinux::FileLabel;
 use crate::status::{NodeStatus, StatusRequests};
 use crate::token_manager::TokenManager;
+use crate::unmounted;
 use crate::volume::{VolumeKey, VolumeSpec};
 
 /// A node: the kubelet's CSI half.
@@ -123,6 +125,7 @@ impl Node {
             intervals: config.intervals.clone(),
             pace: config.pace.clone(),
             clock: config.clock.clone(),
+            metrics: Arc::clone(&config.metrics),
             events: registry_sender,
         };
         let mounter = Arc::new(Mounter {
@@ -131,7 +134,7 @@ impl Node {
             node_name: config.node_name.clone(),
             gates: config.gates.clone(),
             drop_forged_keys: config.drop_forged_keys,
-            se_linux: config.se_linux.unwrap_or_else(selinux::is_enabled),
+            se_linux: config.se_linux.clone().or_else(FileLabel::of_system),
             operation_limit: config.intervals.operation,
             drivers,
             csi_drivers,
@@ -300,16 +303,38 @@ impl<C: Cluster> Engine<C> {
         self.count(&finished, since_seen, now);
         let Finished { action, result, published, took } = finished;
         self.reporter.report_action(&action, &result, published, took, since_seen, now);
-        if let (Action::Stage { spec, .. }, Err(failure)) = (&action, &result) {
-            let device = spec.device().expect("only devices are staged");
-            for user in self.planner.users_of(&device) {
-                self.reporter.report_stage_failure(&user, failure, now);
+        match (&action, &result) {
+            (Action::Stage { spec, .. }, Err(failure)) => {
+                let device = spec.device().expect("only devices are staged");
+                for user in self.planner.users_of(&device) {
+                    self.reporter.report_stage_failure(&user, failure, now);
+                    if failure.is_attachment_limit {
+                        self.reject_after_a_while(&user.pod.uid, now);
+                    }
+                }
             }
+            (Action::Resolve(lookup), Err(failure)) => {
+                let volumes = self.planner.volumes_of(&lookup.pod.uid);
+                self.reporter.report_unresolved(lookup, &volumes, failure, now);
+            }
+            _ => {}
         }
         for uid in self.pods_concerned(&action) {
             self.dirty.insert(uid);
         }
         self.planner.finished(&action.subject(), result, now);
+    }
+
+    /// Gives a pod back whose volume will not be attached here, once a kubelet would have waited for it in vain.
+    fn reject_after_a_while(&mut self, pod_uid: &str, now: Timestamp) {
+        let (Some(pod), Some(first_seen)) = (self.pods.get(pod_uid), self.planner.first_seen(pod_uid)) else {
+            return;
+        };
+        let waited = Duration::try_from(now.duration_since(first_seen)).unwrap_or_default();
+        if waited >= unmounted::WAIT {
+            let rejection = unmounted::attachment_limit_exceeded(&self.planner.volumes_of(pod_uid));
+            self.reporter.reject_pod(pod, &rejection, now);
+        }
     }
 
     fn pods_concerned(&self, action: &Action) -> Vec<String> {

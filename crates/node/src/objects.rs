@@ -304,6 +304,18 @@ pub struct VolumeAttachmentStatus {
     pub attached: bool,
     /// The publish context.
     pub attachment_metadata: BTreeMap<String, String>,
+    /// Why it is not attached, when the last attempt failed.
+    pub attach_error: Option<VolumeError>,
+}
+
+/// `status.attachError` of an attachment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeError {
+    /// What the driver's controller said.
+    pub message: String,
+    /// Its gRPC code, where the attacher tells it.
+    pub error_code: Option<i32>,
 }
 
 /// A Node; its conditions are kept verbatim.

@@ -13,23 +13,26 @@ mod backoff;
 mod found;
 mod outcome;
 mod plan;
+mod pods;
 mod republish;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::action::{Action, ClaimLookup, Done, Plan, PodIntent, Subject, VolumeIntent, VolumeView};
+pub use self::action::{Action, ClaimLookup, Done, Plan, PodIntent, Subject, VolumeIntent};
 use self::agenda::Agenda;
 pub use self::backoff::{Backoff, Due};
 use self::found::Found;
 pub use self::found::{FoundKey, FoundVolume};
+use self::pods::PodEntry;
 pub use self::republish::Republish;
-use crate::cluster::PodReference;
+pub use self::view::{Pending, VolumeView};
 use crate::dice::Dice;
 use crate::failure::Class;
 use crate::volume::{DeviceKey, VolumeKey, VolumeSpec};
@@ -135,21 +138,6 @@ struct Device {
     problem: Option<String>,
 }
 
-#[derive(Debug)]
-struct PodEntry {
-    pod: PodReference,
-    /// Whether the cluster has told of it, or only the disk.
-    seen: bool,
-    wanted: bool,
-    terminating: bool,
-    /// The pod object is gone: forget the entry once its volumes are.
-    gone: bool,
-    closing: bool,
-    closed: bool,
-    backoff: Backoff,
-    first_seen: Timestamp,
-}
-
 /// The state machine.
 #[derive(Debug)]
 pub struct Planner {
@@ -185,90 +173,6 @@ impl Planner {
             republish_intervals: HashMap::new(),
             draining: false,
         }
-    }
-
-    /// A pod of this node was listed, created or changed.
-    pub fn pod_seen(&mut self, intent: PodIntent, now: Timestamp) {
-        let uid = intent.pod.uid.clone();
-        let entry = self.pods.entry(uid.clone()).or_insert_with(|| PodEntry::found(uid.clone(), now));
-        let first_time = !std::mem::replace(&mut entry.seen, true);
-        if first_time {
-            entry.pod = intent.pod.clone();
-        }
-        // A pod that has once begun to end does not come back.
-        let ending = entry.terminating || entry.gone;
-        let began_to_end = intent.terminating && !entry.terminating;
-        entry.terminating |= intent.terminating;
-        let was_wanted = entry.wanted;
-        entry.wanted = intent.wanted && !ending && !intent.terminating;
-        if first_time || was_wanted != entry.wanted || began_to_end {
-            if was_wanted {
-                self.forgive(&uid);
-            }
-            self.look_at_pod(&uid);
-        }
-        if !self.pods.get(&uid).is_some_and(|entry| entry.wanted) {
-            return;
-        }
-        for volume in intent.volumes {
-            let (name, source, known) = match volume {
-                VolumeIntent::Known(spec) => {
-                    (spec.volume.clone(), Source::Known(Arc::clone(&spec)), Some(spec))
-                }
-                VolumeIntent::Claim(lookup) => (lookup.volume.clone(), Source::Claim(lookup), None),
-            };
-            let key = VolumeKey { pod_uid: uid.clone(), volume: name };
-            if self.volumes.contains_key(&key) {
-                continue;
-            }
-            self.volumes.insert(key.clone(), Volume::new(source));
-            if let Some(spec) = known {
-                self.became_known(&key, &spec);
-            }
-            self.agenda.add(Subject::Volume(key));
-        }
-    }
-
-    /// A pod no longer exists.
-    pub fn pod_gone(&mut self, uid: &str) {
-        if let Some(entry) = self.pods.get_mut(uid)
-            && !entry.gone
-        {
-            entry.wanted = false;
-            entry.gone = true;
-            self.forgive(uid);
-            self.look_at_pod(uid);
-        }
-    }
-
-    /// These are all the pods there are: the others are gone.
-    pub fn pods_listed(&mut self, uids: &HashSet<&str>) {
-        let missing: Vec<String> =
-            self.pods.keys().filter(|uid| !uids.contains(uid.as_str())).cloned().collect();
-        for uid in missing {
-            self.pod_gone(&uid);
-        }
-    }
-
-    /// The wait after failed publishes does not hold up the unpublish.
-    fn forgive(&mut self, pod_uid: &str) {
-        let first = VolumeKey { pod_uid: pod_uid.to_owned(), volume: String::new() };
-        for (_, volume) in self.volumes.range_mut(first..).take_while(|(key, _)| key.pod_uid == pod_uid) {
-            volume.backoff = Backoff::default();
-        }
-    }
-
-    /// Something about a pod has changed that all its volumes depend on.
-    fn look_at_pod(&mut self, uid: &str) {
-        let volumes: Vec<Subject> =
-            self.volumes_of_pod(uid).map(|(key, _)| Subject::Volume(key.clone())).collect();
-        let devices = self.volumes_of_pod(uid).filter_map(|(_, volume)| volume.device()).map(Subject::Device);
-        let found = self.found_of_pod(uid).map(|(key, _)| Subject::Found(key.clone()));
-        let subjects: Vec<Subject> = volumes.into_iter().chain(devices).chain(found).collect();
-        for subject in subjects {
-            self.agenda.add(subject);
-        }
-        self.agenda.add(Subject::Pod(uid.to_owned()));
     }
 
     /// A volume's spec has just become known: what follows for its device, and whether it was there before.
@@ -344,69 +248,6 @@ impl Planner {
         }
     }
 
-    /// How many volumes may be mounted, those included that are being published.
-    pub fn mounted(&self) -> usize {
-        let may_be =
-            |volume: &&Volume| volume.state != State::Absent || volume.running == Some(Step::Publish);
-        self.volumes.values().filter(may_be).count() + self.found.len()
-    }
-
-    /// How many devices may be staged, those included that are being staged.
-    pub fn staged(&self) -> usize {
-        let may_be = |device: &&Device| device.state != State::Absent || (device.running && device.staging);
-        self.devices.values().filter(may_be).count()
-    }
-
-    /// Whether it is known how the volumes of a pod stand. Not before what an earlier process left of it has been published
-    /// anew: until then the pod's status is best left as it was.
-    pub fn is_settled(&self, pod_uid: &str) -> bool {
-        self.found_of_pod(pod_uid).next().is_none()
-            && self.volumes_of_pod(pod_uid).all(|(_, volume)| volume.state != State::Found)
-    }
-
-    /// Whether no volume and no device is left.
-    pub fn is_empty(&self) -> bool {
-        self.volumes.is_empty() && self.devices.is_empty() && self.found.is_empty()
-    }
-
-    /// When this node first saw the pod.
-    pub fn first_seen(&self, pod_uid: &str) -> Option<Timestamp> {
-        self.pods.get(pod_uid).map(|entry| entry.first_seen)
-    }
-
-    /// How the volumes of a pod stand, by name.
-    pub fn volumes_of(&self, pod_uid: &str) -> Vec<VolumeView> {
-        self.volumes_of_pod(pod_uid)
-            .map(|(key, volume)| {
-                let (state, problem) = match &volume.source {
-                    Source::NotCsi => (State::Present, None),
-                    Source::SameAs(other) => match self.volumes.get(other) {
-                        Some(other) => (other.state, other.problem.clone()),
-                        None => (State::Absent, None),
-                    },
-                    Source::Known(spec) => {
-                        let device = spec.device().and_then(|device| self.devices.get(&device));
-                        let problem = device.and_then(|device| device.problem.clone());
-                        (volume.state, volume.problem.clone().or(problem))
-                    }
-                    Source::Claim(_) => (State::Absent, volume.problem.clone()),
-                };
-                VolumeView { volume: key.volume.clone(), mounted: state == State::Present, problem }
-            })
-            .collect()
-    }
-
-    /// The pods whose volumes use a device, for reporting its failures.
-    pub fn users_of(&self, device: &DeviceKey) -> Vec<Arc<VolumeSpec>> {
-        let users = self.devices.get(device).into_iter().flat_map(|device| &device.users);
-        users
-            .filter_map(|key| match &self.volumes.get(key)?.source {
-                Source::Known(spec) => Some(Arc::clone(spec)),
-                _ => None,
-            })
-            .collect()
-    }
-
     fn volumes_of_pod<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = (&'a VolumeKey, &'a Volume)> {
         let first = VolumeKey { pod_uid: uid.to_owned(), volume: String::new() };
         self.volumes.range(first..).take_while(move |(key, _)| key.pod_uid == uid)
@@ -414,23 +255,6 @@ impl Planner {
 
     fn is_wanted(&self, pod_uid: &str) -> bool {
         !self.draining && self.pods.get(pod_uid).is_some_and(|entry| entry.wanted)
-    }
-}
-
-impl PodEntry {
-    /// A pod that the cluster has not told of yet.
-    fn found(uid: String, now: Timestamp) -> Self {
-        Self {
-            pod: PodReference { namespace: String::new(), name: String::new(), uid },
-            seen: false,
-            wanted: false,
-            terminating: false,
-            gone: false,
-            closing: false,
-            closed: false,
-            backoff: Backoff::default(),
-            first_seen: now,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::objects::{Container, Pod};
 use crate::paths::inline_volume_handle;
 use crate::planner::{ClaimLookup, PodIntent, VolumeIntent, VolumeView};
 use crate::scrub::truncate;
+use crate::unmounted::Rejection;
 use crate::volume::{VolumeSecurity, VolumeSource, VolumeSpec};
 
 /// Why containers wait, before and after the volumes are mounted.
@@ -97,7 +98,7 @@ pub fn status_patch(
     {
         return None;
     }
-    let waiting: Vec<&VolumeView> = volumes.iter().filter(|volume| !volume.mounted).collect();
+    let waiting: Vec<&VolumeView> = volumes.iter().filter(|volume| !volume.is_mounted()).collect();
     let mounted = waiting.is_empty();
     let running = mounted && reporting == PodReporting::MountedIsRunning;
     let phase = if running { "Running" } else { "Pending" };
@@ -149,6 +150,18 @@ pub fn status_patch(
         "metadata": { "uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version },
         "status": status,
     }))
+}
+
+/// The patch that ends a pod which this node cannot take after all, as a kubelet rejects one.
+pub fn rejection_patch(pod: &Pod, rejection: &Rejection) -> Value {
+    json!({
+        "metadata": { "uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version },
+        "status": {
+            "phase": "Failed",
+            "reason": rejection.reason,
+            "message": format!("Pod was rejected: {}", rejection.message),
+        },
+    })
 }
 
 /// Sets one condition among others; true when that changes anything.
@@ -214,6 +227,7 @@ fn waits_for(reported: &[Value], containers: &[Container], reason: &str) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planner::Pending;
 
     fn pod() -> Pod {
         serde_json::from_value(json!({
@@ -235,7 +249,8 @@ mod tests {
     }
 
     fn view(volume: &str, mounted: bool, problem: Option<&str>) -> VolumeView {
-        VolumeView { volume: volume.to_owned(), mounted, problem: problem.map(str::to_owned) }
+        let pending = (!mounted).then_some(Pending::Publish);
+        VolumeView { volume: volume.to_owned(), pending, problem: problem.map(str::to_owned) }
     }
 
     #[test]

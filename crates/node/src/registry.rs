@@ -27,6 +27,7 @@ use crate::cluster::Cluster;
 use crate::config::Intervals;
 use crate::csi_drivers::CsiDrivers;
 use crate::drivers::{Driver, Drivers};
+use crate::metrics::Metrics;
 use crate::planner::{Backoff, Pace};
 use tokenward_tokens::Clock;
 
@@ -57,6 +58,8 @@ pub struct Registry<C> {
     pub pace: Pace,
     /// Where time comes from.
     pub clock: Clock,
+    /// Where it is counted which sockets there are.
+    pub metrics: Arc<Metrics>,
     /// Who hears of drivers.
     pub events: mpsc::UnboundedSender<RegistryEvent>,
 }
@@ -107,6 +110,7 @@ impl<C: Cluster> Registry<C> {
                 next_scan = Instant::now() + self.intervals.rescan;
             }
             self.reconcile(&mut state);
+            self.metrics.plugins_are(state.sockets.paths(), state.recorded.keys());
             self.update_allocatable(&mut state);
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -115,6 +119,7 @@ impl<C: Cluster> Registry<C> {
                     Ok(finished) => self.finished(&mut state, finished),
                     Err(error) => warn!(%error, "a plugin registration broke off"),
                 },
+                driver = self.drivers.next_exhausted() => state.updates.hurry(&driver, self.clock.now()),
                 created = next_event(watch.as_mut()) => {
                     if let Some(path) = created {
                         state.sockets.recreated(path);

@@ -38,7 +38,7 @@ fn setting() -> Setting {
         node_name: NODE.to_owned(),
         gates: FeatureGates::default(),
         drop_forged_keys: false,
-        se_linux: false,
+        se_linux: None,
         operation_limit: Duration::from_secs(10),
         drivers: Arc::new(Drivers::default()),
         csi_drivers: Arc::default(),

@@ -143,7 +143,7 @@ async fn replay(case: &Value) -> Value {
         node_name: NODE.to_owned(),
         gates: FeatureGates::default(),
         drop_forged_keys: false,
-        se_linux: false,
+        se_linux: None,
         operation_limit: Duration::from_secs(10),
         drivers,
         csi_drivers: Arc::new(csi_drivers),

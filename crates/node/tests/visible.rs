@@ -82,11 +82,27 @@ async fn a_node_shows_how_it_stands_and_what_it_did() {
     ] {
         assert!(text.contains(series), "{series} in\n{text}");
     }
+    let socket = FakeDriver::registration_socket(world.path(), "d").display().to_string();
+    for state in ["actual_state_of_world", "desired_state_of_world"] {
+        let series = format!(r#"plugin_manager_total_plugins{{socket_path="{socket}",state="{state}"}} 1"#);
+        assert!(text.contains(&series), "{series} in\n{text}");
+    }
     // The texts of the tokens begin with these.
     let shown = serde_json::to_string(&status).unwrap();
     for token in ["token-1-for", "token-2-for"] {
         assert!(!text.contains(token) && !shown.contains(token));
     }
+
+    // A republish counts as a mount, as with a kubelet.
+    let republished = r#"tokenward_deliveries_total{driver="d",placement="secrets",republish="true"} 1"#;
+    let text = world
+        .pass_time_until("a republish", Duration::from_secs(5), || {
+            let text = metrics.render(&status);
+            if text.contains(republished) { Ok(text) } else { Err(text) }
+        })
+        .await;
+    let total = r#"volume_operation_total_seconds_count{plugin_name="kubernetes.io/csi:d",operation_name="overall_volume_mount"} 2"#;
+    assert!(text.contains(total), "{text}");
 
     world.terminate("web");
     world.gone("web").await;

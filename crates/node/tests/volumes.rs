@@ -13,6 +13,7 @@ use support::world::{World, numbered};
 use tokenward_csi::v1::VolumeCapability;
 use tokenward_csi::v1::node_service_capability::rpc::Type as RpcType;
 use tokenward_csi::v1::volume_capability::AccessType;
+use tokenward_node::selinux::FileLabel;
 use tonic::Status;
 
 fn mount_options(capability: Option<&VolumeCapability>) -> &[String] {
@@ -56,7 +57,8 @@ async fn a_pods_label_is_a_mount_option() {
     world.pod("web", &json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "pv" } }]));
     let security = json!({ "spec": { "securityContext": { "seLinuxOptions": { "level": "s0:c1,c2" } } } });
     world.cluster.change("pods", "ns", "web", &security);
-    world.start_with(|config| config.se_linux = Some(true));
+    let files = FileLabel::from_contexts("file = \"system_u:object_r:container_file_t:s0\"");
+    world.start_with(|config| config.se_linux = files);
     let driver = FakeDriver::new(world.path(), "d", &[RpcType::StageUnstageVolume]);
     let served = driver.serve(world.path(), true).await;
     world.delivered(1).await;

@@ -55,3 +55,9 @@ pub(super) struct VolumeLabels {
     pub(super) driver: String,
     pub(super) state: &'static str,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct PluginLabels {
+    pub(super) socket_path: String,
+    pub(super) state: &'static str,
+}

@@ -12,13 +12,13 @@ use std::path::Path;
 use tokenward_csi::v1::{NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest};
 use tokio::time::Instant;
 
-use super::{Mounter, Published, StringMap, blocking, publish_secret_reference};
+use super::{Mounter, Published, blocking, publish_secret_reference};
 use crate::cluster::Cluster;
 use crate::failure::{Class, Failure};
 use crate::fault;
 use crate::mount_dir::{ignore_missing, is_mount_point, make_directories, remove_empty_up_to};
 use crate::paths::Layout;
-use crate::request::{PublishParts, attach_required, publish_request, stage_request};
+use crate::request::{PublishParts, publish_request, stage_request};
 use crate::scrub::Scrubber;
 use crate::vol_data::VolumeData;
 use crate::volume::{DeviceKey, PublishedVolume, VolumeSource, VolumeSpec};
@@ -28,10 +28,13 @@ impl<C: Cluster> Mounter<C> {
     pub(super) async fn stage_block(&self, spec: &VolumeSpec, again: bool) -> Result<(), Failure> {
         let failed = |text: String| Failure::transient(format!("kubernetes.io/csi: blockMapper.{text}"));
         let VolumeSource::Persistent(parts) = &spec.source else { return Ok(()) };
-        let publish_context = self
-            .block_publish_context(spec)
-            .await
-            .map_err(|error| failed(format!("SetupDevice failed to get volume attachment {error}")))?;
+        let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| failed(format!("{error}")))?;
+        let publish_context =
+            self.attached_publish_context(spec, csi_driver.as_deref()).await.map_err(|error| {
+                error.failure(format!(
+                    "kubernetes.io/csi: blockMapper.SetupDevice failed to get volume attachment {error}"
+                ))
+            })?;
         let driver = self.driver(spec.driver(), "blockMapper.SetUpDevice failed to get CSI client")?;
         let deadline = Instant::now() + self.operation_limit;
         let (connection, capabilities) = self.probe(&driver, deadline).await.map_err(|status| {
@@ -75,13 +78,13 @@ impl<C: Cluster> Mounter<C> {
     /// upstream has it.
     pub(super) async fn publish_block(&self, spec: &VolumeSpec, remount: bool) -> Result<Published, Failure> {
         let failed = |text: String| Failure::transient(format!("kubernetes.io/csi: blockMapper.{text}"));
+        let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| failed(format!("{error}")))?;
         let publish_context = self
-            .block_publish_context(spec)
+            .attached_publish_context(spec, csi_driver.as_deref())
             .await
             .map_err(|error| failed(format!("MapPodDevice failed to get volume attachment {error}")))?;
         let driver = self.driver(spec.driver(), "blockMapper.MapPodDevice failed to get CSI client")?;
         let deadline = Instant::now() + self.operation_limit;
-        let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| failed(format!("{error}")))?;
         let secret = match publish_secret_reference(spec) {
             Some(reference) => Some(self.secret("NodePublish", &reference).await?),
             None => None,
@@ -175,16 +178,6 @@ impl<C: Cluster> Mounter<C> {
         blocking(move || remove_device_directories(&layout, &name))
             .await
             .map_err(|error| failed(format!("failed to clean up: {error}")))
-    }
-
-    /// From the VolumeAttachment, once the volume is attached; empty where it need not be.
-    async fn block_publish_context(&self, spec: &VolumeSpec) -> Result<StringMap, String> {
-        let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| error.to_string())?;
-        let wanted = attach_required(csi_driver.as_deref());
-        match self.attachment(spec, wanted).await.map_err(|error| error.to_string())? {
-            Some(attachment) if !attachment.attached => Err("it is not attached yet".to_owned()),
-            attachment => Ok(attachment.unwrap_or_default().attachment_metadata),
-        }
     }
 }
 

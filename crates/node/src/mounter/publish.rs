@@ -15,9 +15,7 @@ use crate::failure::Failure;
 use crate::mount_dir::{make_directories, remove_mount_directory};
 use crate::objects::{Secret, SecretReference};
 use crate::ownership::{self, DEFAULT_POLICY};
-use crate::request::{
-    PublishParts, attach_required, check_fs_group_policy, check_lifecycle_mode, publish_request,
-};
+use crate::request::{PublishParts, check_fs_group_policy, check_lifecycle_mode, publish_request};
 use crate::scrub::Scrubber;
 use crate::vol_data::VolumeData;
 use crate::volume::{VolumeMode, VolumeSpec};
@@ -57,7 +55,7 @@ impl<C: Cluster> Mounter<C> {
                 .stage_unstage
                 .then(|| self.layout.staging(&device.driver, &device.volume_handle));
             publish_context = self
-                .attachment(spec, attach_required(csi_driver))
+                .attachment(spec, csi_driver)
                 .await
                 .map_err(|error| failed(format!("SetUpAt failed to fetch publishContext: {error}")))?
                 .unwrap_or_default()

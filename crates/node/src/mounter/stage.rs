@@ -2,12 +2,12 @@
 
 use tokio::time::Instant;
 
+use super::attachment::AttachmentError;
 use super::{Mounter, blocking};
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::mount_dir::make_directories;
-use crate::paths::attachment_name;
-use crate::request::{attach_required, stage_request};
+use crate::request::stage_request;
 use crate::scrub::Scrubber;
 use crate::vol_data::VolumeData;
 use crate::volume::{VolumeMode, VolumeSource, VolumeSpec};
@@ -35,22 +35,14 @@ impl<C: Cluster> Mounter<C> {
         let csi_driver = self.csi_drivers.get(spec.driver()).map_err(|error| {
             Failure::transient(format!("kubernetes.io/csi: attacher.MountDevice failed: {error}"))
         })?;
-        let attachment =
-            self.attachment(spec, attach_required(csi_driver.as_deref())).await.map_err(|error| {
-                Failure::transient(format!(
-                    "kubernetes.io/csi: attacher.MountDevice failed to get publishContext: {error}"
-                ))
+        let publish_context =
+            self.attached_publish_context(spec, csi_driver.as_deref()).await.map_err(|error| {
+                let text = match &error {
+                    AttachmentError::Unknown(_) => format!("failed to get publishContext: {error}"),
+                    AttachmentError::Waiting { .. } => format!("failed: {error}"),
+                };
+                error.failure(format!("kubernetes.io/csi: attacher.MountDevice {text}"))
             })?;
-        // Until the attacher is done there is neither a device nor a publish context (upstream: WaitForAttach).
-        let publish_context = match attachment {
-            Some(attachment) if !attachment.attached => {
-                let name = attachment_name(&device.volume_handle, &device.driver, &self.node_name);
-                return Err(Failure::transient(format!(
-                    "kubernetes.io/csi: attacher.MountDevice failed: VolumeAttachment {name} is not attached yet"
-                )));
-            }
-            attachment => attachment.unwrap_or_default().attachment_metadata,
-        };
         let secret = match &parts.source.node_stage_secret_ref {
             Some(reference) if capabilities.stage_unstage => Some(self.secret("NodeStage", reference).await?),
             _ => None,

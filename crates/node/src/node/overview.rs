@@ -10,7 +10,7 @@ use crate::metrics::{Delivered, Operation};
 use crate::planner::Action;
 use crate::pods;
 use crate::status::{DriverStatus, NodeStatus, VolumeState, VolumeStatus};
-use crate::volume::VolumeKey;
+use crate::volume::{VolumeKey, VolumeMode};
 
 impl<C: Cluster> Engine<C> {
     pub(super) fn status(&self) -> NodeStatus {
@@ -18,10 +18,10 @@ impl<C: Cluster> Engine<C> {
         for (uid, pod) in &self.pods {
             let reference = pods::reference(pod);
             for view in self.planner.volumes_of(uid) {
-                let key = VolumeKey { pod_uid: uid.clone(), volume: view.volume };
+                let key = VolumeKey { pod_uid: uid.clone(), volume: view.volume.clone() };
                 let spec = self.planner.spec_of(&key);
                 // What is mounted and has no driver is another volume by a second name, or none of ours.
-                if spec.is_none() && view.mounted {
+                if spec.is_none() && view.is_mounted() {
                     continue;
                 }
                 let published = self.published.get(&key);
@@ -29,7 +29,7 @@ impl<C: Cluster> Engine<C> {
                     namespace: reference.namespace.clone(),
                     pod: reference.name.clone(),
                     driver: spec.map(|spec| spec.driver().to_owned()).unwrap_or_default(),
-                    state: if view.mounted { VolumeState::Mounted } else { VolumeState::Waiting },
+                    state: if view.is_mounted() { VolumeState::Mounted } else { VolumeState::Waiting },
                     placement: published.and_then(|it| it.placement).map(|it| it.as_str().to_owned()),
                     audiences: published
                         .map(|it| it.audiences.iter().map(|audience| audience.as_str().to_owned()).collect())
@@ -82,7 +82,8 @@ impl<C: Cluster> Engine<C> {
                     is_republish: *remount,
                     lives: &lives,
                 });
-                if let Some(since_seen) = since_seen.filter(|_| !remount) {
+                // Upstream does not count devices here.
+                if let Some(since_seen) = since_seen.filter(|_| spec.mode() == VolumeMode::Filesystem) {
                     metrics.mounted(spec.driver(), since_seen);
                 }
                 self.published.insert(spec.key(), published.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -14,9 +15,10 @@ use crate::config::{Config, Delivery, MountFailure, Observation, PodReporting};
 use crate::failure::Failure;
 use crate::mounter::Published;
 use crate::objects::Pod;
-use crate::planner::{Action, Done, Due, VolumeView};
+use crate::planner::{Action, ClaimLookup, Done, Due, VolumeView};
 use crate::pods;
 use crate::scrub::truncate;
+use crate::unmounted::{self, Rejection};
 use crate::volume::{VolumeKey, VolumeMode, VolumeSpec};
 
 /// Longest message of an Event, in bytes.
@@ -83,8 +85,12 @@ impl<C: Cluster> Reporter<C> {
 
     /// Writes the pod's status if it differs from what its volumes say.
     pub(super) fn report_pod(&mut self, pod: &Pod, volumes: &[VolumeView], now: Timestamp) {
-        let Some(patch) = pods::status_patch(pod, volumes, self.reporting, now) else { return };
-        let reference = pods::reference(pod);
+        if let Some(patch) = pods::status_patch(pod, volumes, self.reporting, now) {
+            self.write_status(pods::reference(pod), patch);
+        }
+    }
+
+    fn write_status(&mut self, reference: PodReference, patch: Value) {
         if let Some(news) = self.writing.get_mut(&reference.uid) {
             *news = true;
             return;
@@ -129,10 +135,8 @@ impl<C: Cluster> Reporter<C> {
                 let text = format!("{step} failed for volume {:?} : {failure}", spec.spec_name);
                 self.failed(&spec.pod, &spec.volume, spec.driver(), &text, failure, now);
             }
-            (Action::Resolve(lookup), Err(failure)) => {
-                let text = format!("MountVolume failed for volume {:?} : {failure}", lookup.volume);
-                self.failed(&lookup.pod, &lookup.volume, "", &text, failure, now);
-            }
+            // Told with how the pod's other volumes stand.
+            (Action::Resolve(_), Err(_)) => {}
             (Action::Unpublish { key, published }, Ok(_)) => {
                 info!(volume = %published.spec_name, uid = %key.pod_uid, driver = %published.driver, "volume unpublished");
                 self.said.remove(key);
@@ -149,6 +153,26 @@ impl<C: Cluster> Reporter<C> {
         if let Action::ClosePod { pod, .. } = action {
             self.said.retain(|key, _| key.pod_uid != pod.uid);
         }
+    }
+
+    /// A claim cannot be followed, while the pod's volumes stand like this.
+    pub(super) fn report_unresolved(
+        &mut self,
+        lookup: &ClaimLookup,
+        volumes: &[VolumeView],
+        failure: &Failure,
+        now: Timestamp,
+    ) {
+        let text = unmounted::processing_failed(volumes, &failure.message);
+        self.failed(&lookup.pod, &lookup.volume, "", &text, failure, now);
+    }
+
+    /// Ends a pod that this node cannot take, and says so in an Event.
+    pub(super) fn reject_pod(&mut self, pod: &Pod, rejection: &Rejection, now: Timestamp) {
+        let reference = pods::reference(pod);
+        warn!(pod = %reference, uid = %reference.uid, reason = rejection.reason, "pod rejected");
+        self.send_event(&reference, rejection.reason, &rejection.message, now);
+        self.write_status(reference, pods::rejection_patch(pod, rejection));
     }
 
     pub(super) fn report_stage_failure(&mut self, spec: &VolumeSpec, failure: &Failure, now: Timestamp) {
@@ -203,17 +227,26 @@ impl<C: Cluster> Reporter<C> {
         let key = VolumeKey { pod_uid: pod.uid.clone(), volume: volume.to_owned() };
         let quiet =
             self.said.get(&key).is_some_and(|(said, until)| said == text && until.waits_until(now).is_some());
-        // Those that have been sent make room first.
-        while self.events.try_join_next().is_some() {}
-        if quiet || self.events.len() >= MOST_EVENTS {
+        if quiet {
             return;
         }
-        self.said.insert(key, (text.to_owned(), Due::after(now, self.repeat_event)));
+        if self.send_event(pod, "FailedMount", text, now) {
+            self.said.insert(key, (text.to_owned(), Due::after(now, self.repeat_event)));
+        }
+    }
+
+    /// Sends a warning about a pod; not when too many are on their way.
+    fn send_event(&mut self, pod: &PodReference, reason: &'static str, text: &str, now: Timestamp) -> bool {
+        // Those that have been sent make room first.
+        while self.events.try_join_next().is_some() {}
+        if self.events.len() >= MOST_EVENTS {
+            return false;
+        }
         let event = PodEvent {
             pod: pod.clone(),
             node_name: self.node_name.clone(),
             kind: "Warning",
-            reason: "FailedMount",
+            reason,
             message: truncate(text.to_owned(), LONGEST_EVENT),
             at: now,
         };
@@ -223,5 +256,6 @@ impl<C: Cluster> Reporter<C> {
                 debug!(pod = %event.pod, %error, "the Event could not be created");
             }
         });
+        true
     }
 }

@@ -153,14 +153,3 @@ pub struct Plan {
     /// When the next action may become due, if nothing else happens before.
     pub wake: Option<Timestamp>,
 }
-
-/// How a volume stands, for pod conditions and status output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeView {
-    /// Name in the pod.
-    pub volume: String,
-    /// Whether it is mounted (or is none of our business).
-    pub mounted: bool,
-    /// The last failure, until the next success.
-    pub problem: Option<String>,
-}

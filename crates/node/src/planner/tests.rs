@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::PodReference;
 use crate::failure::Failure;
 use crate::objects::{InlineSource, PersistentSource};
 use crate::volume::{PersistentParts, PublishedVolume, VolumeSecurity, VolumeSource};
@@ -98,7 +99,7 @@ fn a_volume_by_claim_is_resolved_staged_published_and_all_the_way_back() {
     let action = only(&mut planner, at(1));
     assert!(matches!(action, Action::Publish { remount: false, .. }));
     finish(&mut planner, &action, Ok(Done::Ok), at(1));
-    assert_eq!(planner.volumes_of("u"), [VolumeView { volume: "c".into(), mounted: true, problem: None }]);
+    assert_eq!(planner.volumes_of("u"), [VolumeView { volume: "c".into(), pending: None, problem: None }]);
     assert!(planner.plan(at(1)).actions.is_empty());
 
     planner.pod_seen(terminating("u"), at(2));
@@ -195,7 +196,10 @@ fn only_drivers_that_want_it_are_republished_each_within_its_time() {
     let action = only(&mut planner, wake);
     assert!(matches!(&action, Action::Publish { remount: true, spec } if spec.volume == "a"));
     finish(&mut planner, &action, Err(Failure::last("no")), wake);
-    assert!(planner.volumes_of("u").iter().all(|view| view.mounted), "a failed republish unmounts nothing");
+    assert!(
+        planner.volumes_of("u").iter().all(|view| view.is_mounted()),
+        "a failed republish unmounts nothing"
+    );
     // Toggling works both ways for what is mounted.
     planner.driver_changed("again", false, wake);
     assert!(planner.plan(wake + SignedDuration::from_hours(1)).actions.is_empty());
@@ -265,7 +269,7 @@ fn one_volume_under_two_names_is_mounted_once() {
     finish(&mut planner, &action, Ok(Done::Ok), at(0));
     let action = only(&mut planner, at(0));
     finish(&mut planner, &action, Ok(Done::Ok), at(0));
-    assert!(planner.volumes_of("u").iter().all(|view| view.mounted));
+    assert!(planner.volumes_of("u").iter().all(|view| view.is_mounted()));
     assert!(planner.plan(at(0)).actions.is_empty());
 }
 
@@ -282,7 +286,7 @@ fn two_volumes_of_a_pod_never_share_a_directory() {
         finish(&mut planner, &action, Ok(result), at(0));
     }
     let view = planner.volumes_of("u").into_iter().find(|view| view.volume == "c").unwrap();
-    assert!(!view.mounted && view.problem.unwrap().contains("share a directory"));
+    assert!(!view.is_mounted() && view.problem.unwrap().contains("share a directory"));
     assert!(planner.plan(at(0)).actions.is_empty());
 }
 
@@ -504,7 +508,7 @@ proptest! {
                 continue;
             }
             let views = planner.volumes_of(&number.to_string());
-            prop_assert!(views.len() == 2 && views.iter().all(|view| view.mounted), "{number}: {views:?}");
+            prop_assert!(views.len() == 2 && views.iter().all(|view| view.is_mounted()), "{number}: {views:?}");
         }
         let wanted: BTreeSet<String> =
             world.pods.difference(&world.terminating).map(usize::to_string).collect();

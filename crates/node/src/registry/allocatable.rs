@@ -55,6 +55,13 @@ impl Updates {
         due
     }
 
+    /// The driver is asked next time, however long ago it was: what it said does not hold.
+    pub(super) fn hurry(&mut self, driver: &str, now: Timestamp) {
+        if let Some(update) = self.0.get_mut(driver) {
+            update.due = Due::after(now, Duration::ZERO);
+        }
+    }
+
     /// The driver has been asked.
     pub(super) fn finished(&mut self, driver: &str) {
         if let Some(update) = self.0.get_mut(driver) {

@@ -30,6 +30,11 @@ impl Sockets {
         self.known.iter().map(|(path, (_, generation))| (path.clone(), *generation)).collect()
     }
 
+    /// Where they are.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.known.keys()
+    }
+
     /// Something was created at this path since the last scan.
     pub(super) fn recreated(&mut self, path: PathBuf) {
         self.recreated.insert(path);

@@ -15,7 +15,7 @@ use tokenward_node::failure::Failure;
 use tokenward_node::mounter::fetch_tokens::token_requests;
 use tokenward_node::objects::{InlineSource, PersistentSource};
 use tokenward_node::planner::{
-    Action, ClaimLookup, Done, FoundKey, FoundVolume, Planner, PodIntent, VolumeIntent,
+    Action, ClaimLookup, Done, FoundKey, FoundVolume, Planner, PodIntent, VolumeIntent, VolumeView,
 };
 use tokenward_node::request::{Capabilities, PublishParts, publish_request};
 use tokenward_node::token_manager::cache::{Asked, Holder, TokenCache};
@@ -176,7 +176,7 @@ impl World {
         );
         for pod in self.pods.values() {
             let views = self.planner.volumes_of(&pod.reference.uid);
-            assert!(views.iter().all(|view| view.mounted), "{views:?}");
+            assert!(views.iter().all(VolumeView::is_mounted), "{views:?}");
         }
         // Nobody waits longer than a period for a new token, and a clock that is set back changes nothing about that.
         if self.below(2) == 0 {
@@ -262,7 +262,7 @@ impl World {
         let ended = self.pods.values().any(|pod| pod.terminating);
         let settled = |pod: &Pod| {
             let views = self.planner.volumes_of(&pod.reference.uid);
-            views.len() == pod.volumes.len() && views.iter().all(|view| view.mounted)
+            views.len() == pod.volumes.len() && views.iter().all(VolumeView::is_mounted)
         };
         !ended
             && mounted == self.wanted().len()

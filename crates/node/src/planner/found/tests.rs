@@ -34,7 +34,7 @@ fn what_a_pod_still_wants_is_published_anew_and_never_given_up() {
     let action = only(&mut planner, at(1));
     assert!(matches!(action, Action::Publish { remount: true, .. }));
     finish(&mut planner, &action, Ok(Done::Ok), at(1));
-    assert!(planner.is_settled("u") && planner.volumes_of("u")[0].mounted);
+    assert!(planner.is_settled("u") && planner.volumes_of("u")[0].is_mounted());
     planner.pod_gone("u");
     assert!(matches!(only(&mut planner, at(1)), Action::Unpublish { .. }));
 }
