@@ -11,4 +11,5 @@ mod interruptions;
 mod off_the_wire;
 mod quickstart;
 mod sources;
+mod statuses;
 mod support;

@@ -59,22 +59,13 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), Failure> {
             serving: serving.map(Into::into),
             client_authorities,
         };
-        node_server::start(&mut node, Arc::clone(&cluster), status.clone(), listen, end.clone())
+        node_server::start(&mut node, Arc::clone(&cluster), status.clone(), listen, end)
             .await
             .map_err(Failure::because)?;
     }
-    let socket = socket::path(root.path());
-    tokio::spawn(async move {
-        let served = match socket {
-            Ok(socket) => socket::serve(status, socket, end).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = served {
-            tracing::warn!(error, "`tokenward node status` will find no node here");
-        }
-    });
+    let node = Node::run(node, cluster, stop.drain.clone());
     tokio::select! {
-        ended = Node::run(node, cluster, stop.drain.clone()) => ended.map_err(ended_badly),
+        ended = socket::serve_while(node, status, root.path()) => ended.map_err(ended_badly),
         () = stop.immediate.cancelled() => Err(Failure::no("stopped before every volume was unpublished")
             .hint("`findmnt` shows what is left mounted below the root directory.")),
     }

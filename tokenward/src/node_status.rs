@@ -1,42 +1,68 @@
-//! `tokenward node status`: how a node on this machine stands.
+//! `tokenward node status`: how a node on this machine stands, or each node of a `tokenward up`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
+use tokenward_cluster::root_directory::node_directories;
 use tokenward_node::status::socket::{self, AskError};
 use tokenward_node::status::{NodeStatus, VolumeState};
 
 use crate::failure::Failure;
 use crate::records::OutputFormat;
 
-/// Asks the node and prints what it says.
+/// Asks the node, or the nodes, and prints what they say.
 pub(crate) async fn run(root_dir: PathBuf, output: OutputFormat) -> Result<(), Failure> {
-    let status =
-        socket::ask(&std::path::absolute(&root_dir).unwrap_or(root_dir)).await.map_err(cannot_ask)?;
-    let text = match output {
-        OutputFormat::Table => table(&status),
-        OutputFormat::Json => {
-            let mut text = serde_json::to_string_pretty(&status).expect("a status has only string keys");
-            text.push('\n');
-            text
-        }
+    let root_dir = std::path::absolute(&root_dir).unwrap_or(root_dir);
+    let statuses = ask(&root_dir).await.map_err(cannot_ask)?;
+    let texts: Vec<String> = match output {
+        OutputFormat::Table => statuses.iter().map(table).collect(),
+        OutputFormat::Json => statuses.iter().map(json).collect(),
     };
+    let text = texts.join(match output {
+        OutputFormat::Table => "\n",
+        OutputFormat::Json => "",
+    });
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::output)
+}
+
+/// The status of the node with this root directory; if there is none, of those below it, as `tokenward up` has them.
+async fn ask(root_dir: &Path) -> Result<Vec<NodeStatus>, AskError> {
+    let nobody = match socket::ask(root_dir).await {
+        Ok(status) => return Ok(vec![status]),
+        Err(nobody @ AskError::NoNode { .. }) => nobody,
+        Err(error) => return Err(error),
+    };
+    let mut statuses = Vec::new();
+    for directory in node_directories(root_dir).unwrap_or_default() {
+        match socket::ask(&directory).await {
+            Ok(status) => statuses.push(status),
+            // It has just ended, or is about to start.
+            Err(AskError::NoNode { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if statuses.is_empty() { Err(nobody) } else { Ok(statuses) }
 }
 
 fn cannot_ask(error: AskError) -> Failure {
     let hint = match &error {
         AskError::NoNode { .. } => {
-            "Name the directory that `tokenward node` was started with: --root-dir DIR."
+            "Name the directory that `tokenward node` was started with, or that `tokenward up` tells: --root-dir DIR."
         }
         AskError::Permission { .. } => "Ask as the user that the node runs as.",
         AskError::Answer => "Ask with the tokenward that the node was started with.",
         AskError::Path(_) | AskError::Exchange(_) => return Failure::because(error),
     };
     Failure::because(error).hint(hint)
+}
+
+fn json(status: &NodeStatus) -> String {
+    let mut text = serde_json::to_string_pretty(status).expect("a status has only string keys");
+    text.push('\n');
+    text
 }
 
 fn table(status: &NodeStatus) -> String {

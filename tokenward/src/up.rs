@@ -110,6 +110,7 @@ impl<'a> Run<'a> {
             kubeconfig.write(path).map_err(Failure::because)?;
             self.screen.say(&format!("kubeconfig in {}", path.display()));
         }
+        self.screen.say(&format!("nodes below {}", self.cluster.root_dir().display()));
         // Pods come last in the order of application.
         let first_pod = manifests.iter().position(|manifest| manifest.kind.kind == "Pod");
         let (others, pods) = manifests.split_at(first_pod.unwrap_or(manifests.len()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokenward_driver::{DriverName, DriverNameError, ServeError};
 use tokenward_driver_token_files as token_files;
 use tokenward_kube_rules::FeatureGates;
-use tokenward_node::status::status_channel;
+use tokenward_node::status::{socket, status_channel};
 use tokenward_node::{Node, NodeError, Observation, PodReporting, Republish};
 use tokenward_node_kube::KubeCluster;
 use tokenward_tokens::Clock;
@@ -215,7 +215,7 @@ impl Cluster {
             self.start_driver(driver, &name, &directory, &template.clock)?;
         }
         let listen = NodeListen::of_run(self.control_plane.authority(), &name, template.clock.now())?;
-        let mut config = tokenward_node::Config::new(name, directory);
+        let mut config = tokenward_node::Config::new(name, &directory);
         config.gates = template.gates.clone();
         config.clock = template.clock.clone();
         config.pace.republish = template.republish;
@@ -228,8 +228,9 @@ impl Cluster {
         let (status, requests) = status_channel();
         config.status = Some(requests);
         let stop = self.stop_nodes.clone();
-        node_server::start(&mut config, Arc::clone(&cluster), status, listen, stop.clone()).await?;
-        self.nodes.spawn(Node::run(config, cluster, stop));
+        node_server::start(&mut config, Arc::clone(&cluster), status.clone(), listen, stop.clone()).await?;
+        let node = Node::run(config, cluster, stop);
+        self.nodes.spawn(async move { socket::serve_while(node, status, &directory).await });
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,7 @@ impl RootDirectory {
         }
         let mut root = Self { path, lock: Some(lock), nodes: Vec::new(), closed: false };
         if left_over {
-            root.nodes = root.numbered()?;
+            root.nodes = node_directories(&root.path).map_err(failed)?;
             root.clean()?;
             root.nodes.clear();
         }
@@ -146,21 +146,6 @@ impl RootDirectory {
         }
         first_error.map_or(Ok(()), Err)
     }
-
-    /// The nodes' directories of an earlier run.
-    fn numbered(&self) -> Result<Vec<PathBuf>, RootDirectoryError> {
-        let failed = |source| RootDirectoryError::Unusable { path: self.path.clone(), source };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let is_number = !name.is_empty() && name.as_bytes().iter().all(u8::is_ascii_digit);
-            if is_number && entry.file_type().map_err(failed)?.is_dir() {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
-    }
 }
 
 impl Drop for RootDirectory {
@@ -220,6 +205,27 @@ pub enum RootDirectoryError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// The directories of nodes below the directory of a run, by their numbers.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn node_directories(run: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut numbered = Vec::new();
+    for entry in fs::read_dir(run)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // A sign would parse too.
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some(number) = digits.and_then(|digits| digits.parse::<usize>().ok())
+            && entry.file_type()?.is_dir()
+        {
+            numbered.push((number, entry.path()));
+        }
+    }
+    numbered.sort_unstable();
+    Ok(numbered.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Whether another user may rename what we make in a directory: its owner may, and with write permission everybody, unless
@@ -349,6 +355,18 @@ mod tests {
         let mut root = RootDirectory::given(directory.path()).unwrap();
         assert!(!directory.path().join("1").exists());
         assert!(root.node(1).unwrap().exists());
+    }
+
+    #[test]
+    fn directories_of_nodes_are_found_by_their_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["10", "2", "+3", "", "pods", "1a"] {
+            fs::create_dir_all(directory.path().join(name)).unwrap();
+        }
+        fs::write(directory.path().join("4"), "").unwrap();
+        let found = node_directories(directory.path()).unwrap();
+        assert_eq!(found, ["2", "10"].map(|name| directory.path().join(name)));
+        assert!(node_directories(&directory.path().join("absent")).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use support::driver::FakeDriver;
 use support::world::{World, numbered};
 use tokenward_node::metrics::Metrics;
 use tokenward_node::status::{NodeStatus, VolumeState, socket, status_channel};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 use tonic::Code;
 
 #[tokio::test]
@@ -33,9 +33,10 @@ async fn a_node_shows_how_it_stands_and_what_it_did() {
         config.metrics = Arc::clone(&metrics);
         config.status = Some(requests);
     });
-    let stop = CancellationToken::new();
     let path = socket::path(world.path()).unwrap();
-    let serving = tokio::spawn(socket::serve(client, path.clone(), stop.clone()));
+    let root_dir = world.path().to_owned();
+    let (end, ended) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move { socket::serve_while(ended, client, &root_dir).await });
     let driver = FakeDriver::new(world.path(), "d", &[]);
     driver.fail("NodePublishVolume", Code::Internal, "not yet");
     let served = driver.serve(world.path(), true).await;
@@ -109,8 +110,9 @@ async fn a_node_shows_how_it_stands_and_what_it_did() {
     let status = eventually_one_volume(&world).await;
     assert_eq!((status.volumes.len(), status.tokens), (1, 0), "the tokens went with the volume");
     world.stop().await.unwrap();
-    stop.cancel();
+    end.send(()).unwrap();
     serving.await.unwrap().unwrap();
+    assert!(!path.as_path().exists(), "the socket goes before the node has ended");
     served.stop().await;
     let gone = socket::ask(world.path()).await.unwrap_err();
     assert!(gone.to_string().starts_with("no node runs with the root directory"), "{gone}");

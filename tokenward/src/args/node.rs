@@ -74,14 +74,18 @@ Examples:
   Of the node in /var/lib/tokenward:
       tokenward node status --root-dir /var/lib/tokenward
 
+  Of each node of `tokenward up --root-dir /tmp/nodes`, then of its second alone:
+      tokenward node status --root-dir /tmp/nodes
+      tokenward node status --root-dir /tmp/nodes/2
+
   The volumes that wait, with the reason:
       tokenward node status -o json | jq '.volumes[] | select(.state == \"waiting\")'";
 
-/// Show drivers, volumes, where their tokens are, and what comes next, of a node on this machine.
+/// Show drivers, volumes, where their tokens are, and what comes next, of the nodes on this machine.
 #[derive(Debug, Args)]
 #[command(after_long_help = STATUS_EXAMPLES, after_help = "See --help for examples.")]
 struct StatusArgs {
-    /// The root directory of the node.
+    /// The root directory of the node, or the directory that `tokenward up` has its nodes below.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
     root_dir: PathBuf,
     /// How to print it.

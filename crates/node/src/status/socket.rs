@@ -1,5 +1,6 @@
 //! The status over a Unix socket in the node's root directory, open to its owner alone: whoever connects is sent it as JSON.
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,6 @@ use tokenward_transport::{BindError, SocketPath, SocketPathError, bind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{NodeStatus, StatusClient};
@@ -53,18 +53,25 @@ pub fn path(root_dir: &Path) -> Result<SocketPath, SocketPathError> {
     SocketPath::new(root_dir.join(NAME))
 }
 
-/// Answers until `stop`.
+/// Why a node cannot be asked how it stands.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The path cannot be that of a socket.
+    #[error("the root directory's path does not fit a socket's")]
+    Path(#[from] SocketPathError),
+    /// The socket cannot be made.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Answers for the node with this root directory, until this is dropped; the socket goes with it.
 ///
 /// # Errors
 /// The socket cannot be made.
-pub async fn serve(client: StatusClient, path: SocketPath, stop: CancellationToken) -> Result<(), BindError> {
-    let mut incoming = bind(&path).await?.incoming();
+pub async fn serve(client: StatusClient, root_dir: &Path) -> Result<Infallible, ServeError> {
+    let mut incoming = bind(&path(root_dir)?).await?.incoming();
     loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            accepted = incoming.next() => accepted,
-        };
-        match accepted {
+        match incoming.next().await {
             Some(Ok(stream)) => {
                 // One after the other: people ask, and not often.
                 if let Ok(Err(error)) = timeout(LIMIT, answer(stream, &client)).await {
@@ -72,8 +79,26 @@ pub async fn serve(client: StatusClient, path: SocketPath, stop: CancellationTok
                 }
             }
             Some(Err(error)) => warn!(%error, "the status cannot be asked for"),
-            None => return Ok(()),
+            None => std::future::pending().await,
         }
+    }
+}
+
+/// Runs a node and answers for it as long as it runs: when this returns, the socket has gone too. A node that cannot be asked
+/// runs all the same, and the log says why.
+pub async fn serve_while<T>(node: impl Future<Output = T>, client: StatusClient, root_dir: &Path) -> T {
+    let answers = async {
+        match serve(client, root_dir).await {
+            Ok(never) => match never {},
+            Err(error) => {
+                warn!(%error, root_dir = %root_dir.display(), "`tokenward node status` will find no node here");
+                std::future::pending().await
+            }
+        }
+    };
+    tokio::select! {
+        ended = node => ended,
+        ended = answers => ended,
     }
 }
 
