@@ -5,6 +5,7 @@ mod access;
 mod applying;
 mod clusters;
 mod explaining;
+mod mounting;
 mod reading;
 mod tokens;
 mod writing;

@@ -4,7 +4,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-/// A client that `tests/peers/setup` makes.
+/// A program of others that `tests/peers/setup` makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// kubectl of a release that is a few years old.
@@ -19,16 +19,19 @@ pub(crate) enum Peer {
     Protosanitizer,
     /// The specs of the CSI specification, run against a driver.
     CsiSanity,
+    /// The CSI driver of Kubernetes' own storage tests.
+    MockDriver,
 }
 
 impl Peer {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Kubectl131,
         Self::KubectlLatest,
         Self::ClientGo,
         Self::Python,
         Self::Protosanitizer,
         Self::CsiSanity,
+        Self::MockDriver,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Peer {
             Self::Python => "python",
             Self::Protosanitizer => "protosanitizer",
             Self::CsiSanity => "csi-sanity",
+            Self::MockDriver => "mock-driver",
         }
     }
 

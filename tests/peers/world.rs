@@ -41,6 +41,32 @@ impl World {
         Some(world)
     }
 
+    /// The name of a node that may join a [`World::cluster_with_node_identity`], and the bearer token by which it is known.
+    pub(crate) const NODE: &str = "mounts-1";
+    pub(crate) const NODE_TOKEN: &str = "the-token-of-a-node-that-joins";
+
+    /// `tokenward up` that another node may join; nodes publish when there is something to tell. None, if the client is not there.
+    pub(crate) fn cluster_with_node_identity(peer: Peer) -> Option<Self> {
+        let world = Self::start(peer, |place| {
+            let user = format!("{},system:node:{},1,system:nodes\n", Self::NODE_TOKEN, Self::NODE);
+            let users = place.write("users.csv", &user);
+            vec![
+                "up".to_owned(),
+                "--wait".to_owned(),
+                "--republish=on-change".to_owned(),
+                format!("--token-auth-file={}", users.display()),
+            ]
+        })?;
+        world.server.as_ref().unwrap().ready();
+        Some(world)
+    }
+
+    /// Where the nodes of a cluster have their directories.
+    pub(crate) fn nodes_below(&self) -> PathBuf {
+        let line = self.server.as_ref().unwrap().stderr_line(|line| line.starts_with("nodes below "));
+        line.trim_start_matches("nodes below ").into()
+    }
+
     fn start(peer: Peer, arguments: impl FnOnce(&Place) -> Vec<String>) -> Option<Self> {
         let program = peer.find()?;
         let place = Place::new();

@@ -34,7 +34,7 @@ fn manifests() -> String {
 
 /// A line, however its columns are aligned.
 #[track_caller]
-fn has_line(text: &str, line: &str) {
+pub(super) fn has_line(text: &str, line: &str) {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert!(text.lines().any(|found| words(found) == words(line)), "{line:?} in\n{text}");
 }
