@@ -77,19 +77,24 @@ impl Scene {
         }
     }
 
-    /// Lets nodes start and stop what they should, and the controller act, until nothing is left to do.
+    /// Lets nodes start and stop what they should, and the controller act, until nothing is left to do, however late.
     fn settle(&mut self) {
-        let now = &mut self.now;
-        let time = std::cell::Cell::new(*now);
-        self.world.settle(
-            &mut self.controller,
-            || {
-                time.set(time.get() + 1000);
-                at(time.get())
-            },
-            |world| act(world, time.get()),
-        );
-        *now = time.get();
+        for _ in 0..100 {
+            let time = std::cell::Cell::new(self.now);
+            self.world.settle(
+                &mut self.controller,
+                || {
+                    time.set(time.get() + 1000);
+                    at(time.get())
+                },
+                |world| act(world, time.get()),
+            );
+            self.now = time.get();
+            if self.plan().again.is_none() {
+                return;
+            }
+        }
+        panic!("always waits for something: {:?}", self.plan().again);
     }
 
     fn pods(&self) -> Vec<Value> {
