@@ -140,12 +140,27 @@ impl From<WriteError> for Status {
 
 impl AtomicWriter {
     /// A writer for `directory`, which exists; the directories that it makes have mode 0700.
+    ///
+    /// Shown at [`AtomicWriter`].
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), directory_mode: 0o700, group: None }
     }
 
     /// The same with other permission bits for the directories that it makes.
+    ///
+    /// ```
+    /// use std::os::unix::fs::PermissionsExt as _;
+    /// use tokenward_driver::tokens::Clock;
+    /// use tokenward_driver::{AtomicWriter, Contents, File, FileSet, VolumePath};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let mut files = FileSet::new();
+    /// files.insert(VolumePath::parse("db/password")?, File::private(Contents::new(b"1234".to_vec())))?;
+    /// AtomicWriter::new(directory.path()).with_directory_mode(0o755).write(&files, Clock::system().now())?;
+    /// assert_eq!(std::fs::metadata(directory.path().join("db"))?.permissions().mode() & 0o777, 0o755);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_directory_mode(mut self, mode: u32) -> Self {
         self.directory_mode = mode & 0o777;
@@ -154,6 +169,17 @@ impl AtomicWriter {
 
     /// The same for a group of readers, such as a pod's `fsGroup`: what it makes belongs to the group, directories have mode 0750, and what
     /// the owner may read, the group may read too. Readers that are in no group stay outside.
+    ///
+    /// ```
+    /// use tokenward_driver::csi::v1::NodePublishVolumeRequest;
+    /// use tokenward_driver::{AtomicWriter, PublishTarget, RequestError};
+    ///
+    /// fn writer(request: &NodePublishVolumeRequest) -> Result<AtomicWriter, RequestError> {
+    ///     let target = PublishTarget::of(request)?;
+    ///     Ok(AtomicWriter::new(target.path.as_path()).with_group(target.group))
+    /// }
+    /// # let _ = writer;
+    /// ```
     #[must_use]
     pub fn with_group(mut self, group: Option<u32>) -> Self {
         self.group = group;
@@ -164,6 +190,17 @@ impl AtomicWriter {
     }
 
     /// Whether `directory` has a version that counts.
+    ///
+    /// ```
+    /// use tokenward_driver::tokens::Clock;
+    /// use tokenward_driver::{AtomicWriter, FileSet};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// assert!(!AtomicWriter::has_version(directory.path()) && AtomicWriter::may_own(directory.path())?);
+    /// AtomicWriter::new(directory.path()).write(&FileSet::new(), Clock::system().now())?;
+    /// assert!(AtomicWriter::has_version(directory.path()) && AtomicWriter::may_own(directory.path())?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn has_version(directory: &Path) -> bool {
         fs::read_link(directory.join(DATA)).is_ok()
@@ -171,6 +208,15 @@ impl AtomicWriter {
 
     /// Whether `directory` is empty or was written by a writer, perhaps one that was torn. False for a directory of somebody else, which
     /// must not be removed with all that is in it.
+    ///
+    /// ```
+    /// use tokenward_driver::AtomicWriter;
+    ///
+    /// let home = tempfile::tempdir()?;
+    /// std::fs::write(home.path().join("letter.txt"), "Dear ...")?;
+    /// assert!(!AtomicWriter::may_own(home.path())?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// When the directory cannot be listed.
@@ -189,6 +235,8 @@ impl AtomicWriter {
     /// Makes the directory hold exactly `files`. `now` only names the version.
     ///
     /// A difference of modes or groups alone is not a difference, as upstream.
+    ///
+    /// Shown at [`AtomicWriter`].
     ///
     /// # Errors
     /// [`WriteError`]; the version that was there is whole then.

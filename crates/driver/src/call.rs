@@ -63,6 +63,8 @@ impl fmt::Debug for CallContext {
 
 impl CallContext {
     /// The context of a request that came through a [`Plugin`](crate::Plugin). Of any other request: one that nobody cancels.
+    ///
+    /// Shown at [`CallContext`].
     #[must_use]
     pub fn of<T>(request: &Request<T>) -> Self {
         request
@@ -95,24 +97,54 @@ impl CallContext {
     }
 
     /// The id that all log lines of the call carry, and its answer as `x-request-id`. The caller's own, if it sent one.
+    ///
+    /// ```
+    /// use tokenward_driver::CallContext;
+    ///
+    /// let mut request = tonic::Request::new(());
+    /// request.set_timeout(std::time::Duration::from_secs(30));
+    /// request.metadata_mut().insert("x-request-id", tonic::metadata::MetadataValue::from_static("req-7"));
+    /// let call = CallContext::of(&request);
+    /// assert_eq!(call.id(), "req-7");
+    /// assert!(call.remaining().is_some_and(|left| left.as_secs() >= 29));
+    /// assert!(!call.cancellation().is_cancelled());
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// How long the caller still waits; `None` for as long as it takes.
+    ///
+    /// Shown at [`CallContext::id`].
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Cancelled when nobody waits for the answer any more.
+    ///
+    /// Shown at [`CallContext::id`].
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
         self.ended.clone()
     }
 
     /// Waits until nobody waits for the answer any more.
+    ///
+    /// ```
+    /// use tokenward_driver::CallContext;
+    /// use tonic::Status;
+    ///
+    /// /// Gives up tidily, where [`CallContext::run`] would drop the work.
+    /// async fn wait_for(ready: impl Future<Output = ()>, call: &CallContext) -> Result<(), Status> {
+    ///     tokio::select! {
+    ///         () = ready => Ok(()),
+    ///         () = call.over() => Err(call.status()),
+    ///     }
+    /// }
+    /// # let _ = wait_for(async {}, &CallContext::of(&tonic::Request::new(())));
+    /// ```
     pub async fn over(&self) {
         let deadline = async {
             match self.deadline {
@@ -127,6 +159,8 @@ impl CallContext {
     }
 
     /// Why nobody waits any more, as an answer: DEADLINE_EXCEEDED or CANCELLED. Neither is final.
+    ///
+    /// Shown at [`CallContext::over`].
     #[must_use]
     pub fn status(&self) -> Status {
         if self.remaining() == Some(Duration::ZERO) {
@@ -137,6 +171,8 @@ impl CallContext {
     }
 
     /// Work that may be given up at each of its awaits: is, when nobody waits for it any more.
+    ///
+    /// Shown at [`CallContext`].
     ///
     /// # Errors
     /// [`CallContext::status`] when it was given up.
@@ -150,6 +186,8 @@ impl CallContext {
 
     /// Work that may block its thread, such as system calls on files: runs on a thread for that, to its end, and the volume of this call
     /// stays locked until then, whatever becomes of the call.
+    ///
+    /// Shown at [`CallContext`].
     ///
     /// # Errors
     /// Those of the work; UNAVAILABLE when the process ends first.

@@ -68,6 +68,8 @@ pub enum VolumePathError {
 impl VolumePath {
     /// Checks `path` against the rules above.
     ///
+    /// Shown at [`VolumePath`].
+    ///
     /// # Errors
     /// The first rule that it breaks.
     pub fn parse(path: impl Into<String>) -> Result<Self, VolumePathError> {
@@ -99,12 +101,16 @@ impl VolumePath {
     }
 
     /// The path as text.
+    ///
+    /// Shown at [`FileSet`].
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The first element: the name that the reader sees at the top of the volume.
+    ///
+    /// Shown at [`VolumePath`].
     #[must_use]
     pub fn top(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
@@ -139,12 +145,25 @@ enum Source {
 
 impl Contents {
     /// Any bytes.
+    ///
+    /// Shown at [`Contents`].
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Source::Bytes(Arc::new(Zeroizing::new(bytes))))
     }
 
     /// The bare token, with nothing before or after it. The token is exposed only when it is written.
+    ///
+    /// ```
+    /// use tokenward_driver::tokens::Token;
+    /// use tokenward_driver::{Contents, File, FileSet, VolumePath};
+    ///
+    /// let mut files = FileSet::new();
+    /// let token = Token::new("a.b.c".to_owned());
+    /// files.insert(VolumePath::parse("vault/token")?, File::private(Contents::token(&token)))?;
+    /// assert!(!format!("{files:?}").contains("a.b.c"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn token(token: &Token) -> Self {
         Self(Source::Token(token.clone()))
@@ -183,12 +202,16 @@ pub struct File {
 
 impl File {
     /// A file that only its owner reads: mode 0600.
+    ///
+    /// Shown at [`File`].
     #[must_use]
     pub fn private(contents: Contents) -> Self {
         Self { contents, mode: 0o600 }
     }
 
     /// The same file with these permission bits (the lowest nine count).
+    ///
+    /// Shown at [`File`].
     #[must_use]
     pub fn with_mode(mut self, mode: u32) -> Self {
         self.mode = mode & 0o777;
@@ -203,7 +226,9 @@ impl File {
 ///
 /// let mut files = FileSet::new();
 /// files.insert(VolumePath::parse("user")?, File::private(Contents::new(b"app".to_vec())))?;
-/// assert_eq!(files.len(), 1);
+/// assert!(files.len() == 1 && !files.is_empty());
+/// let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+/// assert_eq!(paths, ["user"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -232,12 +257,16 @@ pub struct PathConflict {
 
 impl FileSet {
     /// An empty set.
+    ///
+    /// Shown at [`FileSet`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a file.
+    ///
+    /// Shown at [`FileSet`].
     ///
     /// # Errors
     /// When the set has the path, or one of the two would have to be a directory and a file.
@@ -252,17 +281,23 @@ impl FileSet {
     }
 
     /// The files by path.
+    ///
+    /// Shown at [`FileSet`].
     pub fn iter(&self) -> btree_map::Iter<'_, VolumePath, File> {
         self.0.iter()
     }
 
     /// How many files.
+    ///
+    /// Shown at [`FileSet`].
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no file.
+    ///
+    /// Shown at [`FileSet`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

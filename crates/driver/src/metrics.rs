@@ -74,6 +74,8 @@ impl fmt::Debug for Metrics {
 
 impl Metrics {
     /// All at zero.
+    ///
+    /// Shown at [`Metrics`].
     #[must_use]
     pub fn new(driver: &DriverName) -> Self {
         let mut registry = Registry::default();
@@ -103,11 +105,15 @@ impl Metrics {
     }
 
     /// Adds a metric of the driver's own.
+    ///
+    /// Shown at [`Metrics`].
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.0.registry.lock().register(name, help, metric);
     }
 
     /// The text of `/metrics`.
+    ///
+    /// Shown at [`Metrics`].
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();

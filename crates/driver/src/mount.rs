@@ -25,7 +25,9 @@ const STACKED_MOUNTS: usize = 16;
 /// ```
 /// use tokenward_driver::TargetPath;
 ///
-/// assert!(TargetPath::parse("/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/tokens/mount").is_ok());
+/// let target = TargetPath::parse("/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/tokens/mount")?;
+/// assert!(target.as_path().ends_with("tokens/mount"));
+/// # Ok::<(), tokenward_driver::TargetPathError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TargetPath(PathBuf);
@@ -51,6 +53,8 @@ pub enum TargetPathError {
 impl TargetPath {
     /// Checks a path of a request.
     ///
+    /// Shown at [`TargetPath`].
+    ///
     /// # Errors
     /// When it is empty, relative, the root, or has an element `..` or a NUL byte.
     pub fn parse(path: &str) -> Result<Self, TargetPathError> {
@@ -68,6 +72,8 @@ impl TargetPath {
     }
 
     /// The path.
+    ///
+    /// Shown at [`TargetPath`].
     #[must_use]
     pub fn as_path(&self) -> &Path {
         &self.0
@@ -221,12 +227,16 @@ pub struct Mounter {
 
 impl Mounter {
     /// A mounter whose tmpfs hold at most `size` bytes each (the kernel counts whole pages).
+    ///
+    /// Shown at [`Mounter`].
     #[must_use]
     pub fn new(size: u64, policy: MountPolicy) -> Self {
         Self { size, may_mount: AtomicBool::new(policy == MountPolicy::WherePermitted) }
     }
 
     /// Makes the target, or finds the one that an earlier call (or an earlier process) made: that one is never mounted anew.
+    ///
+    /// Shown at [`Mounter`].
     ///
     /// # Errors
     /// [`MountError`]; nothing that this call made is left then.
@@ -235,6 +245,19 @@ impl Mounter {
     }
 
     /// The same for a group of readers (see [`AtomicWriter::with_group`]), which may go into the target.
+    ///
+    /// ```
+    /// use tokenward_driver::csi::v1::NodePublishVolumeRequest;
+    /// use tokenward_driver::{Mounter, Prepared, PublishTarget};
+    /// use tonic::Status;
+    ///
+    /// /// The pod's `fsGroup` may read what is put there.
+    /// fn prepare(mounter: &Mounter, request: &NodePublishVolumeRequest) -> Result<Prepared, Status> {
+    ///     let target = PublishTarget::of(request)?;
+    ///     Ok(mounter.prepare_for(&target.path, target.group)?)
+    /// }
+    /// # let _ = prepare;
+    /// ```
     ///
     /// # Errors
     /// [`MountError`]; nothing that this call made is left then.
@@ -257,6 +280,8 @@ impl Mounter {
     }
 
     /// Unmounts and removes the target with all that is in it; good when there is nothing.
+    ///
+    /// Shown at [`Mounter`].
     ///
     /// # Errors
     /// [`MountError`]; a later call goes on where this one stopped.

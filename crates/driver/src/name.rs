@@ -26,6 +26,8 @@ pub struct DriverNameError;
 impl DriverName {
     /// Checks a name.
     ///
+    /// Shown at [`DriverName`].
+    ///
     /// # Errors
     /// When the name breaks the rule above.
     pub fn parse(name: impl Into<String>) -> Result<Self, DriverNameError> {
@@ -41,6 +43,8 @@ impl DriverName {
     }
 
     /// The name as text.
+    ///
+    /// Shown at [`DriverName`].
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

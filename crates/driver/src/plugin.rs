@@ -193,6 +193,8 @@ pub enum ServeError {
 
 impl<N: Node> Plugin<N> {
     /// A plugin with this name and vendor version, whose Node service is served at `endpoint`.
+    ///
+    /// Shown at [`Plugin`].
     pub fn new(name: DriverName, version: impl Into<String>, endpoint: impl Into<Endpoint>, node: N) -> Self {
         Self {
             metrics: Metrics::new(&name),
@@ -214,6 +216,26 @@ impl<N: Node> Plugin<N> {
     }
 
     /// Serves a Controller service too, at the same endpoint, and says so in the plugin's capabilities.
+    ///
+    /// ```
+    /// use tokenward_driver::csi::v1::controller_server::Controller;
+    /// use tokenward_driver::csi::v1::node_server::Node;
+    /// use tokenward_driver::{DriverName, Endpoint, Plugin};
+    ///
+    /// struct Nothing;
+    ///
+    /// #[tonic::async_trait]
+    /// impl Node for Nothing {}
+    ///
+    /// #[tonic::async_trait]
+    /// impl Controller for Nothing {}
+    ///
+    /// let endpoint: Endpoint = "unix:///run/nothing/csi.sock".parse()?;
+    /// let plugin = Plugin::new(DriverName::parse("nothing.example")?, "1", endpoint, Nothing);
+    /// let plugin = plugin.with_controller(Nothing);
+    /// # let _ = plugin;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_controller<C: Controller>(self, controller: C) -> Plugin<N, C> {
         let mut services = self.services;
@@ -241,6 +263,31 @@ impl<N: Node> Plugin<N> {
 impl<N: Node, C: Controller> Plugin<N, C> {
     /// Registers with the kubelet that watches `directory`, at `<directory>/<name>-reg.sock`; the node-driver-registrar sidecar is not
     /// needed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokenward_driver::csi::v1::node_server::Node;
+    /// use tokenward_driver::{DriverName, Endpoint, Plugin, ReadFrom, Readiness, SocketPath};
+    ///
+    /// struct Nothing;
+    ///
+    /// #[tonic::async_trait]
+    /// impl Node for Nothing {}
+    ///
+    /// let endpoint: Endpoint = "unix:///csi/csi.sock".parse()?;
+    /// let plugin = Plugin::new(DriverName::parse("nothing.example")?, "1", endpoint, Nothing)
+    ///     .register_in("/registration")
+    ///     // What is /csi here, is this on the node.
+    ///     .kubelet_endpoint(SocketPath::new("/var/lib/kubelet/plugins/nothing.example/csi.sock")?)
+    ///     .http(([0, 0, 0, 0], 9808))
+    ///     .ready_when(|| Readiness::Ready)
+    ///     .reads(ReadFrom::SecretsThenVolumeContext)
+    ///     .lock_wait(Duration::from_secs(5))
+    ///     .grace(Duration::from_secs(5))
+    ///     .drain_limit(Duration::from_secs(20));
+    /// assert!(plugin.metrics().render().contains("tokens_found_total"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn register_in(mut self, directory: impl Into<PathBuf>) -> Self {
         self.registration_directory = Some(directory.into());
@@ -248,6 +295,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     }
 
     /// The endpoint as the kubelet sees it, where that is another path than here (a container with a host path).
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn kubelet_endpoint(mut self, endpoint: SocketPath) -> Self {
         self.kubelet_endpoint = Some(endpoint);
@@ -255,6 +304,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     }
 
     /// Serves `/healthz` and `/metrics` over HTTP; the livenessprobe sidecar is not needed. Neither shows a secret.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn http(mut self, address: impl Into<SocketAddr>) -> Self {
         self.http = Some(address.into());
@@ -262,6 +313,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     }
 
     /// Asks `check` when the plugin is probed; without, it is ready as soon as it is served.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn ready_when(mut self, check: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
         self.readiness = ReadinessCheck::new(check);
@@ -270,6 +323,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
 
     /// Where the driver looks for tokens, for the metric `tokens_found_total`; by default as
     /// [`TokenSet::from_request`](crate::TokenSet::from_request) does.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn reads(mut self, read: ReadFrom) -> Self {
         self.read = read;
@@ -278,6 +333,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
 
     /// How long a call waits for another one of the same volume before it is refused with ABORTED; 10 s by default, or as long as the
     /// caller waits. (A refusal at once costs the kubelet a pause of its own before it tries again.)
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
@@ -286,6 +343,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
 
     /// How long a handler may go on after its [`CallContext`](crate::CallContext) was cancelled; 10 s by default. After that it is dropped
     /// at the await where it stands. [`CallContext::blocking`](crate::CallContext::blocking) work is never cut.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -293,6 +352,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     }
 
     /// How long calls may take to end after the stop; [`DRAIN_LIMIT`] by default.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain = limit;
@@ -300,12 +361,16 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     }
 
     /// The plugin's metrics, to add one's own or to serve them elsewhere.
+    ///
+    /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
     }
 
     /// Makes the sockets.
+    ///
+    /// Shown at [`BoundPlugin`].
     ///
     /// # Errors
     /// When one cannot be made, or a plugin on TCP is to be registered.
@@ -326,6 +391,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
 
     /// [`Plugin::bind`] and [`BoundPlugin::serve`].
     ///
+    /// Shown at [`Plugin`].
+    ///
     /// # Errors
     /// Those of the two.
     pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
@@ -342,12 +409,33 @@ impl<N: Node, C: Controller> Plugin<N, C> {
 
 impl<N: Node, C: Controller> BoundPlugin<N, C> {
     /// Where the plugin is served; a port that was left to the kernel is known now.
+    ///
+    /// Shown at [`BoundPlugin`].
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.listening.endpoint()
     }
 
     /// Where `/healthz` and `/metrics` are.
+    ///
+    /// ```
+    /// use tokenward_driver::csi::v1::node_server::Node;
+    /// use tokenward_driver::{DriverName, Endpoint, Plugin};
+    ///
+    /// struct Nothing;
+    ///
+    /// #[tonic::async_trait]
+    /// impl Node for Nothing {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let endpoint: Endpoint = "tcp://127.0.0.1:0".parse()?;
+    /// let plugin = Plugin::new(DriverName::parse("nothing.example")?, "1", endpoint, Nothing);
+    /// let bound = plugin.http(([127, 0, 0, 1], 0)).bind().await?;
+    /// assert!(bound.http_address().is_some_and(|address| address.port() != 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(|http| http.address)
@@ -358,6 +446,8 @@ impl<N: Node, C: Controller> BoundPlugin<N, C> {
     ///
     /// A caller that goes away cancels its call's context and does not stop it halfway: half an operation is worse than one that nobody
     /// waits for.
+    ///
+    /// Shown at [`BoundPlugin`].
     ///
     /// # Errors
     /// When a server fails, or calls do not end in time; the sockets are removed then too.

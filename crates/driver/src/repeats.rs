@@ -18,6 +18,7 @@ use tonic::Status;
 /// assert_eq!(volumes.once("pvc-1", 10, make).unwrap(), "id-1");
 /// assert_eq!(volumes.once("pvc-1", 10, || unreachable!("it is there")).unwrap(), "id-1");
 /// assert_eq!(volumes.once("pvc-1", 20, make).unwrap_err().code(), Code::AlreadyExists);
+/// assert!(volumes.any(|made| made == "id-1"));
 /// assert_eq!(volumes.forget_where(|made| made == "id-1"), 1);
 /// ```
 pub struct Repeats<W, M>(Mutex<HashMap<String, (W, M)>>);
@@ -38,6 +39,8 @@ impl<W: PartialEq, M: Clone> Repeats<W, M> {
     /// What was made under this name, or what `make` makes now. `wanted` is all that decides whether two requests are the same: a size,
     /// parameters, never a secret.
     ///
+    /// Shown at [`Repeats`].
+    ///
     /// # Errors
     /// ALREADY_EXISTS when something else was made under the name; those of `make`, after which nothing is remembered.
     pub fn once(&self, name: &str, wanted: W, make: impl FnOnce() -> Result<M, Status>) -> Result<M, Status> {
@@ -55,11 +58,15 @@ impl<W: PartialEq, M: Clone> Repeats<W, M> {
     }
 
     /// Whether something was made for which `holds`.
+    ///
+    /// Shown at [`Repeats`].
     pub fn any(&self, mut holds: impl FnMut(&M) -> bool) -> bool {
         self.0.lock().values().any(|(_, made)| holds(made))
     }
 
     /// Forgets what was made and is gone; says how many.
+    ///
+    /// Shown at [`Repeats`].
     pub fn forget_where(&self, mut gone: impl FnMut(&M) -> bool) -> usize {
         let mut kept = self.0.lock();
         let before = kept.len();

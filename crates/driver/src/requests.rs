@@ -64,6 +64,8 @@ impl From<RequestError> for Status {
 impl PublishTarget {
     /// Checks what the specification demands of NodePublishVolume.
     ///
+    /// Shown at [`PublishTarget`].
+    ///
     /// # Errors
     /// The first thing that is missing, or that a driver of files cannot do.
     pub fn of(request: &NodePublishVolumeRequest) -> Result<Self, RequestError> {

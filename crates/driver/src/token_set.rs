@@ -80,6 +80,8 @@ pub struct KeyPresence {
 
 impl KeyPresence {
     /// Looks at a request as it came off the wire, so before [`tokens_from_publish`].
+    ///
+    /// Shown at [`KeyPresence`].
     #[must_use]
     pub fn of(request: &NodePublishVolumeRequest) -> Self {
         Self {
@@ -106,6 +108,8 @@ impl KeyPresence {
 ///
 /// let now = "2029-12-31T23:50:00Z".parse()?;
 /// set.unexpired("vault", now)?;
+/// assert_eq!(set.audiences().count(), 1);
+/// assert_eq!(set.earliest_expiry(), Some("2030-01-01T00:00:00Z".parse()?));
 /// assert!(matches!(set.for_audience("sts"), Err(TokensError::AudienceMissing { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -121,6 +125,8 @@ impl TokenSet {
     /// The tokens of a request that must have some: from `secrets`, and only when the key is not there, from `volume_context`. Takes
     /// them out of the request, as [`tokens_from_publish`] does.
     ///
+    /// Shown at [`TokenSet`].
+    ///
     /// # Errors
     /// [`TokensError::Missing`] when there is none, or the map is empty; [`TokensError::Unusable`]. Both become a [`Status`] by `?`.
     pub fn from_request(request: &mut NodePublishVolumeRequest) -> Result<Self, TokensError> {
@@ -128,6 +134,8 @@ impl TokenSet {
     }
 
     /// The token of an audience that the driver cannot do without.
+    ///
+    /// Shown at [`TokenSet`].
     ///
     /// # Errors
     /// [`TokensError::AudienceMissing`], also when its entry holds no token.
@@ -140,6 +148,8 @@ impl TokenSet {
 
     /// [`TokenSet::for_audience`] for a driver that will use the token now. A token whose expiry could not be read counts as unexpired:
     /// whoever is shown it will know.
+    ///
+    /// Shown at [`TokenSet`].
     ///
     /// # Errors
     /// [`TokensError::AudienceMissing`]; [`TokensError::Expired`].
@@ -154,11 +164,15 @@ impl TokenSet {
     }
 
     /// The audiences, sorted.
+    ///
+    /// Shown at [`TokenSet`].
     pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
         self.tokens.audiences()
     }
 
     /// When the first of the tokens expires: what was made of them has to be renewed before.
+    ///
+    /// Shown at [`TokenSet`].
     #[must_use]
     pub fn earliest_expiry(&self) -> Option<Timestamp> {
         self.tokens.iter().filter_map(|(_, entry)| entry.expires).min()

@@ -91,6 +91,8 @@ impl From<PublishError> for Status {
 
 impl FileVolumes {
     /// Volumes of at most `size` bytes each, which hold three versions of the files; mounted as `policy` says.
+    ///
+    /// Shown at [`FileVolumes`].
     #[must_use]
     pub fn new(size: u64, policy: MountPolicy) -> Self {
         Self { mounter: Mounter::new(size, policy) }
@@ -98,6 +100,8 @@ impl FileVolumes {
 
     /// Makes the volume with these files, or brings the one that is there up to date. A volume that this call made and could not fill is
     /// taken away again.
+    ///
+    /// Shown at [`FileVolumes`].
     ///
     /// # Errors
     /// [`PublishError`].
@@ -125,6 +129,8 @@ impl FileVolumes {
     }
 
     /// Takes the volume away; good when there is none.
+    ///
+    /// Shown at [`FileVolumes`].
     ///
     /// # Errors
     /// [`MountError`]; a later call goes on where this one stopped.

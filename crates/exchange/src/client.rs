@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 use crate::{Endpoint, Step};
 
 /// Who vouches for servers.
+///
+/// Shown at [`HttpClient`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub enum Authorities {
     /// Those of the machine, as its distribution and `SSL_CERT_FILE` have them.
@@ -40,6 +42,8 @@ impl fmt::Debug for Authorities {
 }
 
 /// Limits of one request.
+///
+/// Shown at [`HttpClient`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// One attempt, from the look-up of the name to the last byte; 5 s by default.
@@ -57,6 +61,8 @@ impl Default for Limits {
 }
 
 /// Why there is no client.
+///
+/// Shown at [`HttpClient`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -69,6 +75,22 @@ pub enum ClientError {
 }
 
 /// A client; clones share its connections.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_exchange::{Authorities, ClientError, HttpClient, Limits};
+///
+/// // For who has a private authority: `Authorities::Pem(std::fs::read("/etc/sts/ca.pem")?)`.
+/// let none = Authorities::Pem(Vec::new());
+/// let refused = HttpClient::new(&none, Limits::default());
+/// assert!(matches!(refused, Err(ClientError::NoAuthority)));
+///
+/// let (attempt, total) = (Duration::from_secs(20), Duration::from_secs(60));
+/// let patient = Limits { attempt, total, ..Limits::default() };
+/// if let Ok(client) = HttpClient::new(&Authorities::System, patient) {
+///     assert_eq!(client.limits(), &patient);
+/// }
+/// ```
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -92,6 +114,8 @@ pub(crate) enum SendError {
 
 impl HttpClient {
     /// A client that believes these authorities.
+    ///
+    /// Shown at [`HttpClient`].
     ///
     /// # Errors
     /// When none of their certificates can be used.
@@ -136,6 +160,8 @@ impl HttpClient {
     }
 
     /// The limits.
+    ///
+    /// Shown at [`HttpClient`].
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits

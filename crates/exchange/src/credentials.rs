@@ -5,6 +5,28 @@ use jiff::Timestamp;
 use crate::Secret;
 
 /// Credentials, and how long they are good. `Debug` shows nothing that is secret.
+///
+/// ```
+/// use tokenward_exchange::{AwsSession, BearerToken, Credentials, Secret};
+///
+/// /// The files that a pod is given.
+/// fn files(credentials: &Credentials) -> Vec<(&'static str, &str)> {
+///     match credentials {
+///         Credentials::Bearer(BearerToken { token, .. }) => vec![("token", token.expose_secret())],
+///         Credentials::Aws(AwsSession { access_key_id, secret_access_key, session_token, .. }) => vec![
+///             ("access-key-id", access_key_id.expose_secret()),
+///             ("secret-access-key", secret_access_key.expose_secret()),
+///             ("session-token", session_token.expose_secret()),
+///         ],
+///         _ => Vec::new(),
+///     }
+/// }
+///
+/// let expires = "2026-03-01T12:00:00Z".parse().ok();
+/// let bearer = Credentials::Bearer(BearerToken { token: Secret::new("hvs.example".to_owned()), expires });
+/// assert_eq!(files(&bearer), [("token", "hvs.example")]);
+/// assert_eq!(bearer.expires(), expires);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -16,6 +38,8 @@ pub enum Credentials {
 
 impl Credentials {
     /// When they end; none when the issuer did not say, or said never.
+    ///
+    /// Shown at [`Credentials`].
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         match self {
@@ -26,6 +50,8 @@ impl Credentials {
 }
 
 /// A token that authorizes its bearer.
+///
+/// Shown at [`Credentials`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BearerToken {
     /// The token.
@@ -35,6 +61,8 @@ pub struct BearerToken {
 }
 
 /// Temporary security credentials of AWS.
+///
+/// Shown at [`Credentials`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsSession {
     /// `AccessKeyId`: names the session, and is logged by AWS; kept as a secret all the same.

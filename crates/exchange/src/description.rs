@@ -11,6 +11,15 @@ const LONGEST_WORD: usize = 40;
 
 /// A server's own words about a refusal: one line, short, without the token that was sent, without anything that looks like a token, and
 /// without any run of characters that is long enough to be a credential.
+///
+/// ```
+/// use tokenward_exchange::{Answer, tokens::Token};
+///
+/// let answer = Answer::new(400, Vec::new(), &Token::new("opaque-token-of-ours".to_owned()));
+/// let said = answer.describe("bad jwt 'opaque-token-of-ours'\n(request 7)").expect("not empty");
+/// assert_eq!(said.as_str(), "bad jwt '***stripped***' (request 7)");
+/// assert_eq!(answer.describe(""), None);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Description(String);
 
@@ -31,6 +40,8 @@ impl Description {
     }
 
     /// The text.
+    ///
+    /// Shown at [`Description`].
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,6 +9,18 @@ use http::Uri;
 ///
 /// HTTPS; HTTP only to this machine itself (`localhost`, 127.0.0.0/8, `[::1]`), where a proxy does the rest. No user, no fragment. Made from
 /// an administrator's configuration, never from what the author of a pod has written.
+///
+/// ```
+/// use tokenward_exchange::{Endpoint, EndpointError};
+///
+/// let vault = Endpoint::parse("https://vault.example:8200/v1")?;
+/// let login = Endpoint::parse("https://vault.example:8200/v1/auth/jwt/login")?;
+/// assert_eq!(vault.join("auth/jwt/login")?, login);
+/// assert_eq!(vault.origin(), "https://vault.example:8200");
+/// assert!(Endpoint::parse("http://127.0.0.1:8200/").is_ok());
+/// assert_eq!(Endpoint::parse("http://vault.example:8200/"), Err(EndpointError::Plain));
+/// # Ok::<(), EndpointError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     uri: Uri,
@@ -16,6 +28,8 @@ pub struct Endpoint {
 }
 
 /// Why a text is not an [`Endpoint`].
+///
+/// Shown at [`Endpoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
@@ -35,6 +49,8 @@ pub enum EndpointError {
 
 impl Endpoint {
     /// Checks a URL.
+    ///
+    /// Shown at [`Endpoint`].
     ///
     /// # Errors
     /// The rule that it breaks. The error quotes nothing of it.
@@ -65,6 +81,8 @@ impl Endpoint {
 
     /// The same server and path with `path` behind it.
     ///
+    /// Shown at [`Endpoint`].
+    ///
     /// # Errors
     /// When that makes no URL.
     pub fn join(&self, path: &str) -> Result<Self, EndpointError> {
@@ -73,6 +91,8 @@ impl Endpoint {
     }
 
     /// Scheme, host and port: what errors and logs call it.
+    ///
+    /// Shown at [`Endpoint`].
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin

@@ -9,6 +9,8 @@ use tokenward_jose::JsonError;
 use crate::Description;
 
 /// The steps of an exchange.
+///
+/// Shown at [`ExchangeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Finding the server, connecting, TLS, sending.
@@ -30,6 +32,19 @@ impl fmt::Display for Step {
 }
 
 /// Why an exchange failed.
+///
+/// ```
+/// use tokenward_exchange::{AnswerError, ExchangeError, Refusal, Step};
+///
+/// let refused = |status| ExchangeError::Answer {
+///     origin: "https://sts.example".to_owned(),
+///     source: AnswerError::Refused(Refusal::new(status)),
+/// };
+/// assert_eq!(refused(403).to_string(), "the exchange with https://sts.example gave no credentials");
+/// assert_eq!((refused(403).step(), refused(403).kind()), (Some(Step::Read), "refused"));
+/// // Worth another attempt: the kit's `Exchanger` asks the same.
+/// assert!(refused(503).is_transient() && !refused(403).is_transient());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
@@ -85,6 +100,8 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     /// The step that failed; none when there was nothing to do.
+    ///
+    /// Shown at [`ExchangeError`].
     #[must_use]
     pub fn step(&self) -> Option<Step> {
         match self {
@@ -96,6 +113,8 @@ impl ExchangeError {
     }
 
     /// Whether the same request may go well a little later.
+    ///
+    /// Shown at [`ExchangeError`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -106,6 +125,8 @@ impl ExchangeError {
     }
 
     /// One word for metrics and logs.
+    ///
+    /// Shown at [`ExchangeError`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -121,6 +142,24 @@ impl ExchangeError {
 }
 
 /// Why an answer gives no credentials.
+///
+/// ```
+/// use tokenward_exchange::{Answer, AnswerError, Endpoint, Exchange as _, TokenExchange, tokens::Token};
+///
+/// let exchange = TokenExchange::new(Endpoint::parse("https://sts.example/token")?);
+/// let now = "2026-03-01T12:00:00Z".parse()?;
+/// let read = |status, body: &str| {
+///     let sent = Token::new("a.b.c".to_owned());
+///     exchange.credentials(&Answer::new(status, body.as_bytes().to_vec(), &sent), now)
+/// };
+/// let untyped = r#"{"access_token":"granted"}"#;
+/// assert_eq!(read(200, untyped), Err(AnswerError::Missing("issued_token_type")));
+/// assert!(matches!(read(200, "<html>"), Err(AnswerError::Json(_))));
+/// let refused = read(400, r#"{"error":"invalid_grant","error_description":"wrong audience"}"#);
+/// let told = refused.unwrap_err().to_string();
+/// assert_eq!(told, "the server refused it: HTTP 400, invalid_grant: wrong audience");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -163,6 +202,15 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 }
 
 /// How a server said no.
+///
+/// ```
+/// use tokenward_exchange::Refusal;
+///
+/// let overloaded = Refusal::new(503);
+/// assert!(overloaded.transient && !Refusal::new(501).transient);
+/// assert_eq!(overloaded.to_string(), "HTTP 503");
+/// assert_eq!((overloaded.code, overloaded.description), (None, None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The HTTP status.
@@ -177,6 +225,8 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal about which nothing is known but the status: transient for 429 and 5xx, but for 501 and 505, which stay.
+    ///
+    /// Shown at [`Refusal`].
     #[must_use]
     pub fn new(status: u16) -> Self {
         let transient = status == 429 || (status >= 500 && status != 501 && status != 505);

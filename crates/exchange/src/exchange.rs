@@ -13,14 +13,60 @@ use crate::{Answer, AnswerError, Credentials, Endpoint};
 ///
 /// Pure: it sends nothing and asks no clock, so that an exchange of one's own is two functions and a table of tests. Object-safe: a driver
 /// holds whichever its configuration names.
+///
+/// ```
+/// use http::header::{AUTHORIZATION, HeaderValue};
+/// use tokenward_exchange::tokens::Token;
+/// use tokenward_exchange::{
+///     Answer, AnswerError, BearerToken, Credentials, Endpoint, Exchange, Refusal, Request, Secret,
+/// };
+///
+/// /// A server that takes a token as a form, and answers with nothing but another one.
+/// #[derive(Debug)]
+/// struct Plain(Endpoint);
+///
+/// impl Exchange for Plain {
+///     fn endpoint(&self) -> &Endpoint {
+///         &self.0
+///     }
+///
+///     fn request(&self, token: &Token) -> Request {
+///         let mut request = Request::form("text/plain", &[("jwt", token.expose_token())]);
+///         request.headers.push((AUTHORIZATION, HeaderValue::from_static("Plain v=1")));
+///         request
+///     }
+///
+///     fn credentials(&self, answer: &Answer, _now: jiff::Timestamp) -> Result<Credentials, AnswerError> {
+///         if !answer.is_success() {
+///             return Err(AnswerError::Refused(Refusal::new(answer.status())));
+///         }
+///         let text = str::from_utf8(answer.expose_body()).map_err(|_| AnswerError::Value("body"))?;
+///         Ok(Credentials::Bearer(BearerToken { token: Secret::new(text.to_owned()), expires: None }))
+///     }
+/// }
+///
+/// let plain = Plain(Endpoint::parse("https://sts.example/plain")?);
+/// let token = Token::new("a.b.c".to_owned());
+/// assert_eq!(plain.request(&token).expose_body(), b"jwt=a.b.c");
+/// assert_eq!(format!("{:?}", plain.request(&token)), "Request(application/x-www-form-urlencoded, 9 bytes)");
+/// let answer = Answer::new(200, b"granted".to_vec(), &token);
+/// assert!(plain.credentials(&answer, "2026-03-01T12:00:00Z".parse()?)?.expires().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Exchange: fmt::Debug + Send + Sync {
     /// Where the request goes.
+    ///
+    /// Shown at [`Exchange`].
     fn endpoint(&self) -> &Endpoint;
 
     /// The request for this token.
+    ///
+    /// Shown at [`Exchange`].
     fn request(&self, token: &Token) -> Request;
 
     /// The credentials of an answer that came at `now`, whatever its status.
+    ///
+    /// Shown at [`Exchange`].
     ///
     /// # Errors
     /// [`AnswerError::Refused`] when the server said no, the others when what it said cannot be used.
@@ -28,6 +74,8 @@ pub trait Exchange: fmt::Debug + Send + Sync {
 }
 
 /// A POST request with a token in its body. Overwritten when dropped; `Debug` shows its kind and length.
+///
+/// Shown at [`Exchange`].
 pub struct Request {
     /// `Content-Type`.
     pub content_type: &'static str,
@@ -40,12 +88,23 @@ pub struct Request {
 
 impl Request {
     /// A request with these bytes.
+    ///
+    /// ```
+    /// use tokenward_exchange::Request;
+    /// use zeroize::Zeroizing;
+    ///
+    /// let body = Zeroizing::new(br#"{"jwt":"a.b.c"}"#.to_vec());
+    /// let request = Request::new("application/json", "application/json", body);
+    /// assert_eq!(format!("{request:?}"), "Request(application/json, 15 bytes)");
+    /// ```
     #[must_use]
     pub fn new(content_type: &'static str, accept: &'static str, body: Zeroizing<Vec<u8>>) -> Self {
         Self { content_type, accept, headers: Vec::new(), body }
     }
 
     /// A form (`application/x-www-form-urlencoded`).
+    ///
+    /// Shown at [`Exchange`].
     #[must_use]
     pub fn form(accept: &'static str, fields: &[(&str, &str)]) -> Self {
         // Room for the worst case, each byte as `%XX`: a buffer that grows leaves copies of the token behind.
@@ -57,6 +116,8 @@ impl Request {
     }
 
     /// The body itself, for the wire and for nothing else.
+    ///
+    /// Shown at [`Exchange`].
     #[must_use]
     pub fn expose_body(&self) -> &[u8] {
         &self.body
@@ -74,6 +135,16 @@ impl fmt::Debug for Request {
 }
 
 /// A parameter of an exchange that cannot be used.
+///
+/// ```
+/// use tokenward_exchange::{Endpoint, JwtLogin};
+///
+/// let login = Endpoint::parse("https://vault.example:8200/v1/auth/jwt/login")?;
+/// let error = JwtLogin::new(login, "two words").unwrap_err();
+/// assert_eq!(error.parameter, "role");
+/// assert!(error.to_string().starts_with("role: wanted visible ASCII characters"));
+/// # Ok::<(), tokenward_exchange::EndpointError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{parameter}: wanted {wanted}")]
 pub struct ParameterError {

@@ -13,6 +13,27 @@ use crate::error::with_causes;
 use crate::{Answer, Credentials, Exchange, ExchangeError, HttpClient, Retries};
 
 /// The shell around exchanges: one client, one policy of retries, one clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_exchange::tokens::{Clock, Token};
+/// use tokenward_exchange::{
+///     Authorities, Credentials, Endpoint, Exchanger, HttpClient, Limits, Retries, TokenExchange,
+/// };
+///
+/// /// A driver makes one exchanger and keeps it.
+/// fn exchanger() -> Result<Exchanger, Box<dyn std::error::Error>> {
+///     let client = HttpClient::new(&Authorities::System, Limits::default())?;
+///     let retries = Retries { attempts: 5, first_pause: Duration::from_millis(100), ..Retries::default() };
+///     Ok(Exchanger::new(client, Clock::system()).with_retries(retries))
+/// }
+///
+/// async fn fetch(exchanger: &Exchanger, token: &Token) -> Result<Credentials, Box<dyn std::error::Error>> {
+///     let sts = TokenExchange::new(Endpoint::parse("https://sts.example/token")?).audience("payments")?;
+///     Ok(exchanger.exchange(&sts, token).await?)
+/// }
+/// # let _ = (exchanger, fetch);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Exchanger {
     client: HttpClient,
@@ -22,12 +43,16 @@ pub struct Exchanger {
 
 impl Exchanger {
     /// An exchanger over this client, with the default retries.
+    ///
+    /// Shown at [`Exchanger`].
     #[must_use]
     pub fn new(client: HttpClient, clock: Clock) -> Self {
         Self { client, retries: Retries::default(), clock }
     }
 
     /// With other retries.
+    ///
+    /// Shown at [`Exchanger`].
     #[must_use]
     pub fn with_retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
@@ -36,6 +61,8 @@ impl Exchanger {
 
     /// Exchanges the token. What may go well a little later (no connection, no answer in time, 429, 5xx) is tried again within the client's
     /// total limit, and not before the time that the server names in Retry-After.
+    ///
+    /// Shown at [`Exchanger`].
     ///
     /// # Errors
     /// That of the last attempt.

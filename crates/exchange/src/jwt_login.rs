@@ -16,6 +16,17 @@ const LONGEST: usize = 512;
 const MOST_ERRORS: usize = 3;
 
 /// The service account token and a role, for a client token.
+///
+/// ```
+/// use tokenward_exchange::{Endpoint, Exchange as _, JwtLogin, tokens::Token};
+///
+/// let login = Endpoint::parse("https://vault.example:8200/v1/auth/kubernetes/login")?;
+/// let login = JwtLogin::new(login, "shop")?.namespace("teams/shop")?;
+/// let request = login.request(&Token::new("a.b.c".to_owned()));
+/// assert_eq!(request.expose_body(), br#"{"role":"shop","jwt":"a.b.c"}"#);
+/// assert!(request.headers.iter().any(|(name, value)| name == "x-vault-namespace" && value == "teams/shop"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct JwtLogin {
     endpoint: Endpoint,
@@ -26,6 +37,8 @@ pub struct JwtLogin {
 impl JwtLogin {
     /// A login at this URL, such as `https://vault.example:8200/v1/auth/jwt/login`, into this role.
     ///
+    /// Shown at [`JwtLogin`].
+    ///
     /// # Errors
     /// When the role is empty, or has spaces or characters that are not visible ASCII.
     pub fn new(endpoint: Endpoint, role: impl Into<String>) -> Result<Self, ParameterError> {
@@ -35,6 +48,8 @@ impl JwtLogin {
     }
 
     /// The namespace of the vault in which to log in (`X-Vault-Namespace`).
+    ///
+    /// Shown at [`JwtLogin`].
     ///
     /// # Errors
     /// As [`JwtLogin::new`].

@@ -25,6 +25,20 @@ use crate::error::with_causes;
 use crate::{Endpoint, EndpointError, HttpClient};
 
 /// Whose tokens are believed, and for whom they must be.
+///
+/// ```
+/// use jiff::SignedDuration;
+/// use tokenward_exchange::Endpoint;
+/// use tokenward_exchange::oidc::{CachePolicy, Issuer};
+///
+/// let policy = CachePolicy { max_age: SignedDuration::from_mins(10), ..CachePolicy::default() };
+/// let issuer = Issuer::new("https://kubernetes.default.svc", ["vault"])?
+///     .documents_at(Endpoint::parse("https://oidc.example/clusters/blue")?)
+///     .leeway(SignedDuration::from_secs(5))
+///     .cache(policy);
+/// # let _ = issuer;
+/// # Ok::<(), tokenward_exchange::EndpointError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Issuer {
     issuer: String,
@@ -36,6 +50,8 @@ pub struct Issuer {
 
 impl Issuer {
     /// The issuer with exactly this URL; tokens must be for at least one of `audiences`.
+    ///
+    /// Shown at [`Issuer`].
     ///
     /// # Errors
     /// When it is no URL from which documents can be had.
@@ -56,6 +72,8 @@ impl Issuer {
 
     /// Fetches the documents from below this URL, for issuers whose own URL leads nowhere from here (`https://kubernetes.default.svc`). The
     /// issuer that documents and tokens name is checked all the same.
+    ///
+    /// Shown at [`Issuer`].
     #[must_use]
     pub fn documents_at(mut self, documents: Endpoint) -> Self {
         self.documents = documents;
@@ -63,6 +81,8 @@ impl Issuer {
     }
 
     /// How far clocks may disagree; a minute by default.
+    ///
+    /// Shown at [`Issuer`].
     #[must_use]
     pub fn leeway(mut self, leeway: SignedDuration) -> Self {
         self.leeway = leeway;
@@ -70,6 +90,8 @@ impl Issuer {
     }
 
     /// How long keys are kept, and how often they may be asked for.
+    ///
+    /// Shown at [`Issuer`].
     #[must_use]
     pub fn cache(mut self, policy: CachePolicy) -> Self {
         self.policy = policy;
@@ -78,6 +100,8 @@ impl Issuer {
 }
 
 /// Why a token is not believed. No text holds a piece of it.
+///
+/// Shown at [`Verifier`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -117,6 +141,28 @@ pub enum VerifyError {
 }
 
 /// Verifies tokens of one issuer.
+///
+/// ```
+/// use tokenward_exchange::HttpClient;
+/// use tokenward_exchange::oidc::{Issuer, Verifier, VerifyError};
+/// use tokenward_exchange::tokens::{Clock, Token};
+///
+/// /// A driver makes one verifier and keeps it: it has the keys.
+/// fn verifier(client: HttpClient) -> Result<Verifier, Box<dyn std::error::Error>> {
+///     let issuer = Issuer::new("https://oidc.example/clusters/blue", ["vault"])?;
+///     Ok(Verifier::new(issuer, client, Clock::system()))
+/// }
+///
+/// async fn subject(verifier: &Verifier, token: &Token) -> Result<String, VerifyError> {
+///     match verifier.verify(token).await {
+///         Ok(claims) => Ok(claims.sub),
+///         // The issuer cannot be reached: not the token's fault.
+///         Err(VerifyError::Keys { issuer, .. }) => Ok(format!("unknown, {issuer} does not answer")),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// # let _ = (verifier, subject);
+/// ```
 #[derive(Debug)]
 pub struct Verifier {
     issuer: Issuer,
@@ -129,12 +175,16 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier; nothing is fetched before the first token comes.
+    ///
+    /// Shown at [`Verifier`].
     #[must_use]
     pub fn new(issuer: Issuer, client: HttpClient, clock: Clock) -> Self {
         Self { issuer, client, clock, cache: Mutex::default(), fetching: AsyncMutex::default() }
     }
 
     /// The claims of a token, once all of it is checked.
+    ///
+    /// Shown at [`Verifier`].
     ///
     /// # Errors
     /// The first check that it fails.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 /// How often an exchange is tried, and how patiently.
+///
+/// Shown at [`Exchanger`](crate::Exchanger).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// Attempts in all, the first among them; 3 by default.

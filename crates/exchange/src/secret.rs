@@ -9,17 +9,29 @@ use zeroize::Zeroizing;
 const LONGEST: usize = 32 << 10;
 
 /// A part of a credential: overwritten when dropped; `Debug` shows its length only.
+///
+/// ```
+/// use tokenward_exchange::Secret;
+///
+/// let secret = Secret::new("hvs.example".to_owned());
+/// assert_eq!(format!("{secret:?}"), "Secret(11 bytes)");
+/// assert_eq!(secret.expose_secret(), "hvs.example");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes a text over.
+    ///
+    /// Shown at [`Secret`].
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
     /// The text itself, for the file that the pod reads, and for nothing else.
+    ///
+    /// Shown at [`Secret`].
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0

@@ -18,6 +18,23 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const LONGEST: usize = 1024;
 
 /// The service account token as `subject_token`, for an access token.
+///
+/// ```
+/// use tokenward_exchange::{Endpoint, Exchange as _, TokenExchange, tokens::Token};
+///
+/// let exchange = TokenExchange::new(Endpoint::parse("https://sts.example/token")?)
+///     .audience("payments")?
+///     .resource("https://payments.example/")?
+///     .client_id("shop")?
+///     .scope("read write")?
+///     .requested_token_type("urn:ietf:params:oauth:token-type:access_token")?;
+/// let request = exchange.request(&Token::new("a.b.c".to_owned()));
+/// let form = String::from_utf8(request.expose_body().to_vec())?;
+/// for field in ["subject_token=a.b.c", "audience=payments", "client_id=shop", "scope=read+write"] {
+///     assert!(form.split('&').any(|given| given == field), "{field}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TokenExchange {
     endpoint: Endpoint,
@@ -28,12 +45,16 @@ pub struct TokenExchange {
 
 impl TokenExchange {
     /// An exchange at this token endpoint.
+    ///
+    /// Shown at [`TokenExchange`].
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, parameters: Vec::new(), requested: None }
     }
 
     /// `audience`: the service, by name, at which the new token is to be used.
+    ///
+    /// Shown at [`TokenExchange`].
     ///
     /// # Errors
     /// When it has spaces, or characters that are not visible ASCII.
@@ -43,6 +64,8 @@ impl TokenExchange {
 
     /// `resource`: the service, by URI, at which the new token is to be used.
     ///
+    /// Shown at [`TokenExchange`].
+    ///
     /// # Errors
     /// As [`TokenExchange::audience`].
     pub fn resource(self, resource: impl Into<String>) -> Result<Self, ParameterError> {
@@ -51,6 +74,8 @@ impl TokenExchange {
 
     /// `client_id`: how the server knows this client, if it wants to.
     ///
+    /// Shown at [`TokenExchange`].
+    ///
     /// # Errors
     /// As [`TokenExchange::audience`].
     pub fn client_id(self, client_id: impl Into<String>) -> Result<Self, ParameterError> {
@@ -58,6 +83,8 @@ impl TokenExchange {
     }
 
     /// `scope`: what the new token is to be good for; words with a space between them.
+    ///
+    /// Shown at [`TokenExchange`].
     ///
     /// # Errors
     /// When a word is empty or has characters that are not visible ASCII.
@@ -70,6 +97,8 @@ impl TokenExchange {
     }
 
     /// `requested_token_type`: an answer with a token of another type is not taken then.
+    ///
+    /// Shown at [`TokenExchange`].
     ///
     /// # Errors
     /// As [`TokenExchange::audience`].

@@ -20,6 +20,21 @@ const TRANSIENT: [&str; 4] =
     ["IDPCommunicationError", "RequestThrottled", "Throttling", "ThrottlingException"];
 
 /// The service account token and a role, for the keys of a temporary session.
+///
+/// ```
+/// use tokenward_exchange::{Endpoint, Exchange as _, SessionName, WebIdentity, tokens::Token};
+///
+/// let sts = Endpoint::parse("https://sts.eu-central-1.amazonaws.com/")?;
+/// let name = SessionName::for_pod("shop", "web-0")?;
+/// assert_eq!(name.as_str(), "shop.web-0");
+/// let exchange = WebIdentity::new(sts, "arn:aws:iam::123456789012:role/shop", name)?.duration_seconds(900)?;
+/// let request = exchange.request(&Token::new("a.b.c".to_owned()));
+/// let form = String::from_utf8(request.expose_body().to_vec())?;
+/// for field in ["WebIdentityToken=a.b.c", "RoleSessionName=shop.web-0", "DurationSeconds=900"] {
+///     assert!(form.split('&').any(|given| given == field), "{field}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WebIdentity {
     endpoint: Endpoint,
@@ -29,11 +44,21 @@ pub struct WebIdentity {
 }
 
 /// `RoleSessionName`: 2 to 64 letters, digits and `_+=,.@-`. It stands in every record of the cloud's audit log.
+///
+/// ```
+/// use tokenward_exchange::SessionName;
+///
+/// assert_eq!(SessionName::parse("shop.web-0")?.as_str(), "shop.web-0");
+/// assert!(SessionName::parse("shop/web-0").is_err());
+/// # Ok::<(), tokenward_exchange::ParameterError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionName(String);
 
 impl SessionName {
     /// Checks a name.
+    ///
+    /// Shown at [`SessionName`].
     ///
     /// # Errors
     /// When it is shorter or longer, or has other characters.
@@ -49,6 +74,8 @@ impl SessionName {
 
     /// `NAMESPACE.POD`, cut to what is allowed: whoever reads the audit log finds the pod.
     ///
+    /// Shown at [`WebIdentity`].
+    ///
     /// # Errors
     /// When the names are not those of Kubernetes objects.
     pub fn for_pod(namespace: &str, pod: &str) -> Result<Self, ParameterError> {
@@ -56,6 +83,8 @@ impl SessionName {
     }
 
     /// The name.
+    ///
+    /// Shown at [`SessionName`].
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,6 +93,8 @@ impl SessionName {
 
 impl WebIdentity {
     /// An exchange at this URL (`https://sts.eu-central-1.amazonaws.com/`) for a session in this role.
+    ///
+    /// Shown at [`WebIdentity`].
     ///
     /// # Errors
     /// When the role is not an ARN.
@@ -82,6 +113,8 @@ impl WebIdentity {
     }
 
     /// How long the session shall last: 900 to 43200 seconds, and no longer than the role allows. The server's default is an hour.
+    ///
+    /// Shown at [`WebIdentity`].
     ///
     /// # Errors
     /// When it is outside of that.

@@ -32,12 +32,16 @@ pub struct Marks {
 
 impl Marks {
     /// No marks.
+    ///
+    /// Shown at [`Marks`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Fields are secret whose options have this bool extension of `google.protobuf.FieldOptions`, by its number.
+    ///
+    /// Shown at [`Marks`].
     #[must_use]
     pub fn extension(mut self, number: u32) -> Self {
         self.options.push(number);
@@ -45,6 +49,8 @@ impl Marks {
     }
 
     /// The same by the extension's full name, such as `csi.v1.csi_secret`; the descriptors have to declare it.
+    ///
+    /// Shown at [`Marks`].
     #[must_use]
     pub fn extension_named(mut self, full_name: impl Into<String>) -> Self {
         self.named_options.push(full_name.into());
@@ -63,6 +69,8 @@ impl Marks {
     }
 
     /// This field is secret, by its full name: package, message, field. The descriptors have to declare it.
+    ///
+    /// Shown at [`Marks`].
     #[must_use]
     pub fn field(mut self, path: impl Into<String>) -> Self {
         self.fields.push(path.into());
@@ -70,6 +78,8 @@ impl Marks {
     }
 
     /// Whatever a map holds under this key is secret; compared without regard to ASCII case.
+    ///
+    /// Shown at [`Marks`].
     #[must_use]
     pub fn token_key(mut self, key: impl Into<String>) -> Self {
         self.token_keys.push(key.into());
@@ -78,6 +88,22 @@ impl Marks {
 }
 
 /// Why descriptors give no table. Nothing is guessed: a mark that means nothing would leave a secret in the log.
+///
+/// ```
+/// use tokenward_sanitize::{DescriptorError, Marks, Table};
+///
+/// let other = Table::from_descriptor_set(b"\x0a\x05abc", &Marks::new());
+/// assert!(matches!(other, Err(DescriptorError::Malformed)));
+///
+/// // A field that is not there would stay unmarked, and what is in the one that was meant would be shown.
+/// let mistaken = Table::from_descriptor_set(b"", &Marks::new().field("example.Login.passwort"));
+/// let error = mistaken.err().ok_or("it was taken")?;
+/// assert_eq!(
+///     error.to_string(),
+///     "no field `example.Login.passwort` among the descriptors; write it as package.Message.field"
+/// );
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescriptorError {

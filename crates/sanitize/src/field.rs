@@ -16,6 +16,37 @@ pub(crate) enum Name {
 }
 
 /// One field of a message.
+///
+/// ```
+/// use tokenward_sanitize::{Enum, EnumId, Field, Kind, Message, MessageId, Table, to_json};
+///
+/// // enum Level { LOW = 0; HIGH = 1; }
+/// // message Order {
+/// //   string id = 1; optional int32 count = 2; repeated Order parts = 3; map<string, string> labels = 4;
+/// //   oneof payment { string card = 5 [secret]; Level credit = 6; }
+/// // }
+/// static ENUMS: &[Enum] = &[Enum { name: "example.Level", values: &[(0, "LOW"), (1, "HIGH")] }];
+/// static MESSAGES: &[Message] = &[Message::new(
+///     "example.Order",
+///     &[
+///         Field::member(0, "card", 5, Kind::String).secret(),
+///         Field::optional("count", 2, Kind::Int32),
+///         Field::member(0, "credit", 6, Kind::Enum(EnumId(0))),
+///         Field::single("id", 1, Kind::String),
+///         Field::map("labels", 4, Kind::String, Kind::String),
+///         Field::repeated("parts", 3, Kind::Message(MessageId(0))),
+///     ],
+///     &[3, 1, 5, 4, 0, 2],
+/// )];
+/// static TABLE: Table = Table::new(MESSAGES, ENUMS, &[]);
+///
+/// // count: 0  parts { card: "4000" }  labels { "k": "v" }  credit: HIGH
+/// let wire = b"\x10\x00\x1a\x06\x2a\x044000\x22\x06\x0a\x01k\x12\x01v\x30\x01";
+/// assert_eq!(
+///     to_json(&TABLE, MessageId(0), wire),
+///     r#"{"count":0,"credit":"HIGH","labels":{"k":"v"},"parts":[{"card":"***stripped***"}]}"#
+/// );
+/// ```
 #[derive(Clone, Copy)]
 pub struct Field {
     name: Name,
@@ -79,6 +110,8 @@ impl Kind {
 }
 
 /// What the bytes of one value mean.
+///
+/// Shown at [`Field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "protobuf's own scalar types")]
 pub enum Kind {
@@ -118,6 +151,8 @@ pub(crate) enum Shape {
 
 impl Field {
     /// A singular field; a scalar that is zero or empty counts as absent, as proto3 has it.
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn single(name: &'static str, number: u32, kind: Kind) -> Self {
         let shape = if matches!(kind, Kind::Message(_)) { Shape::Explicit } else { Shape::Implicit };
@@ -125,30 +160,40 @@ impl Field {
     }
 
     /// A singular field that is present whenever it was written (`optional`).
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn optional(name: &'static str, number: u32, kind: Kind) -> Self {
         Self::fixed(name, number, kind, Shape::Explicit)
     }
 
     /// A member of the message's `oneof`-th oneof.
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn member(oneof: u8, name: &'static str, number: u32, kind: Kind) -> Self {
         Self::fixed(name, number, kind, Shape::Oneof(oneof))
     }
 
     /// A list.
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn repeated(name: &'static str, number: u32, kind: Kind) -> Self {
         Self::fixed(name, number, kind, Shape::Repeated)
     }
 
     /// A map.
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn map(name: &'static str, number: u32, key: Kind, value: Kind) -> Self {
         Self::fixed(name, number, value, Shape::Map(key))
     }
 
     /// Marks the field: if populated, it is stripped as a whole.
+    ///
+    /// Shown at [`Field`].
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;

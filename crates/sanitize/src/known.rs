@@ -33,12 +33,16 @@ pub struct KnownSecrets {
 
 impl KnownSecrets {
     /// None yet: texts lose what is shaped like a token, and nothing else.
+    ///
+    /// Shown at [`KnownSecrets`].
     #[must_use]
     pub const fn new() -> Self {
         Self { secrets: Vec::new() }
     }
 
     /// Remembers a secret, unless it is shorter than six bytes.
+    ///
+    /// Shown at [`KnownSecrets`].
     pub fn insert(&mut self, secret: &str) {
         if secret.len() < SHORTEST_SECRET {
             return;
@@ -67,6 +71,8 @@ impl KnownSecrets {
 
     /// The text without these secrets (see [`blank_secret`]) and without whatever is shaped like a token (see
     /// [`blank_tokens`]).
+    ///
+    /// Shown at [`KnownSecrets`].
     #[must_use]
     pub fn blank<'text>(&self, text: &'text str) -> Cow<'text, str> {
         match self.blank_known(text) {

@@ -43,6 +43,8 @@ enum Source<'a> {
 
 impl<'a> Sanitized<'a> {
     /// A message that was never decoded.
+    ///
+    /// Shown at [`Sanitized`].
     #[must_use]
     pub const fn wire(table: &'a Table, message: MessageId, wire: &'a [u8]) -> Self {
         Self(Source::Wire { table, message, wire })

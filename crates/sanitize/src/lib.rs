@@ -55,7 +55,22 @@ pub use table::{Enum, EnumId, Message, MessageId, Table, TableError};
 pub use text::blank_tokens;
 
 /// What stands where something secret was.
+///
+/// ```
+/// use tokenward_sanitize::{STRIPPED, blank_tokens};
+///
+/// let line = blank_tokens("Bearer eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln");
+/// assert_eq!(line, format!("Bearer {STRIPPED}"));
+/// ```
 pub const STRIPPED: &str = "***stripped***";
 
 /// What stands where a message was that cannot be read, or is nested deeper than a decoder would follow.
+///
+/// ```
+/// use tokenward_sanitize::{MALFORMED, Message, MessageId, Table, to_json};
+///
+/// static MESSAGES: &[Message] = &[Message::new("example.Empty", &[], &[])];
+/// static TABLE: Table = Table::new(MESSAGES, &[], &[]);
+/// assert_eq!(to_json(&TABLE, MessageId(0), b"\xff"), format!("\"{MALFORMED}\""));
+/// ```
 pub const MALFORMED: &str = "***malformed***";

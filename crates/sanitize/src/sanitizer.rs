@@ -14,14 +14,52 @@ use crate::walk::Walk;
 /// Generated for every message of `tokenward-csi`. It is for messages alone: neither references to them nor lists or maps of
 /// them implement it, so that nothing else is ever taken for one. For those there are
 /// [`SanitizedList`](crate::SanitizedList) and [`SanitizedMap`](crate::SanitizedMap).
+///
+/// ```
+/// use tokenward_sanitize::{Field, Kind, Message, MessageId, Sanitized, Sanitizer, Table, WireMessage};
+///
+/// static MESSAGES: &[Message] =
+///     &[Message::new("example.Login", &[Field::single("password", 1, Kind::String).secret()], &[0])];
+/// static TABLE: Table = Table::new(MESSAGES, &[], &[]);
+///
+/// struct Login {
+///     password: String,
+/// }
+///
+/// impl WireMessage for Login {
+///     fn table(&self) -> &Table {
+///         &TABLE
+///     }
+///
+///     fn message_id(&self) -> MessageId {
+///         MessageId(0)
+///     }
+///
+///     // With prost: `let _ = self.encode(wire);`
+///     fn append_wire(&self, wire: &mut Vec<u8>) {
+///         wire.extend_from_slice(&[0x0a, self.password.len() as u8]);
+///         wire.extend_from_slice(self.password.as_bytes());
+///     }
+/// }
+///
+/// let login = Login { password: "tiger!".to_owned() };
+/// assert_eq!(Sanitized::message(&login).to_string(), r#"{"password":"***stripped***"}"#);
+/// assert_eq!(Sanitizer::new().message_json(&login), r#"{"password":"***stripped***"}"#);
+/// ```
 pub trait WireMessage {
     /// The table that its id is of.
+    ///
+    /// Shown at [`WireMessage`].
     fn table(&self) -> &Table;
 
     /// Which message of the table it is.
+    ///
+    /// Shown at [`WireMessage`].
     fn message_id(&self) -> MessageId;
 
     /// Appends its wire bytes.
+    ///
+    /// Shown at [`WireMessage`].
     fn append_wire(&self, wire: &mut Vec<u8>);
 }
 
@@ -103,6 +141,8 @@ impl Sanitizer {
     }
 
     /// The message in `wire` as JSON.
+    ///
+    /// Shown at [`Sanitizer`].
     pub fn json(&mut self, table: &Table, message: MessageId, wire: &[u8]) -> &str {
         self.out.clear();
         Walk::write(table, message, self.tokens, wire, &mut self.room, &mut self.out);
@@ -148,6 +188,8 @@ impl Sanitizer {
     }
 
     /// A typed message as JSON. Its wire bytes are held by the sanitizer meanwhile, and wiped.
+    ///
+    /// Shown at [`WireMessage`].
     pub fn message_json(&mut self, message: &(impl WireMessage + ?Sized)) -> &str {
         self.out.clear();
         message.append_wire(&mut self.wire);
@@ -159,6 +201,17 @@ impl Sanitizer {
     }
 
     /// Gives room back: of each of its parts, what is beyond so many bytes.
+    ///
+    /// ```
+    /// use tokenward_sanitize::{MessageId, Sanitizer, Table};
+    ///
+    /// /// Of a message of megabytes, once a day, no room is kept.
+    /// fn log(sanitizer: &mut Sanitizer, table: &Table, message: MessageId, wire: &[u8]) {
+    ///     println!("{}", sanitizer.json(table, message, wire));
+    ///     sanitizer.shrink_to(64 << 10);
+    /// }
+    /// # log(&mut Sanitizer::new(), &Table::new(&[], &[], &[]), MessageId(0), b"");
+    /// ```
     pub fn shrink_to(&mut self, bytes: usize) {
         self.out.clear();
         self.out.shrink_to(bytes);
@@ -184,6 +237,8 @@ impl fmt::Debug for Sanitizer {
 const IS_TEXT: &str = "names are text, and whatever else is copied was checked to be UTF-8";
 
 /// The message in `wire` as JSON, secrets stripped: [`Sanitizer::json`] for who has one message only.
+///
+/// Shown at [`Field`].
 #[must_use]
 pub fn to_json(table: &Table, message: MessageId, wire: &[u8]) -> String {
     Sanitizer::new().json(table, message, wire).to_owned()

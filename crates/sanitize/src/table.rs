@@ -8,6 +8,22 @@ use crate::compiled::Compiled;
 use crate::field::{Field, Kind, Name};
 
 /// Which messages exist, what their fields are called, and what must not be shown.
+///
+/// ```
+/// use tokenward_sanitize::{Enum, Field, Kind, Message, MessageId, Table};
+///
+/// static MESSAGES: &[Message] = &[
+///     Message::new("example.Login", &[Field::single("user", 1, Kind::String)], &[0]),
+///     Message::new("example.Logout", &[], &[]),
+/// ];
+/// static ENUMS: &[Enum] = &[];
+/// static TABLE: Table = Table::new(MESSAGES, ENUMS, &["example/token"]);
+///
+/// assert_eq!(TABLE.check(), Ok(()));
+/// assert_eq!(TABLE.find("example.Logout"), Some(MessageId(1)));
+/// let names: Vec<_> = TABLE.ids().filter_map(|id| TABLE.name(id)).collect();
+/// assert_eq!(names, ["example.Login", "example.Logout"]);
+/// ```
 pub struct Table(Rows);
 
 enum Rows {
@@ -16,14 +32,20 @@ enum Rows {
 }
 
 /// A message's place in its [`Table`].
+///
+/// Shown at [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(pub u16);
 
 /// An enum's place in its [`Table`].
+///
+/// Shown at [`Field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EnumId(pub u16);
 
 /// One message of a static table.
+///
+/// Shown at [`Table`].
 pub struct Message {
     name: &'static str,
     fields: &'static [Field],
@@ -31,6 +53,8 @@ pub struct Message {
 }
 
 /// One enum of a static table: its values by number, ascending.
+///
+/// Shown at [`Field`].
 pub struct Enum {
     /// Full protobuf name.
     pub name: &'static str,
@@ -47,6 +71,16 @@ pub(crate) struct Layout<'t> {
 }
 
 /// A table that cannot be walked, found by [`Table::check`].
+///
+/// ```
+/// use tokenward_sanitize::{Field, Kind, Message, Table};
+///
+/// // The index of numbers leaves the field out.
+/// static MESSAGES: &[Message] =
+///     &[Message::new("example.Login", &[Field::single("user", 1, Kind::String)], &[])];
+/// let error = Table::new(MESSAGES, &[], &[]).check().unwrap_err();
+/// assert!(error.to_string().starts_with("table of message `example.Login`: the number index"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError {
     message: String,
@@ -64,6 +98,8 @@ impl std::error::Error for TableError {}
 impl Table {
     /// A table of `messages` and `enums`, which refer to each other by position. The value under one of `token_keys`
     /// (compared without regard to ASCII case, as some drivers look it up so) is stripped from every map.
+    ///
+    /// Shown at [`Table`].
     #[must_use]
     pub const fn new(
         messages: &'static [Message],
@@ -78,12 +114,16 @@ impl Table {
     }
 
     /// Finds a message by its full protobuf name, such as `csi.v1.NodePublishVolumeRequest`.
+    ///
+    /// Shown at [`Table`].
     #[must_use]
     pub fn find(&self, full_name: &str) -> Option<MessageId> {
         self.ids().find(|&id| self.name(id) == Some(full_name))
     }
 
     /// The full protobuf name of a message.
+    ///
+    /// Shown at [`Table`].
     #[must_use]
     pub fn name(&self, message: MessageId) -> Option<&str> {
         match &self.0 {
@@ -93,6 +133,8 @@ impl Table {
     }
 
     /// All messages, in order.
+    ///
+    /// Shown at [`Table`].
     pub fn ids(&self) -> impl Iterator<Item = MessageId> + use<> {
         let count = match &self.0 {
             Rows::Static { messages, .. } => messages.len(),
@@ -102,6 +144,8 @@ impl Table {
     }
 
     /// Checks what the walk relies on: names sorted, numbers sorted, references inside the table.
+    ///
+    /// Shown at [`Table`].
     ///
     /// # Errors
     /// The first broken message. A walk with such a table does not panic, but may leave fields out.
@@ -197,6 +241,8 @@ fn is_same(known: &str, key: &[u8]) -> bool {
 
 impl Message {
     /// A message with its fields sorted by name; `by_number` lists their positions in ascending order of number.
+    ///
+    /// Shown at [`Table`].
     #[must_use]
     pub const fn new(name: &'static str, fields: &'static [Field], by_number: &'static [u16]) -> Self {
         Self { name, fields, by_number }

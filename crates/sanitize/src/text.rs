@@ -116,6 +116,15 @@ fn copy_block<const N: usize>(to: &mut [u8; N], block: &[u8; N]) -> bool {
 ///
 /// Token-shaped is a compact JWS, three dotted base64url parts of which the first starts like `eyJ`, also when its
 /// third part is cut off or missing, when its first part is cut off in front, and inside JSON-escaped text.
+///
+/// ```
+/// use tokenward_sanitize::blank_tokens;
+///
+/// let error = "401 for eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln, again with eyJhbGciOiJFUzI1NiJ9.eyJzdWI";
+/// assert_eq!(blank_tokens(error), "401 for ***stripped***, again with ***stripped***");
+/// let header = "eyJhbGciOiJFUzI1NiJ9 is a header, and says nothing";
+/// assert_eq!(blank_tokens(header), header);
+/// ```
 #[must_use]
 pub fn blank_tokens(text: &str) -> Cow<'_, str> {
     let Some(mut token) = next_token(text.as_bytes(), 0) else { return Cow::Borrowed(text) };

@@ -7,12 +7,37 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// The jitter of each check is drawn anew from zero up to this (exclusive).
+///
+/// Shown at [`refresh_due`].
 pub const MAX_JITTER: Duration = Duration::from_secs(10);
 
 /// The age at which any token is refreshed, however long it lives.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_tokens::due::{MAX_AGE, TokenLifetime, refresh_due};
+///
+/// // A token of a month, of which a fifth is far away.
+/// let lifetime = TokenLifetime { expires: "2026-07-01T00:00:00Z".parse()?, ttl_seconds: Some(30 * 86_400) };
+/// let issued: jiff::Timestamp = "2026-06-01T00:00:00Z".parse()?;
+/// assert!(!refresh_due(&lifetime, Duration::ZERO, issued + MAX_AGE));
+/// assert!(refresh_due(&lifetime, Duration::ZERO, issued + MAX_AGE + Duration::from_secs(1)));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the API server granted: the times of one token, as its response says them.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_tokens::due::TokenLifetime;
+///
+/// let lifetime = TokenLifetime { expires: "2026-06-01T12:10:00Z".parse()?, ttl_seconds: Some(600) };
+/// let now = "2026-06-01T12:02:00Z".parse()?;
+/// assert_eq!(lifetime.age(now), Duration::from_secs(120));
+/// assert_eq!(lifetime.left(now), Duration::from_secs(480));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenLifetime {
     /// `status.expirationTimestamp`.
@@ -24,12 +49,16 @@ pub struct TokenLifetime {
 
 impl TokenLifetime {
     /// How long ago the token was issued; zero when that is not known, or lies ahead.
+    ///
+    /// Shown at [`TokenLifetime`].
     pub fn age(&self, now: Timestamp) -> Duration {
         let age = self.ttl_seconds.map(|ttl| now.duration_since(self.expires).as_secs().saturating_add(ttl));
         Duration::from_secs(age.and_then(|age| u64::try_from(age).ok()).unwrap_or(0))
     }
 
     /// How long it has to live; zero once it is over.
+    ///
+    /// Shown at [`TokenLifetime`].
     pub fn left(&self, now: Timestamp) -> Duration {
         Duration::try_from(self.expires.duration_since(now)).unwrap_or(Duration::ZERO)
     }
@@ -59,6 +88,18 @@ fn moments(lifetime: &TokenLifetime, jitter: Duration) -> Option<Moments> {
 
 /// Whether the token should be fetched again: older than a day, in the last fifth of its life, or from the future
 /// (the clock went backwards). The first two come earlier by the jitter, of which only whole seconds count.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_tokens::due::{MAX_JITTER, TokenLifetime, refresh_due};
+///
+/// let lifetime = TokenLifetime { expires: "2026-06-01T12:10:00Z".parse()?, ttl_seconds: Some(600) };
+/// // A fifth of ten minutes is left at 12:08; with all the jitter there is, ten seconds earlier.
+/// let nearly = "2026-06-01T12:07:55Z".parse()?;
+/// assert!(!refresh_due(&lifetime, Duration::ZERO, nearly));
+/// assert!(refresh_due(&lifetime, MAX_JITTER, nearly));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn refresh_due(lifetime: &TokenLifetime, jitter: Duration, now: Timestamp) -> bool {
     let now = now.as_nanosecond();
     moments(lifetime, jitter)
@@ -67,6 +108,16 @@ pub fn refresh_due(lifetime: &TokenLifetime, jitter: Duration, now: Timestamp) -
 
 /// The last moment at which [`refresh_due`] is still surely false for this jitter, given that the token is not from
 /// the future: a planner that wakes right after it misses nothing. `None` when it is never due.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenward_tokens::due::{TokenLifetime, earliest_refresh};
+///
+/// let lifetime = TokenLifetime { expires: "2026-06-01T12:10:00Z".parse()?, ttl_seconds: Some(600) };
+/// assert_eq!(earliest_refresh(&lifetime, Duration::ZERO), Some("2026-06-01T12:08:00Z".parse()?));
+/// assert_eq!(earliest_refresh(&TokenLifetime { ttl_seconds: None, ..lifetime }, Duration::ZERO), None);
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn earliest_refresh(lifetime: &TokenLifetime, jitter: Duration) -> Option<Timestamp> {
     let moments = moments(lifetime, jitter)?;
     let earliest = moments.too_old.min(moments.nearly_over);
@@ -75,6 +126,8 @@ pub fn earliest_refresh(lifetime: &TokenLifetime, jitter: Duration) -> Option<Ti
 }
 
 /// Over how much of a token's life its planned refresh is spread.
+///
+/// Shown at [`planned_refresh`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Spread {
     /// From a tenth of the way to the need of it up to the need: for a token that was probably fetched together with
@@ -89,6 +142,18 @@ pub enum Spread {
 ///
 /// Upstream has no such thing: it refreshes where a republish finds a token due. All nodes that started together then
 /// ask together for as long as they live.
+///
+/// ```
+/// use tokenward_tokens::due::{Spread, TokenLifetime, planned_refresh};
+///
+/// let lifetime = TokenLifetime { expires: "2026-06-01T12:10:00Z".parse()?, ttl_seconds: Some(600) };
+/// // The need of it is at 12:07:50, after 470 s.
+/// let first = planned_refresh(&lifetime, Spread::Wide, 0.5);
+/// assert_eq!(first, Some("2026-06-01T12:04:18.5Z".parse()?));
+/// let later = planned_refresh(&lifetime, Spread::Narrow, 0.5);
+/// assert_eq!(later, Some("2026-06-01T12:07:38.25Z".parse()?));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn planned_refresh(lifetime: &TokenLifetime, spread: Spread, fraction: f64) -> Option<Timestamp> {
     let issued = moments(lifetime, Duration::ZERO)?.issued;
     let need = earliest_refresh(lifetime, MAX_JITTER)?;
@@ -103,6 +168,15 @@ pub fn planned_refresh(lifetime: &TokenLifetime, spread: Spread, fraction: f64) 
 }
 
 /// Whether a token that ends at `expires` is over: strictly after it.
+///
+/// ```
+/// use tokenward_tokens::due::expired;
+///
+/// let expires = "2026-06-01T12:00:00Z".parse()?;
+/// assert!(!expired(expires, expires));
+/// assert!(expired(expires, "2026-06-01T12:00:01Z".parse()?));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn expired(expires: Timestamp, now: Timestamp) -> bool {
     now > expires
 }

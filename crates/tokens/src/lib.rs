@@ -40,4 +40,12 @@ pub use tokenward_jose::{JsonError, JsonErrorKind};
 pub use value::TokensValue;
 
 /// The map key under which all tokens of a volume travel, in `volume_context` or in `secrets` (never both).
+///
+/// ```
+/// use tokenward_tokens::{Placement, TOKENS_KEY, TokenMap, place};
+///
+/// let (mut secrets, mut volume_context) = Default::default();
+/// place(&TokenMap::new().to_value(), Placement::VolumeContext, &mut secrets, &mut volume_context);
+/// assert_eq!(volume_context[TOKENS_KEY], "{}");
+/// ```
 pub const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";

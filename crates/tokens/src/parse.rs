@@ -10,6 +10,14 @@ use crate::{Audience, Token, TokenEntry, TokenMap};
 
 /// The value under [`TOKENS_KEY`](crate::TOKENS_KEY) is not a token map. Holds what is wrong and where, and nothing of
 /// the value.
+///
+/// ```
+/// use tokenward_tokens::TokenMap;
+///
+/// let error = TokenMap::parse(r#"{"vault":{"token":"eyJh","#).unwrap_err().to_string();
+/// assert!(error.starts_with("wanted a JSON object of audience to {token, expirationTimestamp} under csi."));
+/// assert!(!error.contains("eyJh"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "wanted a JSON object of audience to {{token, expirationTimestamp}} under {key}: {0}",

@@ -12,28 +12,48 @@ use zeroize::Zeroizing;
 /// that is not a token. There is no `Display` and no `Serialize`.
 ///
 /// Equality is not constant-time: it compares tokens one already holds, it does not authenticate.
+///
+/// ```
+/// use tokenward_tokens::Token;
+///
+/// // The claims: {"aud":["vault"],"kubernetes.io":{"serviceaccount":{"uid":"u-1"}}}
+/// let claims = "eyJhdWQiOlsidmF1bHQiXSwia3ViZXJuZXRlcy5pbyI6eyJzZXJ2aWNlYWNjb3VudCI6eyJ1aWQiOiJ1LTEifX19";
+/// let token = Token::new(format!("eyJhbGciOiJFUzI1NiJ9.{claims}.c2ln"));
+/// assert!(format!("{token:?}").starts_with(r#"Token { audiences: ["vault"], "#));
+/// assert_eq!(token.service_account_uid().as_deref(), Some("u-1"));
+/// assert!(token.expose_token().ends_with(".c2ln"));
+/// assert!(!token.is_empty());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Arc<Zeroizing<String>>);
 
 impl Token {
     /// Takes a token's text over. Any text will do: whether it is a token is for whoever verifies it.
+    ///
+    /// Shown at [`Token`].
     pub fn new(text: String) -> Self {
         Self(Arc::new(Zeroizing::new(text)))
     }
 
     /// The token itself, for the wire or for the file that the pod reads, and for nothing else.
+    ///
+    /// Shown at [`Token`].
     pub fn expose_token(&self) -> &str {
         &self.0
     }
 
     /// The uid of the service account that the token says it was issued for, unverified. `None` of what is no token of
     /// Kubernetes.
+    ///
+    /// Shown at [`Token`].
     pub fn service_account_uid(&self) -> Option<String> {
         let claims = tokenward_jose::peek_claims(&self.0).ok()?;
         claims.kubernetes.map(|bound| bound.serviceaccount.uid).filter(|uid| !uid.is_empty())
     }
 
     /// Whether there is no text at all (an entry without `token`).
+    ///
+    /// Shown at [`Token`].
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

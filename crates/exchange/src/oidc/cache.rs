@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokenward_issuer::VerifyingKey;
 
 /// How long keys are kept, and how often they may be asked for.
+///
+/// Shown at [`Issuer`](super::Issuer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachePolicy {
     /// After this they are fetched again at the next use; an hour by default.

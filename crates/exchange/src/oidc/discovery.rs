@@ -16,6 +16,21 @@ use crate::{Endpoint, EndpointError, HttpClient, Step};
 const MOST_KEYS: usize = 100;
 
 /// Why an issuer's keys could not be fetched.
+///
+/// ```
+/// use tokenward_exchange::oidc::{FetchError, VerifyError};
+///
+/// /// Whether a person has to do something about it.
+/// fn is_misconfigured(error: &VerifyError) -> bool {
+///     let VerifyError::Keys { source: Some(why), .. } = error else { return false };
+///     matches!(why, FetchError::OtherIssuer { .. } | FetchError::NoKeys { .. })
+/// }
+///
+/// let keys = FetchError::NoKeys { origin: "https://oidc.example".to_owned() };
+/// assert!(keys.to_string().starts_with("https://oidc.example serves no key"));
+/// let error = VerifyError::Keys { issuer: "https://oidc.example".to_owned(), source: Some(keys) };
+/// assert!(is_misconfigured(&error));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
