@@ -13,10 +13,9 @@ use tokenward_csi::v1::{
     NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetInfoResponse, NodePublishVolumeRequest,
     NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
-use tokenward_transport::{SocketPath, code_name, connect};
+use tokenward_transport::{DirectChannel, SocketPath, code_name};
 use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use crate::failure::came_from_transport;
@@ -113,10 +112,16 @@ pub struct Driver {
 #[derive(Clone)]
 pub struct Connection {
     number: u64,
-    /// What was at the endpoint: a channel connects anew by itself, and then talks to another process.
+    /// What was at the endpoint: who makes a new socket is another process, even while the old one still answers.
     socket: Option<SocketIdentity>,
-    client: NodeClient<Channel>,
+    channel: DirectChannel,
     capabilities: Arc<OnceCell<Capabilities>>,
+}
+
+impl Connection {
+    fn client(&self) -> NodeClient<DirectChannel> {
+        NodeClient::with_origin(self.channel.clone(), DirectChannel::origin())
+    }
 }
 
 impl Driver {
@@ -132,7 +137,7 @@ impl Driver {
         }
     }
 
-    /// The open connection, or a new one when there is none or the driver has made its socket anew.
+    /// The open connection, or a new one when there is none, it has closed, or the driver has made its socket anew.
     ///
     /// # Errors
     /// `UNAVAILABLE` when nobody serves the socket.
@@ -142,10 +147,12 @@ impl Driver {
         let socket = std::fs::metadata(&self.endpoint).ok().as_ref().map(SocketIdentity::from);
         if let Some(connection) = &*open
             && connection.socket == socket
+            && !connection.channel.is_closed()
         {
             return Ok(connection.clone());
         }
-        let channel = match tokio::time::timeout(CONNECT_LIMIT, connect(&self.endpoint)).await {
+        let channel = match tokio::time::timeout(CONNECT_LIMIT, DirectChannel::connect(&self.endpoint)).await
+        {
             Ok(connected) => connected.map_err(|error| Status::unavailable(error.to_string()))?,
             Err(_) => {
                 return Err(Status::unavailable(format!("no connection to `{}` in time", self.endpoint)));
@@ -154,7 +161,7 @@ impl Driver {
         let connection = Connection {
             number: self.next_connection.fetch_add(1, Ordering::Relaxed),
             socket,
-            client: NodeClient::new(channel),
+            channel,
             capabilities: Arc::new(OnceCell::new()),
         };
         *open = Some(connection.clone());
@@ -180,7 +187,7 @@ impl Driver {
         deadline: Instant,
     ) -> Result<Capabilities, Status> {
         let ask = connection.capabilities.get_or_try_init(|| async {
-            let mut client = connection.client.clone();
+            let mut client = connection.client();
             let request = with_timeout(NodeGetCapabilitiesRequest {}, deadline);
             let response = self
                 .measured("/csi.v1.Node/NodeGetCapabilities", deadline, client.node_get_capabilities(request))
@@ -199,7 +206,7 @@ impl Driver {
         connection: &Connection,
         deadline: Instant,
     ) -> Result<NodeGetInfoResponse, Status> {
-        let mut client = connection.client.clone();
+        let mut client = connection.client();
         let call = client.node_get_info(with_timeout(NodeGetInfoRequest {}, deadline));
         self.checked(connection, self.measured("/csi.v1.Node/NodeGetInfo", deadline, call).await).await
     }
@@ -214,7 +221,7 @@ impl Driver {
         request: NodeStageVolumeRequest,
         deadline: Instant,
     ) -> Result<(), Status> {
-        let mut client = connection.client.clone();
+        let mut client = connection.client();
         fault::point("NodeStageVolume is called");
         let call = client.node_stage_volume(with_timeout(request, deadline));
         let answer = self.measured("/csi.v1.Node/NodeStageVolume", deadline, call).await.map(drop);
@@ -232,7 +239,7 @@ impl Driver {
         request: NodePublishVolumeRequest,
         deadline: Instant,
     ) -> Result<(), Status> {
-        let mut client = connection.client.clone();
+        let mut client = connection.client();
         fault::point("NodePublishVolume is called");
         let call = client.node_publish_volume(with_timeout(request, deadline));
         let answer = self.measured("/csi.v1.Node/NodePublishVolume", deadline, call).await.map(drop);
@@ -250,7 +257,7 @@ impl Driver {
         request: NodeUnpublishVolumeRequest,
         deadline: Instant,
     ) -> Result<(), Status> {
-        let mut client = connection.client.clone();
+        let mut client = connection.client();
         fault::point("NodeUnpublishVolume is called");
         let call = client.node_unpublish_volume(with_timeout(request, deadline));
         let answer = self.measured("/csi.v1.Node/NodeUnpublishVolume", deadline, call).await.map(drop);
@@ -268,7 +275,7 @@ impl Driver {
         request: NodeUnstageVolumeRequest,
         deadline: Instant,
     ) -> Result<(), Status> {
-        let mut client = connection.client.clone();
+        let mut client = connection.client();
         fault::point("NodeUnstageVolume is called");
         let call = client.node_unstage_volume(with_timeout(request, deadline));
         let answer = self.measured("/csi.v1.Node/NodeUnstageVolume", deadline, call).await.map(drop);

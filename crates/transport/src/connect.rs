@@ -63,7 +63,7 @@ impl ConnectError {
         }
     }
 
-    fn new(path: &SocketPath, source: io::Error) -> Self {
+    pub(crate) fn new(path: &SocketPath, source: io::Error) -> Self {
         let path = path.clone();
         match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { path },

@@ -17,17 +17,19 @@
 //! # }
 //! ```
 //!
-//! A server is [`bind`] and then [`serve`] with its [`Services`].
+//! Who makes small calls again and again connects with [`DirectChannel`]. A server is [`bind`] and then [`serve`] with its [`Services`].
 
 mod bind;
 mod code;
 mod connect;
+mod direct;
 mod path;
 mod serve;
 
 pub use bind::{BindError, BoundSocket, Incoming, bind};
 pub use code::code_name;
 pub use connect::{ConnectError, connect};
+pub use direct::{Answer, DirectChannel};
 pub use path::{MAX_PATH_BYTES, SocketPath, SocketPathError};
 pub use serve::{DRAIN_LIMIT, ServeError, Services, serve, serve_draining};
 

@@ -197,7 +197,7 @@ fn only_drivers_that_want_it_are_republished_each_within_its_time() {
     assert!(matches!(&action, Action::Publish { remount: true, spec } if spec.volume == "a"));
     finish(&mut planner, &action, Err(Failure::last("no")), wake);
     assert!(
-        planner.volumes_of("u").iter().all(|view| view.is_mounted()),
+        planner.volumes_of("u").iter().all(VolumeView::is_mounted),
         "a failed republish unmounts nothing"
     );
     // Toggling works both ways for what is mounted.
@@ -269,7 +269,7 @@ fn one_volume_under_two_names_is_mounted_once() {
     finish(&mut planner, &action, Ok(Done::Ok), at(0));
     let action = only(&mut planner, at(0));
     finish(&mut planner, &action, Ok(Done::Ok), at(0));
-    assert!(planner.volumes_of("u").iter().all(|view| view.is_mounted()));
+    assert!(planner.volumes_of("u").iter().all(VolumeView::is_mounted));
     assert!(planner.plan(at(0)).actions.is_empty());
 }
 
@@ -508,7 +508,7 @@ proptest! {
                 continue;
             }
             let views = planner.volumes_of(&number.to_string());
-            prop_assert!(views.len() == 2 && views.iter().all(|view| view.is_mounted()), "{number}: {views:?}");
+            prop_assert!(views.len() == 2 && views.iter().all(VolumeView::is_mounted), "{number}: {views:?}");
         }
         let wanted: BTreeSet<String> =
             world.pods.difference(&world.terminating).map(usize::to_string).collect();
