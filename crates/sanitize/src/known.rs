@@ -82,6 +82,16 @@ impl KnownSecrets {
     }
 
     /// The text without these secrets alone, for whoever looks for tokens by other means too.
+    ///
+    /// ```
+    /// use tokenward_sanitize::KnownSecrets;
+    ///
+    /// let mut known = KnownSecrets::new();
+    /// known.insert("correct horse");
+    /// let error = "`correct horse` refused with eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    /// let clean = "`***stripped***` refused with eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    /// assert_eq!(known.blank_known(error), clean);
+    /// ```
     #[must_use]
     pub fn blank_known<'text>(&self, text: &'text str) -> Cow<'text, str> {
         let mut clean = Cow::Borrowed(text);

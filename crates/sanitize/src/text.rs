@@ -83,10 +83,13 @@ fn copy_plain(to: &mut [u8], bytes: &[u8]) -> bool {
     if bytes.len() >= 4 {
         return copy_ends::<4>(to, bytes);
     }
+    if bytes.iter().any(|&byte| is_special(byte)) {
+        return false;
+    }
     for (to, &byte) in to.iter_mut().zip(bytes) {
         *to = byte;
     }
-    !bytes.iter().any(|&byte| is_special(byte))
+    true
 }
 
 /// [`copy_plain`] for texts of one or two blocks.
