@@ -4,17 +4,16 @@
 
 mod list;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
-use tokenward_kube_schema::protobuf::{self, Enveloped};
-use tokenward_kube_schema::{self as schema, Kind};
+use tokenward_kube_schema::{self as schema, Kind, protobuf};
 use tokenward_store::Entry;
 
 pub(crate) use self::list::List;
 use crate::body::Body;
+use crate::encodings::Stretch;
 use crate::form;
 use crate::index::Index;
 use crate::media::{Encoding, MetaVersion, Representation};
@@ -107,7 +106,11 @@ impl Content {
 
     fn into_protobuf(self) -> Result<Bytes, ApiError> {
         match self {
-            Self::Object(shown) => Ok(shown.protobuf()?.bytes().clone()),
+            Self::Object(shown) => {
+                let item = shown.protobuf()?;
+                let message = protobuf::message_of_item(item.bytes());
+                Ok(enveloped(&shown.kind.api_version(), shown.kind.kind, message))
+            }
             Self::List(list) => Ok(list.into_protobuf()?.whole()),
             Self::Token(issued) => Ok(issued.to_protobuf()),
             Self::Status(Value::Object(status)) => {
@@ -115,10 +118,9 @@ impl Content {
                 Ok(encoded.map(Bytes::from).bytes().clone())
             }
             Self::Metadata(shown, version) => {
-                let shown = shown.protobuf()?;
-                let metadata = protobuf::metadata_of(shown.message());
-                let enveloped = protobuf::envelop(version.api_version(), "PartialObjectMetadata", metadata);
-                Ok(enveloped.map(Bytes::from).bytes().clone())
+                let item = shown.protobuf()?;
+                let metadata = protobuf::metadata_of(protobuf::message_of_item(item.bytes()));
+                Ok(enveloped(version.api_version(), "PartialObjectMetadata", metadata))
             }
             Self::MetadataList(list, version) => Ok(list.into_protobuf_metadata(version)?.whole()),
             // Negotiation lets nobody ask for it.
@@ -129,8 +131,21 @@ impl Content {
     }
 }
 
+fn enveloped(api_version: &str, kind: &str, message: &[u8]) -> Bytes {
+    protobuf::envelop(api_version, kind, message).map(Bytes::from).bytes().clone()
+}
+
 fn not_encoded(error: &protobuf::EncodeError) -> ApiError {
     ApiError::internal(&error.to_string())
+}
+
+impl Source {
+    fn json(&self) -> &Bytes {
+        match self {
+            Self::Entry(entry) => &entry.value,
+            Self::Json(json) => json,
+        }
+    }
 }
 
 impl Shown {
@@ -151,22 +166,19 @@ impl Shown {
 
     /// In Go's order, with kind and version at the beginning.
     pub(crate) fn json(&self) -> &Bytes {
-        match &self.source {
-            Source::Entry(entry) => &entry.value,
-            Source::Json(json) => json,
-        }
+        self.source.json()
     }
 
-    /// As protobuf, which is kept with the entry if it is one's.
-    fn protobuf(&self) -> Result<Cow<'_, Enveloped<Bytes>>, ApiError> {
+    /// As an item of a list in protobuf, which is kept with the entry if it is one's.
+    fn protobuf(&self) -> Result<Stretch, ApiError> {
         let encode = || {
             let tree = schema::parse(self.json()).map_err(|error| ApiError::internal(&error.to_string()))?;
             let encoded = protobuf::encode(self.kind, &tree).map_err(|error| not_encoded(&error))?;
-            Ok(encoded.map(Bytes::from))
+            Ok(Stretch::of(encoded.list_item().to_vec()))
         };
         match &self.source {
-            Source::Entry(entry) => entry.index.encodings.protobuf(encode).map(Cow::Borrowed),
-            Source::Json(_) => encode().map(Cow::Owned),
+            Source::Entry(entry) => entry.index.encodings.protobuf(encode),
+            Source::Json(_) => encode(),
         }
     }
 }

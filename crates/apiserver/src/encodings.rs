@@ -2,19 +2,27 @@
 //! it: each made when somebody first asks for it.
 //!
 //! They lie beside the object in the store, so that an object is encoded once for all who read or watch it: kubelets and
-//! informers all ask for protobuf.
+//! informers all ask for protobuf. Where the bytes are may change: whoever lists a collection puts neighbours together
+//! ([`Packing`]), so that the next list is given in long pieces and copies nothing.
+
+mod packing;
+mod stretch;
 
 use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokenward_kube_rules::Release;
-use tokenward_kube_schema::protobuf::Enveloped;
+
+pub(crate) use self::packing::Packing;
+pub(crate) use self::stretch::Stretch;
 
 /// The encodings of one revision of one object.
 #[derive(Default)]
 pub(crate) struct Encodings {
-    protobuf: OnceLock<Box<Enveloped<Bytes>>>,
+    /// As an item of a list has it. The lock is held to look at it or to change it, never to encode.
+    protobuf: Mutex<Option<Stretch>>,
     pruned: OnceLock<Box<Pruned>>,
 }
 
@@ -37,25 +45,22 @@ impl Encodings {
         }
     }
 
-    /// The object as protobuf, which `encode` makes if nobody has yet.
+    /// The object as an item of a list in protobuf, which `encode` makes if nobody has yet.
     ///
     /// # Errors
     /// Those of `encode`.
-    pub(crate) fn protobuf<E>(
-        &self,
-        encode: impl FnOnce() -> Result<Enveloped<Bytes>, E>,
-    ) -> Result<&Enveloped<Bytes>, E> {
-        if let Some(encoded) = self.protobuf.get() {
-            return Ok(encoded);
+    pub(crate) fn protobuf<E>(&self, encode: impl FnOnce() -> Result<Stretch, E>) -> Result<Stretch, E> {
+        if let Some(known) = &*self.protobuf.lock() {
+            return Ok(known.clone());
         }
         // Whoever comes at the same time encodes it too, and the first to be ready is kept: nobody waits for another.
         let encoded = encode()?;
-        Ok(self.protobuf.get_or_init(|| Box::new(encoded)))
+        Ok(self.protobuf.lock().get_or_insert(encoded).clone())
     }
 
-    /// The object as protobuf, if somebody has asked for it before.
-    pub(crate) fn known_protobuf(&self) -> Option<&Enveloped<Bytes>> {
-        self.protobuf.get().map(Box::as_ref)
+    /// From now on the same bytes are kept there.
+    fn move_to(&self, place: Stretch) {
+        *self.protobuf.lock() = Some(place);
     }
 }
 
@@ -77,7 +82,7 @@ impl PartialEq for Encodings {
 impl fmt::Debug for Encodings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encodings")
-            .field("protobuf", &self.protobuf.get().is_some())
+            .field("protobuf", &self.protobuf.lock().is_some())
             .field("pruned", &self.pruned.get().is_some())
             .finish()
     }
@@ -85,21 +90,18 @@ impl fmt::Debug for Encodings {
 
 #[cfg(test)]
 mod tests {
-    use tokenward_kube_schema::protobuf::envelop;
-
     use super::*;
 
     #[test]
     fn an_object_is_encoded_once_and_a_clone_anew() {
         let encodings = Encodings::default();
-        let encode =
-            |message: &'static [u8]| move || Ok::<_, ()>(envelop("v1", "Secret", message).map(Bytes::from));
+        let encode = |item: &'static [u8]| move || Ok::<_, ()>(Stretch::of(item.to_vec()));
         assert!(encodings.protobuf(|| Err("broken")).is_err());
         for _ in 0..2 {
-            assert_eq!(encodings.protobuf(encode(b"first")).unwrap().message(), b"first");
+            assert_eq!(encodings.protobuf(encode(b"first")).unwrap().bytes(), b"first");
         }
-        assert_eq!(encodings.protobuf(encode(b"second")).unwrap().message(), b"first");
-        assert_eq!(encodings.clone().protobuf(encode(b"second")).unwrap().message(), b"second");
+        assert_eq!(encodings.protobuf(encode(b"second")).unwrap().bytes(), b"first");
+        assert_eq!(encodings.clone().protobuf(encode(b"second")).unwrap().bytes(), b"second");
         assert_eq!(format!("{encodings:?}"), "Encodings { protobuf: true, pruned: false }");
     }
 

@@ -32,7 +32,7 @@ mod tests;
 pub use decode::{decode, decode_delete_options};
 pub use encode::{
     ListFrame, ListMeta, encode, encode_status, envelop, event_head, list_frame, list_item_width,
-    metadata_of, write_list_item,
+    message_of_item, metadata_of, write_list_item,
 };
 pub use envelope::{ENVELOPE, Enveloped, Unknown};
 pub use error::{EncodeError, WireError};

@@ -25,6 +25,8 @@ pub(crate) struct Collection<'a> {
 /// What a list shows.
 pub(super) struct Chosen {
     pub(super) entries: Vec<Arc<Entry<Index>>>,
+    /// Whether nothing between them has been left out.
+    is_unbroken: bool,
     revision: Revision,
     /// The last entry of a limited list that goes on behind it.
     next: Option<Key>,
@@ -139,7 +141,7 @@ impl Registry {
         }
         // Nobody has counted with a selector.
         let remaining = (selects_all && next.is_some()).then_some(remaining);
-        Ok(Chosen { entries, revision, next, remaining })
+        Ok(Chosen { entries, is_unbroken: selects_all, revision, next, remaining })
     }
 
     /// How many objects of each kind there are.
@@ -153,10 +155,11 @@ impl Registry {
     }
 
     pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: Chosen) -> List {
-        let Chosen { entries, revision, next, remaining } = chosen;
+        let Chosen { entries, is_unbroken, revision, next, remaining } = chosen;
         List {
             kind: of.kind,
             items: entries.into_iter().map(|entry| self.show(of.kind, entry)).collect(),
+            is_unbroken,
             revision,
             continue_token: next.map(|key| write_continue(of, revision, &key)),
             remaining,

@@ -102,6 +102,15 @@ pub fn list_item_width(message: &[u8]) -> usize {
     field_width(message.len())
 }
 
+/// The message of an [`Enveloped::list_item`]; empty if there is none.
+#[must_use]
+pub fn message_of_item(item: &[u8]) -> &[u8] {
+    match Reader::new(item, "List").field() {
+        Ok(Some((2, Wire::Bytes(message)))) => message,
+        _ => &[],
+    }
+}
+
 /// Puts an item into a list.
 pub fn write_list_item(list: &mut Vec<u8>, message: &[u8]) {
     let mut writer = Writer::after(std::mem::take(list));

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use super::WireError;
-use super::wire::{Reader, Wire, Writer};
+use super::wire::{Reader, Wire, Writer, field_width};
 
 /// The bytes that Kubernetes protobuf begins with.
 pub const ENVELOPE: &[u8] = b"k8s\0";
@@ -27,6 +27,13 @@ impl<B: AsRef<[u8]>> Enveloped<B> {
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.bytes.as_ref()[self.message.clone()]
+    }
+
+    /// The message as an item of a list: of any list, and of the envelope, it is the second field.
+    #[must_use]
+    pub fn list_item(&self) -> &[u8] {
+        let head = field_width(self.message.len()) - self.message.len();
+        &self.bytes.as_ref()[self.message.start - head..self.message.end]
     }
 
     /// The same in another kind of buffer.

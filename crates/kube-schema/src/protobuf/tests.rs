@@ -298,6 +298,9 @@ fn lists_hold_messages_and_metadata_is_their_beginning() {
     let ListFrame { before: mut list, after } =
         list_frame("storage.k8s.io/v1", "CSIDriverList", metadata, items_width);
     items.iter().for_each(|item| write_list_item(&mut list, item));
+    assert!(list.ends_with(&[long.list_item(), short.list_item()].concat()));
+    assert_eq!(message_of_item(long.list_item()), long.message());
+    assert_eq!(message_of_item(&short.list_item()[1..]), [0_u8; 0]);
     assert_eq!(after, [0x1a, 0, 0x22, 0]);
     list.extend(after);
     let unknown = Unknown::of(&list).unwrap();
