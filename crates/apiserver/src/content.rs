@@ -164,6 +164,14 @@ impl Shown {
         Self { kind, source: Source::Json(json.into()) }
     }
 
+    /// The entry that is shown, if all of it is.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry<Index>>> {
+        match &self.source {
+            Source::Entry(entry) => Some(entry),
+            Source::Json(_) => None,
+        }
+    }
+
     /// In Go's order, with kind and version at the beginning.
     pub(crate) fn json(&self) -> &Bytes {
         self.source.json()

@@ -13,7 +13,7 @@ use futures_util::stream;
 use http::StatusCode;
 use serde_json::json;
 use tokenward_kube_schema::Kind;
-use tokenward_store::{Batch, Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
+use tokenward_store::{Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::events::EventWriter;
@@ -155,10 +155,15 @@ impl WatchStream {
                 batch = self.watch.next() => batch,
             };
             let mut written = BytesMut::new();
-            match batch {
-                Ok(batch) => self.write_batch(&batch, &mut written),
+            match batch.as_ref().map(|batch| &batch.events[..]) {
+                Ok([event]) => {
+                    if let Some(piece) = self.alone(event) {
+                        return Some(piece);
+                    }
+                }
+                Ok(events) => self.write_all(events, &mut written),
                 Err(compacted) => {
-                    self.write(&mut written, "ERROR", expired(compacted));
+                    self.write(&mut written, "ERROR", expired(*compacted));
                     self.is_over = true;
                 }
             }
@@ -186,8 +191,15 @@ impl WatchStream {
         (!written.is_empty()).then(|| written.freeze())
     }
 
-    fn write_batch(&mut self, batch: &Batch<Index>, written: &mut BytesMut) {
-        for event in &batch.events {
+    /// The one event that there is, if this watcher sees it.
+    fn alone(&mut self, event: &Arc<Event<Index>>) -> Option<Bytes> {
+        let (kind, shown) = self.as_seen(event)?;
+        let written = self.writer.alone(&self.registry, kind, shown);
+        written.map_err(|error| self.end_badly(&error)).ok()
+    }
+
+    fn write_all(&mut self, events: &[Arc<Event<Index>>], written: &mut BytesMut) {
+        for event in events {
             if let Some((kind, object)) = self.as_seen(event) {
                 self.write(written, kind, object.into());
             }
@@ -198,15 +210,19 @@ impl WatchStream {
         }
     }
 
-    /// An event that cannot be written ends the watch, and nothing follows it, least of all a bookmark that says that all
-    /// was told: the client lists anew, and hears there what is wrong.
     fn write(&mut self, written: &mut BytesMut, kind: &str, object: Content) {
         if let Err(error) = self.writer.write(&self.registry, written, kind, object) {
-            tracing::error!(%error, "a watch event cannot be written");
-            self.existing = Vec::new().into_iter();
-            self.then = None;
-            self.is_over = true;
+            self.end_badly(&error);
         }
+    }
+
+    /// An event that cannot be written ends the watch, and nothing follows it, least of all a bookmark that says that all
+    /// was told: the client lists anew, and hears there what is wrong.
+    fn end_badly(&mut self, error: &ApiError) {
+        tracing::error!(%error, "a watch event cannot be written");
+        self.existing = Vec::new().into_iter();
+        self.then = None;
+        self.is_over = true;
     }
 
     /// What the event is to this watcher: with a selector, leaving the selection is a deletion and entering it an

@@ -1,6 +1,7 @@
 //! A client that speaks nothing but protobuf, as kubelets and client-go do, has the same server as one that speaks JSON.
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
@@ -240,6 +241,48 @@ async fn a_watch_is_a_stream_of_frames() {
     let (event_type, gone) = frames.object(kind).await;
     assert_eq!(event_type, "DELETED");
     assert_ne!(gone["metadata"]["resourceVersion"], changed["metadata"]["resourceVersion"]);
+}
+
+/// All read on one thread, which keeps what it wrote last for the next watcher.
+#[tokio::test(start_paused = true)]
+async fn watchers_of_one_change_get_it_as_each_has_asked() {
+    let testbed = Testbed::new();
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    let kind = kind(DRIVERS);
+    client.create(DRIVERS, &driver("d")).await.unwrap();
+    let newest = client.get(DRIVERS).await.unwrap()["metadata"]["resourceVersion"].clone();
+    let all = format!("{DRIVERS}?watch=1&resourceVersion={}", newest.as_str().unwrap());
+    let some = format!("{all}&labelSelector=team%3Dstorage");
+    let mut frames = [Frames::of(&server, &all).await, Frames::of(&server, &some).await];
+    let mut lines = Vec::new();
+    for path in [&all, &some, &all, &some] {
+        lines.push(Box::pin(client.watch(path).await.unwrap()));
+    }
+    for (team, kinds) in [
+        (json!("storage"), ["MODIFIED", "ADDED"]),
+        (json!("storage"), ["MODIFIED", "MODIFIED"]),
+        (json!(null), ["MODIFIED", "DELETED"]),
+    ] {
+        let annotation = format!("{team}{kinds:?}");
+        let patch = json!({"metadata": {"labels": {"team": team}, "annotations": {"change": annotation}}});
+        client.merge_patch(&format!("{DRIVERS}/d"), &patch).await.unwrap();
+        let newest = client.get(&format!("{DRIVERS}/d")).await.unwrap();
+        let mut told = Vec::new();
+        for (place, events) in lines.iter_mut().enumerate() {
+            let event = events.next().await.unwrap().unwrap();
+            told.push((place % 2, event.kind, event.object));
+            if let Some(frames) = frames.get_mut(place) {
+                let (event_type, object) = frames.object(kind).await;
+                told.push((place, event_type, object));
+            }
+        }
+        for (asked, event_type, object) in told {
+            assert_eq!(event_type, kinds[asked]);
+            assert_eq!(object["metadata"]["resourceVersion"], newest["metadata"]["resourceVersion"]);
+            assert_eq!(object == newest, event_type != "DELETED", "a deletion is of what was selected");
+        }
+    }
 }
 
 #[tokio::test]
