@@ -10,9 +10,9 @@ use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::gzip::Gzip;
+use crate::signal::{Given, Signal};
 use crate::status::ApiError;
 
 mod gzip;
@@ -35,7 +35,7 @@ struct Events {
     /// What is kept meanwhile.
     held: Option<Box<dyn Send>>,
     /// Ends them.
-    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    stop: Option<Given>,
 }
 
 impl Events {
@@ -43,8 +43,8 @@ impl Events {
         if let Poll::Ready(piece) = self.stream.as_mut().poll_next(context) {
             return Poll::Ready(piece);
         }
-        // Only at a pause: whoever reads has what was there before the end, and it costs a lock that all watches share.
-        match self.stop.as_mut().map(|stop| stop.as_mut().poll(context)) {
+        // Only at a pause: whoever reads has what was there before the end.
+        match self.stop.as_mut().map(|stop| Pin::new(stop).poll(context)) {
             Some(Poll::Ready(())) => Poll::Ready(None),
             Some(Poll::Pending) | None => Poll::Pending,
         }
@@ -107,11 +107,11 @@ impl Body {
         }
     }
 
-    /// The same body, whose events end when `stop` is cancelled.
-    pub(crate) fn until(self, stop: &CancellationToken) -> Self {
+    /// The same body, whose events end when `stop` is given.
+    pub(crate) fn until(self, stop: &Signal) -> Self {
         match self.0 {
             Content::Events(events) => {
-                let stop = Some(Box::pin(stop.clone().cancelled_owned()));
+                let stop = Some(stop.given());
                 Self(Content::Events(Events { stop, ..events }))
             }
             at_once => Self(at_once),

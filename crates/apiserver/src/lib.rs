@@ -64,6 +64,7 @@ mod review;
 pub mod selector;
 mod serve;
 mod server;
+mod signal;
 mod status;
 mod storage;
 mod strategy;

@@ -18,15 +18,16 @@ use hyper_util::server::conn::auto;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::client_certificates::ClientCertificates;
 use self::gathering::Gathering;
 use self::sources::{Place, Sources};
 use self::standing::Standing;
 use crate::server::ApiServer;
+use crate::signal::Signal;
 
 /// How many connections there are at once.
 #[derive(Clone, Copy)]
@@ -137,14 +138,20 @@ async fn serve_within(
     server.listens_on(listener.local_addr().map_err(ServeError::Listener)?);
     let places = Arc::new(Semaphore::new(limits.all));
     let sources = Sources::new(limits.of_one_source);
-    let connections = TaskTracker::new();
-    let sever = CancellationToken::new();
+    let mut connections = JoinSet::new();
+    let ending = Signal::default();
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
             (place, listener.accept().await)
         };
-        let Some((place, accepted)) = stop.run_until_cancelled(next).await else { break };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            // One that has panicked has said so.
+            Some(_) = connections.join_next() => continue,
+            next = next => next,
+        };
         match accepted {
             Ok((socket, peer)) => {
                 let Some(of_source) = sources.place(peer.ip()) else {
@@ -152,9 +159,7 @@ async fn serve_within(
                     continue;
                 };
                 let held = (place, of_source);
-                let connection = connection(server.clone(), acceptor.clone(), socket, stop.clone(), held);
-                let sever = sever.clone();
-                connections.spawn(async move { sever.run_until_cancelled(connection).await });
+                connections.spawn(connection(server.clone(), acceptor.clone(), socket, ending.clone(), held));
             }
             Err(error) if is_of_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was lost before it was accepted");
@@ -167,12 +172,12 @@ async fn serve_within(
         }
     }
     drop(listener);
-    connections.close();
-    if tokio::time::timeout(DRAIN_LIMIT, connections.wait()).await.is_err() {
+    ending.give();
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
         tracing::debug!("requests were still running when the server stopped");
     }
-    sever.cancel();
-    connections.wait().await;
+    connections.shutdown().await;
     Ok(())
 }
 
@@ -187,7 +192,7 @@ async fn connection(
     server: ApiServer,
     acceptor: Acceptor,
     socket: TcpStream,
-    stop: CancellationToken,
+    ending: Signal,
     _held: (OwnedSemaphorePermit, Place),
 ) {
     let _ = socket.set_nodelay(true);
@@ -205,9 +210,7 @@ async fn connection(
     let shown = stream.get_ref().1.peer_certificates();
     let certificate =
         acceptor.clients.and_then(|clients| shown.and_then(|certificates| clients.judge(certificates)));
-    // Cloning the token itself would take a lock that all connections share.
-    let stop = Arc::new(stop);
-    let stopped = stop.clone();
+    let ended = ending.given();
     let standing = Arc::new(Standing::new());
     let answered = standing.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -215,12 +218,12 @@ async fn connection(
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
         }
-        let (stop, standing) = (stop.clone(), answered.clone());
+        let (ending, standing) = (ending.clone(), answered.clone());
         async move {
             // In a box of its own: the task that hyper spawns for it is moved about several times.
             let response = Box::pin(server.handle(request)).await;
             standing.answered(response.status());
-            Ok::<_, std::convert::Infallible>(response.map(|body| body.until(&stop)))
+            Ok::<_, std::convert::Infallible>(response.map(|body| body.until(&ending)))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -237,7 +240,7 @@ async fn connection(
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => ended,
-                () = stopped.cancelled() => {
+                () = ended => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

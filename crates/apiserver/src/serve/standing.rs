@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::StatusCode;
-use tokio::sync::Notify;
+
+use crate::signal::{Given, Signal};
 
 /// So many answers of 401, and none of another kind, are enough.
 const MOST_REFUSED: u32 = 100;
@@ -14,12 +15,12 @@ const KNOWN: u32 = u32::MAX;
 pub(super) struct Standing {
     /// How often with 401, or [`KNOWN`].
     refused: AtomicU32,
-    enough: Notify,
+    enough: Signal,
 }
 
 impl Standing {
     pub(super) fn new() -> Self {
-        Self { refused: AtomicU32::new(0), enough: Notify::new() }
+        Self { refused: AtomicU32::new(0), enough: Signal::default() }
     }
 
     /// Notes an answer.
@@ -36,13 +37,13 @@ impl Standing {
         let one_more = |count: u32| (count < MOST_REFUSED).then_some(count + 1);
         let counted = self.refused.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         if counted == Ok(MOST_REFUSED - 1) {
-            self.enough.notify_one();
+            self.enough.give();
         }
     }
 
     /// Waits until it has been refused often enough.
-    pub(super) async fn is_lost(&self) {
-        self.enough.notified().await;
+    pub(super) fn is_lost(&self) -> Given {
+        self.enough.given()
     }
 }
 
