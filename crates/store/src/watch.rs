@@ -45,12 +45,14 @@ pub struct Watch<I> {
     cursor: u64,
     /// Everything in the scope up to this revision has been given.
     seen: Revision,
+    /// Whether there may be more to look at than the bell will tell of.
+    is_behind: bool,
 }
 
 impl<I> Watch<I> {
     pub(crate) fn new(collection: Arc<Collection<I>>, scope: Scope, cursor: u64, seen: Revision) -> Self {
         let bell = collection.listen();
-        Self { collection, bell, scope, cursor, seen }
+        Self { collection, bell, scope, cursor, seen, is_behind: true }
     }
 
     /// Waits for the next events of the scope. Can be cancelled: nothing is lost, the next call goes on from the same place.
@@ -59,12 +61,15 @@ impl<I> Watch<I> {
     /// When history no longer reaches back to the watch's place: it has been read too slowly. Every later call fails too.
     pub async fn next(&mut self) -> Result<Batch<I>, Compacted> {
         loop {
+            if !self.is_behind {
+                self.bell.changed().await.expect("the collection that the watch holds owns the sender");
+                self.is_behind = true;
+            }
             // Before the look, not after: a write that the look misses must ring again.
             self.bell.mark_unchanged();
             if let Some(batch) = self.ready()? {
                 return Ok(batch);
             }
-            self.bell.changed().await.expect("the collection that the watch holds owns the sender");
         }
     }
 
@@ -78,6 +83,7 @@ impl<I> Watch<I> {
         for event in state.history.from(self.cursor, self.seen)? {
             // Never between two events of one revision: `upto` promises all of it.
             if events.len() >= BATCH_EVENTS && event.revision != self.seen {
+                self.is_behind = true;
                 return Ok(Some(Batch { events, upto: self.seen }));
             }
             self.cursor += 1;
@@ -87,6 +93,7 @@ impl<I> Watch<I> {
             }
         }
         self.seen = current;
+        self.is_behind = false;
         Ok((!events.is_empty()).then_some(Batch { events, upto: current }))
     }
 
