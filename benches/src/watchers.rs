@@ -1,21 +1,23 @@
 //! Watchers: many readers of one collection's changes, which check that each gets every change, once and in order.
+//!
+//! The client must not be what ends a round. So it speaks HTTP/2 itself, as far as watches need it: it reads much at a
+//! time, and looks at each event where it lies. What the server has to do is the same for any client.
 
+mod connection;
+mod frames;
+mod lines;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, StatusCode};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use self::connection::WatchConnection;
 use crate::Failure;
-use crate::client::Connection;
-
-/// What stands before the number that tells events apart.
-const REVISION: &[u8] = br#""resourceVersion":""#;
 
 /// Readers of one path, each with a stream of its own.
 pub struct Watchers {
@@ -32,21 +34,44 @@ struct Progress {
     all: Notify,
 }
 
+impl Progress {
+    /// So many events have come.
+    fn add(&self, events: u64) {
+        let delivered = self.delivered.fetch_add(events, Ordering::SeqCst) + events;
+        if delivered >= self.wanted.load(Ordering::SeqCst) {
+            self.all.notify_one();
+        }
+    }
+}
+
 impl Watchers {
-    /// Starts `count` watches of `path`, spread over the connections, and waits until the server has answered each.
+    /// Starts `count` watches of `path`, spread over `connections`, and waits until the server has answered each.
     ///
     /// # Errors
-    /// When one is refused.
-    pub async fn start(connections: &[Connection], path: &str, count: usize) -> Result<Self, Failure> {
+    /// When the server cannot be reached, or one is refused.
+    pub async fn start(
+        address: SocketAddr,
+        tls: &Arc<ClientConfig>,
+        connections: usize,
+        path: &str,
+        count: usize,
+    ) -> Result<Self, Failure> {
         let mut readers = JoinSet::new();
         let progress = Arc::new(Progress::default());
-        for number in 0..count {
-            let mut connection = connections[number % connections.len()].clone();
-            let response = connection.send(Method::GET, path, Bytes::new()).await?;
-            if response.status() != StatusCode::OK {
-                return Err(format!("wanted a watch, found {}", response.status()).into());
-            }
-            readers.spawn(read(response.into_body(), Arc::clone(&progress)));
+        for number in 0..connections {
+            let streams = (count + connections - 1 - number) / connections;
+            let mut connection = WatchConnection::open(address, Arc::clone(tls), path, streams).await?;
+            connection.until_answered().await?;
+            let progress = Arc::clone(&progress);
+            readers.spawn(async move {
+                loop {
+                    match connection.read().await {
+                        Ok(0) => {}
+                        Ok(events) => progress.add(events),
+                        Err(failure) => return failure,
+                    }
+                }
+            });
         }
         Ok(Self { readers, progress, watching: count as u64 })
     }
@@ -79,100 +104,5 @@ impl Watchers {
         } else {
             Err(format!("wanted {wanted} deliveries, found {delivered}").into())
         }
-    }
-}
-
-/// Reads until something is wrong, and gives that.
-async fn read(mut body: Incoming, progress: Arc<Progress>) -> Failure {
-    let mut lines = Lines::default();
-    loop {
-        let piece = match body.frame().await {
-            Some(Ok(frame)) => frame.into_data(),
-            Some(Err(error)) => return error.into(),
-            None => return "a watch ended".into(),
-        };
-        let Ok(piece) = piece else { continue };
-        match lines.take(piece) {
-            Ok(events) => {
-                let delivered = progress.delivered.fetch_add(events, Ordering::SeqCst) + events;
-                if delivered >= progress.wanted.load(Ordering::SeqCst) {
-                    progress.all.notify_one();
-                }
-            }
-            Err(error) => return error,
-        }
-    }
-}
-
-/// The events of one watch, as they come in pieces of any size.
-#[derive(Default)]
-struct Lines {
-    /// The start of a line whose end has not come.
-    begun: BytesMut,
-    newest: u64,
-}
-
-impl Lines {
-    /// How many events have ended with this piece.
-    fn take(&mut self, mut piece: Bytes) -> Result<u64, Failure> {
-        let mut events = 0;
-        while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
-            if self.begun.is_empty() {
-                self.event(&piece[..end])?;
-            } else {
-                self.begun.extend_from_slice(&piece[..end]);
-                let line = self.begun.split();
-                self.event(&line)?;
-            }
-            piece.advance(end + 1);
-            events += 1;
-        }
-        self.begun.extend_from_slice(&piece);
-        Ok(events)
-    }
-
-    fn event(&mut self, line: &[u8]) -> Result<(), Failure> {
-        let start = line.windows(REVISION.len()).position(|bytes| bytes == REVISION);
-        let digits = start.map(|start| &line[start + REVISION.len()..]).unwrap_or_default();
-        let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let revision: u64 = std::str::from_utf8(&digits[..length])?
-            .parse()
-            .map_err(|_| "wanted an event with a resource version, found another")?;
-        if revision <= self.newest {
-            return Err(format!("an event of revision {revision} came after that of {}", self.newest).into());
-        }
-        self.newest = revision;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(revision: u64) -> String {
-        format!(
-            "{{\"type\":\"MODIFIED\",\"object\":{{\"metadata\":{{\"resourceVersion\":\"{revision}\"}}}}}}\n"
-        )
-    }
-
-    #[test]
-    fn events_are_counted_whatever_the_pieces() {
-        let text = [line(2), line(10), line(11)].concat();
-        for size in [1, 7, 40, text.len()] {
-            let mut lines = Lines::default();
-            let pieces = text.as_bytes().chunks(size);
-            let events: u64 = pieces.map(|piece| lines.take(Bytes::copy_from_slice(piece)).unwrap()).sum();
-            assert_eq!((events, lines.newest), (3, 11), "pieces of {size}");
-        }
-    }
-
-    #[test]
-    fn repeats_and_steps_back_are_found() {
-        for (first, second) in [(3, 3), (3, 2)] {
-            let text = [line(first), line(second)].concat();
-            assert!(Lines::default().take(text.into()).is_err());
-        }
-        assert!(Lines::default().take(Bytes::from_static(b"{}\n")).is_err());
     }
 }

@@ -74,6 +74,8 @@ fn main() -> Result<(), Failure> {
 struct Round {
     elapsed: Duration,
     server_time: Duration,
+    /// This thread's own, the requests that make the changes included.
+    client_time: Duration,
 }
 
 async fn measure(arguments: &Arguments) -> Result<(), Failure> {
@@ -101,12 +103,10 @@ async fn measure(arguments: &Arguments) -> Result<(), Failure> {
     for number in 0..arguments.in_flight {
         size = create(&mut writer, number, arguments.ballast).await?;
     }
-    let mut connections = Vec::new();
-    for _ in 0..arguments.connections.unwrap_or(arguments.watchers) {
-        connections.push(Connection::open(server.ready.address, tls.clone()).await?);
-    }
+    let connections = arguments.connections.unwrap_or(arguments.watchers);
     let path = format!("{PODS}?watch=1&resourceVersion={}", revision(&mut writer).await?);
-    let mut watchers = Watchers::start(&connections, &path, arguments.watchers).await?;
+    let address = server.ready.address;
+    let mut watchers = Watchers::start(address, &tls, connections, &path, arguments.watchers).await?;
     let mut rounds = Vec::new();
     for number in 0..=arguments.rounds {
         let round = round(arguments, &writer, &mut watchers, server.id(), number).await?;
@@ -114,7 +114,7 @@ async fn measure(arguments: &Arguments) -> Result<(), Failure> {
             rounds.push(round);
         }
     }
-    report(arguments, connections.len(), size, &rounds);
+    report(arguments, connections, size, &rounds);
     Ok(())
 }
 
@@ -150,6 +150,7 @@ async fn round(
 ) -> Result<Round, Failure> {
     watchers.expect((arguments.changes * arguments.in_flight) as u64);
     let used_before = process::processor_time(server)?;
+    let own_before = process::own_time();
     let started = Instant::now();
     let mut lanes = JoinSet::new();
     for pod in 0..arguments.in_flight {
@@ -170,10 +171,11 @@ async fn round(
     watchers.all_delivered(LIMIT).await?;
     let elapsed = started.elapsed();
     let server_time = process::processor_time(server)?.saturating_sub(used_before);
+    let client_time = process::own_time().saturating_sub(own_before);
     while let Some(lane) = lanes.join_next().await {
         lane??;
     }
-    Ok(Round { elapsed, server_time })
+    Ok(Round { elapsed, server_time, client_time })
 }
 
 fn report(arguments: &Arguments, connections: usize, size: usize, rounds: &[Round]) {
@@ -182,6 +184,7 @@ fn report(arguments: &Arguments, connections: usize, size: usize, rounds: &[Roun
     let rows = [
         ("deliveries/s", Spread::over(rounds, |round| count / round.elapsed.as_secs_f64())),
         ("server CPU us/delivery", Spread::over(rounds, |round| microseconds(round.server_time) / count)),
+        ("client CPU us/delivery", Spread::over(rounds, |round| microseconds(round.client_time) / count)),
         (
             "server busy, %",
             Spread::over(rounds, |round| {
