@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokenward_cluster::pki::Authority;
+use tokenward_tokens::Clock;
 
 use crate::peer::Peer;
 use crate::support::admin::Admin;
@@ -45,9 +47,16 @@ impl World {
     pub(crate) const NODE: &str = "mounts-1";
     pub(crate) const NODE_TOKEN: &str = "the-token-of-a-node-that-joins";
 
-    /// `tokenward up` that another node may join; nodes publish when there is something to tell. None, if the client is not there.
+    /// `tokenward up` that another node may join, with a certificate for it in `node.crt` and `node.key`; nodes publish when there is
+    /// something to tell. None, if the client is not there.
     pub(crate) fn cluster_with_node_identity(peer: Peer) -> Option<Self> {
         let world = Self::start(peer, |place| {
+            let now = Clock::system().now();
+            let authority = Authority::generate(now).unwrap();
+            let serving = authority.server(&[Self::NODE.to_owned()], now).unwrap();
+            let vouches = place.write("nodes-ca.crt", &authority.certificate_pem());
+            place.write("node.crt", &serving.certificate_pem());
+            place.write("node.key", &serving.expose_key_pem());
             let user = format!("{},system:node:{},1,system:nodes\n", Self::NODE_TOKEN, Self::NODE);
             let users = place.write("users.csv", &user);
             vec![
@@ -55,6 +64,7 @@ impl World {
                 "--wait".to_owned(),
                 "--republish=on-change".to_owned(),
                 format!("--token-auth-file={}", users.display()),
+                format!("--kubelet-certificate-authority={}", vouches.display()),
             ]
         })?;
         world.server.as_ref().unwrap().ready();

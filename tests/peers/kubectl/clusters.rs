@@ -147,6 +147,49 @@ fn a_daemon_set_rolls_out() {
     });
 }
 
+#[test]
+fn a_daemon_set_is_known_by_its_names_and_events() {
+    each_with_cluster(&manifests(), |kubectl| {
+        let events = kubectl.start("get events --watch --field-selector=involvedObject.kind=DaemonSet");
+        kubectl.ok(&format!("create -f {}", kubectl.file("agent.yaml", AGENT)));
+        rolled_out(kubectl);
+        let pod = "get pods -l app=agent -o jsonpath={.items[*].metadata.name}";
+        let hash = "get pods -l app=agent -o jsonpath={.items[*].metadata.labels.controller-revision-hash}";
+        let (first, revision) = (kubectl.ok(pod), kubectl.ok(hash));
+        let suffix = first.strip_prefix("agent-").unwrap();
+        assert!(suffix.len() == 5 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{first}");
+        let created = format!("Created pod: {first}");
+        events.stdout_line(|line| line.contains("SuccessfulCreate") && line.contains(&created));
+        kubectl.says("get controllerrevisions -o name", &format!("controllerrevision.apps/agent-{revision}"));
+
+        kubectl.ok("set image daemonset/agent main=image.example/agent:2");
+        rolled_out(kubectl);
+        let deleted = format!("Deleted pod: {first}");
+        events.stdout_line(|line| line.contains("SuccessfulDelete") && line.contains(&deleted));
+        let described = kubectl.ok("describe daemonset agent");
+        for message in [created, deleted] {
+            assert!(described.contains(&message), "{message} in\n{described}");
+        }
+        assert_ne!(kubectl.ok(hash), revision);
+        for (number, image) in [(1, "image.example/agent:1"), (2, "image.example/agent:2")] {
+            let shown = kubectl.ok(&format!("rollout history daemonset/agent --revision={number}"));
+            has_line(&shown, &format!("Image: {image}"));
+        }
+        kubectl.fails(
+            "rollout undo daemonset/agent --to-revision=9",
+            "error: unable to find specified revision 9 in history",
+        );
+        kubectl.says("rollout undo daemonset/agent --to-revision=1", "daemonset.apps/agent rolled back");
+        rolled_out(kubectl);
+        // What was there before has its name again.
+        kubectl.says(hash, &revision);
+        kubectl.says(
+            "get daemonset agent -o jsonpath={.spec.template.spec.containers[0].image}",
+            "image.example/agent:1",
+        );
+    });
+}
+
 fn rolled_out(kubectl: &Kubectl) {
     let text = kubectl.ok("rollout status daemonset/agent --timeout=60s");
     assert!(text.ends_with("daemon set \"agent\" successfully rolled out\n"), "{text}");

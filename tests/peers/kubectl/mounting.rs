@@ -180,8 +180,22 @@ impl<'a> Mounting<'a> {
         );
     }
 
-    /// What the node says beside it.
+    /// What the node says beside it: through the API server, and on its own machine.
     fn is_told(&self) {
+        let proxied = format!("get --raw /api/v1/nodes/{}/proxy", self.node);
+        assert_eq!(self.kubectl.ok(&format!("{proxied}/healthz")), "ok");
+        let metrics = self.kubectl.ok(&format!("{proxied}/metrics"));
+        let staged =
+            "method_name=\"/csi.v1.Node/NodeStageVolume\",grpc_status_code=\"OK\",migrated=\"false\"} 1";
+        for series in [
+            format!("csi_operations_seconds_count{{driver_name=\"{NAME}\",{staged}"),
+            format!("tokenward_volumes{{driver=\"{NAME}\",state=\"mounted\"}} 2"),
+        ] {
+            assert!(metrics.contains(&series), "{series} in\n{metrics}");
+        }
+        let configuration = self.kubectl.json(&format!("{proxied}/configz"));
+        assert_eq!(configuration["tokenward"]["republish"], "on-change");
+
         let below = format!("--root-dir={}", self.root_dir.display());
         let told = self.kubectl.world.place.tokenward(["node", "status", &below]).run();
         assert_eq!(told.code, Some(0), "{}", told.stderr);
@@ -277,13 +291,24 @@ fn start_node(kubectl: &Kubectl, name: &str, root_dir: &Path) -> Run {
     let cluster = kubectl.ok("config view -o jsonpath={.clusters[0].name}");
     kubectl.ok(&format!("config set-credentials {name} --token={}", World::NODE_TOKEN));
     kubectl.ok(&format!("config set-context {name} --cluster={cluster} --user={name}"));
-    let node = kubectl.world.place.tokenward([
+    let authority =
+        r#"{{range .clusters}}{{index .cluster "certificate-authority-data" | base64decode}}{{end}}"#;
+    let authority =
+        kubectl.world.client(["config", "view", "--raw", "-o", "go-template", "--template", authority]);
+    let place = &kubectl.world.place;
+    place.write("cluster-ca.crt", &authority.run().stdout);
+    let file = |flag: &str, name: &str| format!("--{flag}={}", place.file(name).display());
+    let node = place.tokenward([
         "node".to_owned(),
         format!("--node-name={name}"),
-        format!("--kubeconfig={}", kubectl.world.place.file("kubeconfig").display()),
+        file("kubeconfig", "kubeconfig"),
         format!("--context={name}"),
         format!("--root-dir={}", root_dir.display()),
         "--republish=on-change".to_owned(),
+        "--listen=127.0.0.1:0".to_owned(),
+        file("tls-cert-file", "node.crt"),
+        file("tls-private-key-file", "node.key"),
+        file("client-ca-file", "cluster-ca.crt"),
     ]);
     let node = node.start();
     node.stderr_line(|line| line.contains("node registered"));
@@ -325,16 +350,6 @@ fn a_driver_of_others_under_the_node_of_a_cluster() {
         mounting.is_told();
         kubectl.says("wait --for=condition=Ready pod/web --timeout=30s", "pod/web condition met");
         kubectl.says("get pod web -o jsonpath={.status.phase}", "Running");
-        let proxied = "get --raw /api/v1/nodes/node-1/proxy";
-        let metrics = kubectl.ok(&format!("{proxied}/metrics"));
-        let stage = format!(
-            "csi_operations_seconds_count{{driver_name=\"{NAME}\",method_name=\"/csi.v1.Node/NodeStageVolume\",\
-             grpc_status_code=\"OK\",migrated=\"false\"}} 1"
-        );
-        assert!(metrics.contains(&stage), "{metrics}");
-        assert!(metrics.contains(&format!("tokenward_volumes{{driver=\"{NAME}\",state=\"mounted\"}} 2")));
-        let configuration = kubectl.json(&format!("{proxied}/configz"));
-        assert_eq!(configuration["tokenward"]["republish"], "on-change");
         mounting.tokens_move();
         mounting.driver_dies();
         mounting.pod_goes();
