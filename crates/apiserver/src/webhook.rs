@@ -1,10 +1,11 @@
 //! Validating webhooks: programs elsewhere that are asked before something is written, and may refuse it.
 //!
-//! Which ones are asked is a function of their configuration and of the request ([`configuration`]); what they are sent and
-//! what their answer means are functions too ([`review`]); [`call`] goes over the wire. All that fit are asked at the same
+//! Which ones are asked is a function of their configuration and of the request ([`configuration`], [`conditions`]); what they
+//! are sent and what their answer means are functions too ([`review`]); [`call`] goes over the wire. All that fit are asked at the same
 //! time. The one invariant: a request that no webhook is configured for costs nothing more.
 
 mod call;
+mod conditions;
 mod configuration;
 mod review;
 
@@ -17,6 +18,8 @@ use tokenward_kube_schema::Kind;
 use tokenward_store::{Entry, Scope, Store, Watch};
 
 use self::call::Caller;
+pub(crate) use self::conditions::variables as condition_variables;
+use self::conditions::{Asking, Verdict};
 use self::configuration::{FailurePolicy, Hook};
 pub(crate) use self::configuration::{Operation, Subject};
 use crate::authentication::User;
@@ -78,10 +81,22 @@ impl Webhooks {
         }
         let proposal = &proposal();
         let namespace = configuration::namespace_labels(&proposal.subject, proposal.object, cluster);
-        let concerned = hooks.iter().filter(|hook| {
+        let is_concerned = |hook: &&Arc<Hook>| {
             hook.concerns(&proposal.subject, proposal.object, proposal.old, namespace.as_ref())
-        });
-        let answers = join_all(concerned.map(|hook| self.ask_one(hook, proposal, cluster))).await;
+        };
+        let asking = Asking { user: proposal.user, cluster };
+        let mut concerned = Vec::new();
+        for hook in hooks.iter().filter(is_concerned) {
+            match hook.conditions.check(proposal, &asking) {
+                Verdict::Met => concerned.push(hook),
+                Verdict::NotMet => {}
+                Verdict::Unknown(_) if hook.failure_policy == FailurePolicy::Ignore => {}
+                Verdict::Unknown(why) => return Err(ApiError::forbidden(proposal.subject.named(), &why)),
+            }
+            // Expressions may take their time: others shall have their turn.
+            tokio::task::consume_budget().await;
+        }
+        let answers = join_all(concerned.into_iter().map(|hook| self.ask_one(hook, proposal, cluster))).await;
         let mut first = Ok(());
         for answer in answers {
             match answer {

@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tokenward_cel::Program;
 use tokenward_kube_rules::{FeatureGates, FieldError, label_selector, names};
 
 use super::Strategy;
 use super::field::Field;
 use crate::object::{Metadata, Object, child_mut, set_default};
+use crate::webhook::condition_variables;
+
+/// So many conditions a webhook may have.
+const MOST_CONDITIONS: usize = 64;
 
 pub(super) struct ValidatingWebhookStrategy;
 
@@ -83,10 +88,34 @@ fn webhook_faults(webhook: &Field<'_>) -> Vec<FieldError> {
         errors.extend(label_selector::validate(selector.value(), &selector.path()));
     }
     errors.extend(client_faults(&webhook.child("clientConfig")));
-    let conditions = webhook.child("matchConditions");
-    if conditions.items().len() > 0 {
-        let why = "this server evaluates no CEL expressions: choose the requests by rules and selectors";
-        errors.push(conditions.forbidden(why));
+    errors.extend(condition_faults(&webhook.child("matchConditions")));
+    errors
+}
+
+fn condition_faults(conditions: &Field<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let count = conditions.items().len();
+    if count > MOST_CONDITIONS {
+        errors.push(FieldError::too_many(conditions.path(), count, MOST_CONDITIONS));
+    }
+    let variables = condition_variables();
+    let mut seen = BTreeSet::new();
+    // Each is read from its beginning to its end: what is too many is not.
+    for condition in conditions.items().take(MOST_CONDITIONS) {
+        let (expression, name) = (condition.child("expression"), condition.child("name"));
+        let text = expression.text().trim();
+        if text.is_empty() {
+            errors.push(expression.required(""));
+        } else if let Err(why) = Program::compile(text, &variables) {
+            errors.push(FieldError::invalid(expression.path(), text, &why.to_string()));
+        }
+        match name.require_text() {
+            Some(error) => errors.push(error),
+            None => errors.extend(name.faults(names::qualified_name)),
+        }
+        if !name.text().is_empty() && !seen.insert(name.text()) {
+            errors.push(name.duplicate());
+        }
     }
     errors
 }
@@ -329,8 +358,31 @@ mod tests {
                 "clientConfig.url: Invalid value: \"a\": fragments are not permitted in the URL",
             ),
             (
-                json!({"matchConditions": [{"name": "a", "expression": "true"}]}),
-                "matchConditions: Forbidden: this server evaluates no CEL expressions: choose the requests by rules and selectors",
+                json!({"matchConditions": [{"name": "a", "expression": " "}]}),
+                "matchConditions[0].expression: Required value",
+            ),
+            (
+                json!({"matchConditions": [{"name": "", "expression": "true"}]}),
+                "matchConditions[0].name: Required value",
+            ),
+            (
+                json!({"matchConditions": [{"name": "a", "expression": "true"}, {"name": "a", "expression": "true"}]}),
+                "matchConditions[1].name: Duplicate value: \"a\"",
+            ),
+            (
+                json!({"matchConditions": [{"name": "a", "expression": " object.metadata.name "}]}),
+                "matchConditions[0].expression: Invalid value: \"object.metadata.name\": must evaluate to bool but got dyn",
+            ),
+            (
+                json!({"matchConditions": [{"name": "a", "expression": "nothing"}]}),
+                "matchConditions[0].expression: Invalid value: \"nothing\": compilation failed: ERROR: <input>:1:1: \
+                 undeclared reference to 'nothing' (in container '')\n | nothing\n | ^",
+            ),
+            (
+                json!({"matchConditions": (0..65)
+                    .map(|number| json!({"name": format!("a{number}"), "expression": "true"}))
+                    .collect::<Vec<Value>>()}),
+                "matchConditions: Too many: 65: must have at most 64 items",
             ),
             (
                 json!({"admissionReviewVersions": []}),

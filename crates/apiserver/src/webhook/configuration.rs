@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenward_kube_rules::label_selector::{LabelSelector, Labels};
 
+use super::conditions::Conditions;
 use crate::cluster_view::ClusterView;
 use crate::object::Object;
 
@@ -22,6 +23,8 @@ pub(super) struct Hook {
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) failure_policy: FailurePolicy,
     pub(super) timeout_seconds: u64,
+    /// What else must be true for it to be asked.
+    pub(super) conditions: Conditions,
     rules: Vec<Rule>,
     namespaces: LabelSelector,
     objects: LabelSelector,
@@ -95,7 +98,12 @@ impl Operation {
     }
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// As refusals name it.
+    pub(super) fn named(&self) -> crate::status::Subject<'a> {
+        crate::status::Subject { group: self.group, kind: self.resource, name: self.name }
+    }
+
     fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.resource == "namespaces"
     }
@@ -126,6 +134,8 @@ struct Source {
     object_selector: LabelSelector,
     #[serde(default = "ten")]
     timeout_seconds: u64,
+    #[serde(default)]
+    match_conditions: Conditions,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +165,7 @@ impl Hook {
             client: source.client_config.client,
             failure_policy: source.failure_policy,
             timeout_seconds: source.timeout_seconds.clamp(1, 30),
+            conditions: source.match_conditions,
             rules: source.rules,
             namespaces: source.namespace_selector,
             objects: source.object_selector,

@@ -11,21 +11,29 @@ use crate::status::{ApiError, go_quote};
 
 /// The request, under an id that the answer has to repeat.
 pub(super) fn request(id: &str, proposal: &Proposal<'_>) -> Value {
+    let shown = |object: Option<&Object>| object.map_or(Value::Null, |object| Value::Object(object.clone()));
+    let mut request = attributes(proposal);
+    request.extend([
+        ("uid".to_owned(), Value::from(id)),
+        ("object".to_owned(), shown(proposal.object)),
+        ("oldObject".to_owned(), shown(proposal.old)),
+    ]);
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+}
+
+/// Who wants to do what to what, without the objects.
+pub(super) fn attributes(proposal: &Proposal<'_>) -> Map<String, Value> {
     let subject = &proposal.subject;
     let kind =
         json!({"group": proposal.kind.group, "version": proposal.kind.version, "kind": proposal.kind.kind});
     let resource = json!({"group": subject.group, "version": subject.version, "resource": subject.resource});
-    let shown = |object: Option<&Object>| object.map_or(Value::Null, |object| Value::Object(object.clone()));
     let mut request = Map::from_iter([
-        ("uid".to_owned(), Value::from(id)),
         ("kind".to_owned(), kind.clone()),
         ("resource".to_owned(), resource.clone()),
         ("requestKind".to_owned(), kind),
         ("requestResource".to_owned(), resource),
         ("operation".to_owned(), subject.operation.as_str().into()),
         ("userInfo".to_owned(), user_info(proposal.user)),
-        ("object".to_owned(), shown(proposal.object)),
-        ("oldObject".to_owned(), shown(proposal.old)),
         ("dryRun".to_owned(), proposal.dry_run.into()),
         ("options".to_owned(), proposal.options.clone()),
     ]);
@@ -37,7 +45,7 @@ pub(super) fn request(id: &str, proposal: &Proposal<'_>) -> Value {
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     request.extend(texts.map(|(member, text)| (member.to_owned(), text.into())));
-    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+    request
 }
 
 fn user_info(user: &User) -> Value {

@@ -243,3 +243,42 @@ async fn a_service_is_found_by_its_endpoint_slice() {
     let asked = server.asked.try_recv().unwrap();
     assert_eq!(asked.headers["host"], format!("hooks.apps.svc:{}", server.address.port()));
 }
+
+#[tokio::test]
+async fn conditions_choose_what_is_asked_about() {
+    let testbed = Testbed::new();
+    let (api, admin) = testbed.furnished().await;
+    let mut server = TlsServer::start(&["localhost"], guard).await;
+    let condition = |name: &str, expression: &str| json!({"name": name, "expression": expression});
+    let named = condition("named", "object == null || object.metadata.name != 'quiet'");
+    let labelled = condition("labelled", "object == null || object.metadata.labels.tier != 'system'");
+    configure(&admin, &server, &json!({"matchConditions": [named, labelled]})).await;
+    let tiered = |name: &str, tier: &str| json!({"metadata": {"name": name, "labels": {"tier": tier}}});
+    admin.create(MAPS, &tiered("loud", "web")).await.unwrap();
+    assert_eq!(asked(&mut server)["name"], "loud");
+    admin.create(MAPS, &tiered("other", "system")).await.unwrap();
+    // One that is false decides, although the other cannot be said.
+    admin.create(MAPS, &map("quiet")).await.unwrap();
+    let refused = admin.create(MAPS, &map("plain")).await.unwrap_err();
+    assert_eq!(refused.code(), Some(StatusCode::FORBIDDEN));
+    assert_eq!(
+        refused.to_string(),
+        "configmaps \"plain\" is forbidden: expression 'object == null || object.metadata.labels.tier != 'system'' \
+         resulted in error: no such key: labels"
+    );
+    let ignoring = json!([{"op": "add", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}]);
+    let path = format!("{CONFIGURATIONS}/guard");
+    let json_patch = [("content-type", "application/json-patch+json")];
+    let changed = send(&api, Method::PATCH, &path, &json_patch, ignoring.to_string()).await;
+    assert_eq!(changed.response.status(), StatusCode::OK);
+    admin.create(MAPS, &map("plain")).await.unwrap();
+    assert!(server.asked.try_recv().is_err());
+
+    let broken =
+        json!([{"op": "add", "path": "/webhooks/0/matchConditions/-1/expression", "value": "object"}]);
+    let refused = send(&api, Method::PATCH, &path, &json_patch, broken.to_string()).await;
+    assert_eq!(refused.response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let wanted = "webhooks[0].matchConditions[1].expression: Invalid value: \\\"object\\\": must evaluate to bool but got dyn";
+    let text = String::from_utf8(refused.body.to_vec()).unwrap();
+    assert!(text.contains(wanted), "{text}");
+}

@@ -1,0 +1,450 @@
+//! What the functions do. Whatever makes a value larger than those it is made of is paid for before it is made.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use regex::{Regex, RegexBuilder};
+
+use crate::budget::Budget;
+use crate::error::EvaluationError;
+use crate::value::Value;
+
+type Outcome<'a> = Result<Value<'a>, EvaluationError>;
+
+const NONE_SUCH: EvaluationError = EvaluationError::NoSuchOverload;
+/// The most memory of one pattern, and how much more than a small one such a pattern takes for each byte that it looks at.
+const SIZES: [(usize, u64); 3] = [(16 * 1024, 1), (64 * 1024, 8), (256 * 1024, 32)];
+
+/// A pattern that has been read.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+    weight: u64,
+}
+
+/// Reads a pattern.
+pub(crate) fn pattern(text: &str) -> Result<Pattern, EvaluationError> {
+    for (size, weight) in SIZES {
+        match RegexBuilder::new(text).size_limit(size).dfa_size_limit(SIZES[2].0).build() {
+            Ok(regex) => return Ok(Pattern { regex, weight }),
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(_) => {
+                // Not shown: it may be made of anything.
+                return Err(EvaluationError::Pattern(format!("invalid pattern of {} bytes", text.len())));
+            }
+        }
+    }
+    Err(EvaluationError::Pattern("expression too large".to_owned()))
+}
+
+/// A call of a function that belongs to nothing.
+pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
+    match (name, arguments) {
+        ("size", [of]) => size(of),
+        ("dyn", [of]) => Ok(of.clone()),
+        ("bool" | "int" | "uint" | "double" | "string", [of]) => convert(name, of),
+        ("sets.contains", [one, other]) => subset(other, one, budget).map(Value::Bool),
+        ("sets.equivalent", [one, other]) => {
+            Ok(Value::Bool(subset(one, other, budget)? && subset(other, one, budget)?))
+        }
+        ("sets.intersects", [one, other]) => {
+            let (one, other) = (items(one)?, items(other)?);
+            for item in &one {
+                if is_in(item, &other, budget)? {
+                    return Ok(Value::Bool(true));
+                }
+            }
+            Ok(Value::Bool(false))
+        }
+        ("optional.of", [of]) => Ok(Value::some(of.clone())),
+        ("optional.ofNonZeroValue", [of]) => {
+            let is_zero = match of {
+                Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) => true,
+                Value::Double(number) => *number == 0.0,
+                of => of.size() == Some(0),
+            };
+            Ok(if is_zero { Value::Optional(None) } else { Value::some(of.clone()) })
+        }
+        ("optional.none", []) => Ok(Value::Optional(None)),
+        _ => Err(NONE_SUCH),
+    }
+}
+
+/// A call of a function of a value.
+pub(crate) fn member<'a>(
+    of: &Value<'a>,
+    name: &str,
+    arguments: &[Value<'a>],
+    budget: &mut Budget,
+) -> Outcome<'a> {
+    match of {
+        Value::Text(text) => of_text(text, name, arguments, budget),
+        Value::List(_) | Value::Array(_) => of_list(of, name, arguments, budget),
+        Value::Map(_) | Value::Object(_) if name == "size" && arguments.is_empty() => size(of),
+        Value::Optional(held) => match (name, arguments, held) {
+            ("hasValue", [], _) => Ok(Value::Bool(held.is_some())),
+            ("value", [], Some(held)) | ("orValue", [_], Some(held)) => Ok((**held).clone()),
+            ("value", [], None) => Err(EvaluationError::NoValue),
+            ("orValue", [other], None) => Ok(other.clone()),
+            ("or", [_], Some(_)) => Ok(of.clone()),
+            ("or", [other @ Value::Optional(_)], None) => Ok(other.clone()),
+            _ => Err(NONE_SUCH),
+        },
+        Value::Authority(authority) => {
+            let texts: Option<Vec<&str>> = arguments
+                .iter()
+                .map(|argument| match argument {
+                    Value::Text(text) => Some(&**text),
+                    _ => None,
+                })
+                .collect();
+            if name == "check" {
+                budget.spend(crate::authorizer::COST)?;
+            }
+            Rc::clone(authority).call(name, &texts.ok_or(NONE_SUCH)?).ok_or(NONE_SUCH)?
+        }
+        _ => Err(NONE_SUCH),
+    }
+}
+
+fn of_text<'a>(text: &str, name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
+    budget.spend_on_text(text.len())?;
+    let owned = |text: String| Ok(Value::text(text));
+    match (name, arguments) {
+        ("size", []) => Ok(Value::Int(whole(text.chars().count()))),
+        ("startsWith", [Value::Text(other)]) => Ok(Value::Bool(text.starts_with(&**other))),
+        ("endsWith", [Value::Text(other)]) => Ok(Value::Bool(text.ends_with(&**other))),
+        ("contains", [Value::Text(other)]) => {
+            budget.spend_on_text(other.len())?;
+            Ok(Value::Bool(text.contains(&**other)))
+        }
+        ("charAt", [Value::Int(place)]) => {
+            let place_of = place_in(text, *place)?;
+            owned(text.chars().skip(place_of).take(1).collect())
+        }
+        ("substring", [Value::Int(begin)]) => {
+            let begin = place_in(text, *begin)?;
+            owned(text.chars().skip(begin).collect())
+        }
+        ("substring", [Value::Int(begin), Value::Int(end)]) => {
+            let (from, to) = (place_in(text, *begin)?, place_in(text, *end)?);
+            let length = to.checked_sub(from).ok_or(EvaluationError::OutOfBounds(*begin))?;
+            owned(text.chars().skip(from).take(length).collect())
+        }
+        ("indexOf", [Value::Text(other)]) => Ok(Value::Int(position(text, 0, &text.find(&**other)))),
+        ("indexOf", [Value::Text(other), Value::Int(from)]) => {
+            let skipped = place_in(text, *from)?;
+            let begin = text.char_indices().nth(skipped).map_or(text.len(), |(byte, _)| byte);
+            Ok(Value::Int(position(text, begin, &text[begin..].find(&**other))))
+        }
+        ("lastIndexOf", [Value::Text(other)]) => Ok(Value::Int(position(text, 0, &text.rfind(&**other)))),
+        ("lowerAscii", []) => owned(text.to_ascii_lowercase()),
+        ("upperAscii", []) => owned(text.to_ascii_uppercase()),
+        ("trim", []) => owned(text.trim().to_owned()),
+        ("replace", [Value::Text(old), Value::Text(new)]) => replace(text, old, new, usize::MAX, budget),
+        ("replace", [Value::Text(old), Value::Text(new), Value::Int(most)]) => {
+            replace(text, old, new, usize::try_from(*most).unwrap_or(usize::MAX), budget)
+        }
+        ("split", [Value::Text(by)]) => split(text, by, usize::MAX, budget),
+        ("split", [Value::Text(by), Value::Int(most)]) => {
+            split(text, by, usize::try_from(*most).unwrap_or(usize::MAX), budget)
+        }
+        _ => Err(NONE_SUCH),
+    }
+}
+
+fn replace<'a>(text: &str, old: &str, new: &str, most: usize, budget: &mut Budget) -> Outcome<'a> {
+    let count = text.matches(old).take(most).count();
+    budget.spend_on_text(text.len().saturating_add(count.saturating_mul(new.len())))?;
+    Ok(Value::text(text.replacen(old, new, most)))
+}
+
+fn split<'a>(text: &str, by: &str, most: usize, budget: &mut Budget) -> Outcome<'a> {
+    budget.spend(whole(text.len()).unsigned_abs())?;
+    let owned = |part: &str| Value::text(part.to_owned());
+    let parts: Vec<Value<'a>> = if most == 0 {
+        Vec::new()
+    } else if by.is_empty() {
+        let mut rest = text.char_indices().map(|(byte, _)| byte).skip(1).take(most - 1).peekable();
+        let mut begin = 0;
+        let mut parts = Vec::new();
+        while let Some(end) = rest.next() {
+            parts.push(owned(&text[begin..end]));
+            begin = end;
+        }
+        if begin < text.len() {
+            parts.push(owned(&text[begin..]));
+        }
+        parts
+    } else {
+        text.splitn(most, by).map(owned).collect()
+    };
+    Ok(Value::list(parts))
+}
+
+/// The patterns: what matches, and all that does. Each search is paid for with what there is to be searched.
+pub(crate) fn by_pattern<'a>(
+    text: &str,
+    name: &str,
+    Pattern { regex, weight }: &Pattern,
+    most: Option<i64>,
+    budget: &mut Budget,
+) -> Outcome<'a> {
+    let mut search = |from: usize| {
+        budget.spend((1 + whole(text.len() - from).unsigned_abs()).saturating_mul(*weight))?;
+        Ok(regex.find_at(text, from))
+    };
+    let owned = |found: regex::Match<'_>| Value::text(found.as_str().to_owned());
+    match (name, most) {
+        ("matches", None) => search(0).map(|found| Value::Bool(found.is_some())),
+        ("find", None) => search(0).map(|found| found.map_or_else(|| Value::text(""), owned)),
+        ("findAll", most) => {
+            let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+            let (mut all, mut from) = (Vec::new(), 0);
+            while all.len() < most
+                && from <= text.len()
+                && let Some(found) = search(from)?
+            {
+                all.push(owned(found));
+                // Behind nothing the search goes on with the next character.
+                from = match found.is_empty() {
+                    true => found.end() + text[found.end()..].chars().next().map_or(1, char::len_utf8),
+                    false => found.end(),
+                };
+            }
+            Ok(Value::list(all))
+        }
+        _ => Err(NONE_SUCH),
+    }
+}
+
+fn of_list<'a>(of: &Value<'a>, name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
+    let all = items(of)?;
+    budget.spend(whole(all.len()).unsigned_abs())?;
+    let best = |wanted: Ordering| {
+        let mut best = all.first().ok_or(EvaluationError::Argument("min/max called on empty list"))?;
+        for item in &all[1..] {
+            if item.compare(best).ok_or(NONE_SUCH)? == wanted {
+                best = item;
+            }
+        }
+        Ok(best.clone())
+    };
+    match (name, arguments) {
+        ("size", []) => Ok(Value::Int(whole(all.len()))),
+        ("isSorted", []) => {
+            for pair in all.windows(2) {
+                if pair[0].compare(&pair[1]).ok_or(NONE_SUCH)? == Ordering::Greater {
+                    return Ok(Value::Bool(false));
+                }
+            }
+            Ok(Value::Bool(true))
+        }
+        ("min", []) => best(Ordering::Less),
+        ("max", []) => best(Ordering::Greater),
+        ("sum", []) => {
+            let mut items = all.into_iter();
+            let first = items.next().unwrap_or(Value::Int(0));
+            items.try_fold(first, |sum, item| add(&sum, &item, budget))
+        }
+        ("indexOf", [wanted]) | ("lastIndexOf", [wanted]) => {
+            let mut found = None;
+            for (place, item) in all.iter().enumerate() {
+                if same(item, wanted, budget)? {
+                    found = Some(place);
+                    if name == "indexOf" {
+                        break;
+                    }
+                }
+            }
+            Ok(Value::Int(found.map_or(-1, whole)))
+        }
+        ("join", rest @ ([] | [Value::Text(_)])) => {
+            let between = match rest {
+                [Value::Text(between)] => &**between,
+                _ => "",
+            };
+            let mut parts: Vec<&str> = Vec::with_capacity(all.len());
+            for item in &all {
+                let Value::Text(text) = item else { return Err(NONE_SUCH) };
+                budget.spend_on_text(text.len().saturating_add(between.len()))?;
+                parts.push(text);
+            }
+            Ok(Value::text(parts.join(between)))
+        }
+        _ => Err(NONE_SUCH),
+    }
+}
+
+/// What a plus between two values gives.
+pub(crate) fn add<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
+    match (left, right) {
+        (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or(EvaluationError::Overflow),
+        (Value::Uint(a), Value::Uint(b)) => {
+            a.checked_add(*b).map(Value::Uint).ok_or(EvaluationError::Overflow)
+        }
+        (Value::Double(a), Value::Double(b)) => Ok(Value::Double(a + b)),
+        (Value::Text(a), Value::Text(b)) => {
+            budget.spend_on_text(a.len().saturating_add(b.len()))?;
+            Ok(Value::text([&**a, &**b].concat()))
+        }
+        _ => {
+            let both = left.size().unwrap_or_default().saturating_add(right.size().unwrap_or_default());
+            budget.spend(whole(both).unsigned_abs())?;
+            let mut all = items(left)?;
+            all.extend(items(right)?);
+            Ok(Value::list(all))
+        }
+    }
+}
+
+/// Whether two values are the same, to their ends.
+pub(crate) fn same(
+    left: &Value<'_>,
+    right: &Value<'_>,
+    budget: &mut Budget,
+) -> Result<bool, EvaluationError> {
+    budget.spend(1)?;
+    match (left, right) {
+        (Value::Null, Value::Null) => Ok(true),
+        (Value::Text(a), Value::Text(b)) => {
+            budget.spend_on_text(a.len().min(b.len()))?;
+            Ok(a == b)
+        }
+        (Value::List(_) | Value::Array(_), Value::List(_) | Value::Array(_)) => {
+            if left.size() != right.size() {
+                return Ok(false);
+            }
+            for (a, b) in items(left)?.iter().zip(&items(right)?) {
+                if !same(a, b, budget)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        (Value::Map(_) | Value::Object(_), Value::Map(_) | Value::Object(_)) => {
+            if left.size() != right.size() {
+                return Ok(false);
+            }
+            for (key, value) in entries(left) {
+                budget.spend(whole(right.size().unwrap_or_default()).unsigned_abs())?;
+                match right.entry(&key) {
+                    Some(other) if same(&value, &other, budget)? => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
+        }
+        (Value::Optional(a), Value::Optional(b)) => match (a, b) {
+            (Some(a), Some(b)) => same(a, b, budget),
+            (a, b) => Ok(a.is_none() && b.is_none()),
+        },
+        (Value::Authority(_), _) | (_, Value::Authority(_)) => Err(NONE_SUCH),
+        (a, b) => Ok(a.compare(b) == Some(Ordering::Equal)),
+    }
+}
+
+/// Whether a value is one of several.
+pub(crate) fn is_in(
+    wanted: &Value<'_>,
+    items: &[Value<'_>],
+    budget: &mut Budget,
+) -> Result<bool, EvaluationError> {
+    for item in items {
+        if same(wanted, item, budget)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn subset(of: &Value<'_>, all: &Value<'_>, budget: &mut Budget) -> Result<bool, EvaluationError> {
+    let all = items(all)?;
+    for item in &items(of)? {
+        if !is_in(item, &all, budget)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn entries<'a>(of: &Value<'a>) -> Vec<(Value<'a>, Value<'a>)> {
+    match of {
+        Value::Map(entries) => entries.to_vec(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (Value::text(name.as_str()), Value::of(value))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The keys of a map.
+pub(crate) fn keys<'a>(of: &Value<'a>) -> Option<Vec<Value<'a>>> {
+    matches!(of, Value::Map(_) | Value::Object(_))
+        .then(|| entries(of).into_iter().map(|(key, _)| key).collect())
+}
+
+fn items<'a>(of: &Value<'a>) -> Result<Vec<Value<'a>>, EvaluationError> {
+    of.items().ok_or(NONE_SUCH)
+}
+
+fn size<'a>(of: &Value<'a>) -> Outcome<'a> {
+    of.size().map(|size| Value::Int(whole(size))).ok_or(NONE_SUCH)
+}
+
+fn convert<'a>(to: &str, of: &Value<'a>) -> Outcome<'a> {
+    const EDGE: f64 = 9_223_372_036_854_775_808.0;
+    let no = |to: &'static str| EvaluationError::Conversion { from: of.type_name(), to };
+    let overflow = EvaluationError::Overflow;
+    match (to, of) {
+        ("bool", Value::Bool(_)) | ("int", Value::Int(_)) | ("uint", Value::Uint(_)) => Ok(of.clone()),
+        ("double", Value::Double(_)) | ("string", Value::Text(_)) => Ok(of.clone()),
+        ("bool", Value::Text(text)) => match &**text {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
+            _ => Err(no("bool")),
+        },
+        ("int", Value::Uint(number)) => i64::try_from(*number).map(Value::Int).map_err(|_| overflow),
+        ("int", Value::Double(number)) => {
+            if number.abs() < EDGE {
+                Ok(Value::Int(number.trunc() as i64))
+            } else {
+                Err(overflow)
+            }
+        }
+        ("int", Value::Text(text)) => text.parse().map(Value::Int).map_err(|_| no("int")),
+        ("uint", Value::Int(number)) => u64::try_from(*number).map(Value::Uint).map_err(|_| overflow),
+        ("uint", Value::Double(number)) => {
+            if (0.0..2.0 * EDGE).contains(number) {
+                Ok(Value::Uint(number.trunc() as u64))
+            } else {
+                Err(overflow)
+            }
+        }
+        ("uint", Value::Text(text)) => text.parse().map(Value::Uint).map_err(|_| no("uint")),
+        ("double", Value::Int(number)) => Ok(Value::Double(*number as f64)),
+        ("double", Value::Uint(number)) => Ok(Value::Double(*number as f64)),
+        ("double", Value::Text(text)) => text.parse().map(Value::Double).map_err(|_| no("double")),
+        ("string", Value::Bool(truth)) => Ok(Value::text(truth.to_string())),
+        ("string", Value::Int(number)) => Ok(Value::text(number.to_string())),
+        ("string", Value::Uint(number)) => Ok(Value::text(number.to_string())),
+        ("string", Value::Double(number)) => Ok(Value::text(number.to_string())),
+        _ => Err(NONE_SUCH),
+    }
+}
+
+/// A place in a text, its end included.
+fn place_in(text: &str, place: i64) -> Result<usize, EvaluationError> {
+    let count = text.chars().count();
+    let within = usize::try_from(place).ok().filter(|place| *place <= count);
+    within.ok_or(EvaluationError::OutOfBounds(place))
+}
+
+/// A byte's place, counted in characters; -1 for none.
+fn position(text: &str, begin: usize, byte: &Option<usize>) -> i64 {
+    byte.map_or(-1, |byte| whole(text[..begin + byte].chars().count()))
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
