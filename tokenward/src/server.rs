@@ -33,6 +33,7 @@ pub(crate) fn control_plane(
     control_plane.external_hostname = config.external_hostname;
     control_plane.issuer = config.issuer;
     control_plane.anonymous = config.anonymous;
+    control_plane.request_limits = config.request_limits;
     control_plane.key_files =
         KeyFiles { signing: config.signing_key_file.clone(), verifying: config.key_files.clone() };
     control_plane.serving = config
@@ -152,6 +153,7 @@ fn static_tokens(path: &Path) -> Result<StaticTokens, Failure> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use tokenward_apiserver::RequestLimits;
 
     use tokenward_cluster::pki::{Authority, Identity};
     use tokenward_issuer::IssuerConfig;
@@ -182,6 +184,7 @@ mod tests {
             serving: None,
             client_ca_file: None,
             anonymous: true,
+            request_limits: RequestLimits::default(),
             token_auth_file: None,
             node_authority_file: None,
             node_client: None,

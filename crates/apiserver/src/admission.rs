@@ -16,6 +16,7 @@ mod tolerations;
 use tokenward_kube_schema::Kind;
 
 use crate::cluster_view::ClusterView;
+use crate::metrics::AdmissionMetrics;
 use crate::object::Object;
 use crate::status::ApiError;
 
@@ -25,28 +26,48 @@ pub(crate) fn fill_in(
     namespace: Option<&str>,
     object: &mut Object,
     cluster: &ClusterView,
+    metrics: &AdmissionMetrics,
 ) -> Result<(), ApiError> {
+    let fill_in = |name, work: &mut dyn FnMut()| metrics.filling_plugin(name, CREATE, work);
     match (kind.group, kind.kind, namespace) {
         ("", "Pod", Some(namespace)) => {
-            service_account::admit_pod(object, namespace, cluster)?;
-            priority::admit_pod(object)?;
-            tolerations::admit_pod(object);
+            metrics.plugin(SERVICE_ACCOUNT, ADMIT, CREATE, || {
+                service_account::admit_pod(object, namespace, cluster)
+            })?;
+            metrics.plugin(PRIORITY, ADMIT, CREATE, || priority::admit_pod(object))?;
+            fill_in(TOLERATIONS, &mut || tolerations::admit_pod(object));
         }
-        ("", "Node", _) => taints::admit_node(object),
+        ("", "Node", _) => fill_in(TAINTS, &mut || taints::admit_node(object)),
         ("", "PersistentVolumeClaim", _) => {
-            default_storage_class::admit_claim(object, cluster);
-            protection::admit(object, protection::CLAIM);
+            fill_in(STORAGE_CLASS, &mut || default_storage_class::admit_claim(object, cluster));
+            fill_in(PROTECTION, &mut || protection::admit(object, protection::CLAIM));
         }
-        ("", "PersistentVolume", _) => protection::admit(object, protection::VOLUME),
+        ("", "PersistentVolume", _) => {
+            fill_in(PROTECTION, &mut || protection::admit(object, protection::VOLUME));
+        }
         _ => {}
     }
     Ok(())
 }
 
+/// As upstream calls the plugins.
+const SERVICE_ACCOUNT: &str = "ServiceAccount";
+const PRIORITY: &str = "Priority";
+const TOLERATIONS: &str = "DefaultTolerationSeconds";
+const TAINTS: &str = "TaintNodesByCondition";
+const STORAGE_CLASS: &str = "DefaultStorageClass";
+const PROTECTION: &str = "StorageObjectInUseProtection";
+const RESIZE: &str = "PersistentVolumeClaimResize";
+/// What they do.
+pub(crate) const ADMIT: &str = "admit";
+const VALIDATE: &str = "validate";
+const CREATE: &str = "CREATE";
+const UPDATE: &str = "UPDATE";
+
 /// Fills in a change of an object.
-pub(crate) fn fill_in_change(kind: &Kind, object: &mut Object) {
+pub(crate) fn fill_in_change(kind: &Kind, object: &mut Object, metrics: &AdmissionMetrics) {
     if (kind.group, kind.kind) == ("", "Pod") {
-        tolerations::admit_pod(object);
+        metrics.filling_plugin(TOLERATIONS, UPDATE, || tolerations::admit_pod(object));
     }
 }
 
@@ -56,9 +77,12 @@ pub(crate) fn check_change(
     new: &Object,
     old: &Object,
     cluster: &ClusterView,
+    metrics: &AdmissionMetrics,
 ) -> Result<(), ApiError> {
     match (kind.group, kind.kind) {
-        ("", "PersistentVolumeClaim") => claim_resize::admit_change(new, old, cluster),
+        ("", "PersistentVolumeClaim") => {
+            metrics.plugin(RESIZE, VALIDATE, UPDATE, || claim_resize::admit_change(new, old, cluster))
+        }
         _ => Ok(()),
     }
 }

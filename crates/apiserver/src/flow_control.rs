@@ -1,7 +1,7 @@
 //! Floods: how many requests run at once, and whose.
 //!
-//! Requests share two sets of seats, one for reading and one for changing, as kube-apiserver's
-//! `--max-requests-inflight` and `--max-mutating-requests-inflight`. Within a set every user has a fair share
+//! Requests share two sets of seats, one for reading and one for changing ([`RequestLimits`]), as kube-apiserver's
+//! `--max-requests-inflight` and `--max-mutating-requests-inflight` have it. Within a set every user has a fair share
 //! ([`seats`]): one that floods waits for its own requests, and is told to come back (429) when too many of them wait
 //! or one has waited too long, while everybody else is served. Watches hold no seat; each user may have so many.
 //! `system:masters` and what the server says of its health are never held up.
@@ -21,9 +21,35 @@ use self::seats::{Arrival, Limits, Seats, Ticket};
 use crate::authentication::User;
 use crate::status::ApiError;
 
-/// How many requests at once, and how many may wait.
-const READING: Limits = Limits { seats: 400, seats_of_flow: 200, waiting: 2_000, waiting_of_flow: 100 };
-const CHANGING: Limits = Limits { seats: 200, seats_of_flow: 100, waiting: 1_000, waiting_of_flow: 50 };
+/// How many requests run at once; 0 for any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Those that read (`--max-requests-inflight`).
+    pub reading: usize,
+    /// Those that change something (`--max-mutating-requests-inflight`).
+    pub changing: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { reading: 400, changing: 200 }
+    }
+}
+
+/// What follows from a number of seats: a flow may hold half of them, and a quarter as many of its requests may wait.
+fn limits(seats: usize) -> Limits {
+    if seats == 0 {
+        let any = usize::MAX;
+        return Limits { seats: any, seats_of_flow: any, waiting: any, waiting_of_flow: any };
+    }
+    Limits {
+        seats,
+        seats_of_flow: seats.div_ceil(2),
+        waiting: seats.saturating_mul(5),
+        waiting_of_flow: seats.div_ceil(4),
+    }
+}
+
 /// A request that has no seat by then is told to come back; a quarter of the time that a request has, as upstream.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// The most watches of one user.
@@ -49,11 +75,12 @@ pub(crate) enum Admitted {
 }
 
 impl FlowControl {
-    pub(crate) fn new() -> Self {
-        let lane = |limits| {
-            Arc::new(Lane { state: Mutex::new(State { seats: Seats::new(limits), calls: HashMap::new() }) })
+    pub(crate) fn new(of: RequestLimits) -> Self {
+        let lane = |seats| {
+            let seats = Seats::new(limits(seats));
+            Arc::new(Lane { state: Mutex::new(State { seats, calls: HashMap::new() }) })
         };
-        Self { reading: lane(READING), changing: lane(CHANGING), watches: Arc::default() }
+        Self { reading: lane(of.reading), changing: lane(of.changing), watches: Arc::default() }
     }
 
     /// Lets a request in, now or when its turn comes.
@@ -213,17 +240,28 @@ mod tests {
     /// Everybody's seats of one user, until it has no more.
     async fn fill(control: &FlowControl, name: &str) -> Vec<Admitted> {
         let mut held = Vec::new();
-        for _ in 0..CHANGING.seats_of_flow {
+        for _ in 0..limits(RequestLimits::default().changing).seats_of_flow {
             held.push(control.admit(&user(name), Verb::Create).await.unwrap());
         }
         held
     }
 
+    #[test]
+    fn what_follows_from_a_number_of_seats() {
+        for (seats, wanted) in
+            [(400, (400, 200, 2_000, 100)), (200, (200, 100, 1_000, 50)), (1, (1, 1, 5, 1))]
+        {
+            let Limits { seats, seats_of_flow, waiting, waiting_of_flow } = limits(seats);
+            assert_eq!((seats, seats_of_flow, waiting, waiting_of_flow), wanted);
+        }
+        assert_eq!(limits(0).seats_of_flow, usize::MAX, "any number");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_floods_waits_for_its_own_and_nobody_else_does() {
-        let control = Arc::new(FlowControl::new());
+        let control = Arc::new(FlowControl::new(RequestLimits::default()));
         let mut held = fill(&control, "busy").await;
-        let waiting: Vec<_> = (0..CHANGING.waiting_of_flow)
+        let waiting: Vec<_> = (0..limits(RequestLimits::default().changing).waiting_of_flow)
             .map(|_| {
                 let control = control.clone();
                 tokio::spawn(async move { control.admit(&user("busy"), Verb::Update).await })
@@ -250,7 +288,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever() {
-        let control = FlowControl::new();
+        let control = FlowControl::new(RequestLimits::default());
         let _held = fill(&control, "busy").await;
         let started = tokio::time::Instant::now();
         let refused = control.admit(&user("busy"), Verb::Create).await.unwrap_err();
@@ -262,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_away_while_it_waits_leaves_no_trace() {
-        let control = Arc::new(FlowControl::new());
+        let control = Arc::new(FlowControl::new(RequestLimits::default()));
         let held = fill(&control, "busy").await;
         let task = tokio::spawn({
             let control = control.clone();
@@ -279,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_has_so_many_watches_and_no_more() {
-        let control = FlowControl::new();
+        let control = FlowControl::new(RequestLimits::default());
         let mut watches = Vec::new();
         for _ in 0..WATCHES_OF_USER {
             watches.push(control.admit(&user("w"), Verb::Watch).await.unwrap());

@@ -78,6 +78,7 @@ pub use authentication::{PeerIdentity, StaticTokenError, StaticTokens, User};
 pub use body::Body;
 pub use client::{Client, ClientError, Reply, WatchEvent};
 pub use event_lifetime::forget_old_events;
+pub use flow_control::RequestLimits;
 pub use identity::{ServerIdentity, keep as keep_identity};
 pub use index::{Facts, Index, PodFacts, VolumeUse};
 pub use node_proxy::NodeAccess;

@@ -3,18 +3,24 @@
 //! Labels are of a bounded number: kinds of the table, verbs, codes, and one word for everything else. Names of objects
 //! and users are none. A request looks its series up once; after the first of its sort nothing is allocated.
 
+mod admission;
 mod labels;
 mod requests;
+mod sizes;
 mod watches;
+
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tokenward_kube_rules::FeatureGates;
 
+pub(crate) use self::admission::{AdmissionMetrics, Called};
 use self::labels::{FeatureLabels, ResourceLabels, ResultLabels};
 pub(crate) use self::requests::Observed;
 use self::requests::Requests;
@@ -39,17 +45,48 @@ pub(crate) struct Metrics {
 /// Requests by whether it is known who sent them.
 struct Identities {
     /// It is.
-    success: Untyped,
+    success: Attempts<Untyped>,
     /// Nothing was said of it.
-    failure: Untyped,
+    failure: Attempts<Untyped>,
     /// What was said of it is not true.
-    error: Untyped,
+    error: Attempts<Untyped>,
 }
 
 /// Requests by whether their users may do what they asked for.
 struct Permissions {
-    allowed: Counter,
-    denied: Counter,
+    allowed: Attempts<Counter>,
+    /// Nobody denies anything: that nobody allows it is enough.
+    no_opinion: Attempts<Counter>,
+}
+
+/// How often something came out so, and how long it took.
+struct Attempts<C> {
+    count: C,
+    durations: Histogram,
+}
+
+impl Attempts<Untyped> {
+    fn count(&self, took: Duration) {
+        self.count.0.inc();
+        self.durations.observe(took.as_secs_f64());
+    }
+}
+
+impl Attempts<Counter> {
+    fn count(&self, took: Duration) {
+        self.count.inc();
+        self.durations.observe(took.as_secs_f64());
+    }
+}
+
+type AttemptDurations = Family<ResultLabels, Histogram, fn() -> Histogram>;
+
+/// Durations of attempts in upstream's buckets.
+fn attempt_durations(registry: &mut Registry, name: &str, help: &str) -> AttemptDurations {
+    let family: AttemptDurations =
+        Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15)));
+    registry.register(name, help, family.clone());
+    family
 }
 
 /// Good service account tokens, by sort.
@@ -68,7 +105,12 @@ impl Identities {
         let family = Family::<ResultLabels, Untyped>::default();
         let help = "Requests by whether it is known who sent them";
         registry.register("authentication_attempts", help, family.clone());
-        let of = |result| family.get_or_create_owned(&ResultLabels { result });
+        let help = "Seconds until it was known who sent a request";
+        let durations = attempt_durations(registry, "authentication_duration_seconds", help);
+        let of = |result| Attempts {
+            count: family.get_or_create_owned(&ResultLabels { result }),
+            durations: durations.get_or_create_owned(&ResultLabels { result }),
+        };
         Self { success: of("success"), failure: of("failure"), error: of("error") }
     }
 }
@@ -78,8 +120,13 @@ impl Permissions {
         let family = Family::<ResultLabels, Counter>::default();
         let help = "Requests by whether their users may do what they asked for";
         registry.register("authorization_attempts", help, family.clone());
-        let of = |result| family.get_or_create_owned(&ResultLabels { result });
-        Self { allowed: of("allowed"), denied: of("denied") }
+        let help = "Seconds until it was known whether the user of a request may do what it asks for";
+        let durations = attempt_durations(registry, "authorization_duration_seconds", help);
+        let of = |result| Attempts {
+            count: family.get_or_create_owned(&ResultLabels { result }),
+            durations: durations.get_or_create_owned(&ResultLabels { result }),
+        };
+        Self { allowed: of("allowed"), no_opinion: of("no-opinion") }
     }
 }
 
@@ -119,6 +166,11 @@ impl Metrics {
         registry.register("kubernetes_build_info", "What the server was built from and behaves as", build);
 
         Self { registry, requests, watches, identities, permissions, tokens, objects }
+    }
+
+    /// Shows what admission counts, too.
+    pub(crate) fn include(&mut self, admission: &AdmissionMetrics) {
+        admission.register(&mut self.registry);
     }
 
     /// The text. `objects` are those in the store now, by resource.

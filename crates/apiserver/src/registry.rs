@@ -31,6 +31,7 @@ pub(crate) use self::update::Part;
 use crate::cluster_view::ClusterView;
 use crate::content::{Content, Shown};
 use crate::index::Index;
+use crate::metrics::AdmissionMetrics;
 use crate::object::Object;
 use crate::query::FieldValidation;
 use crate::status::{ApiError, Subject};
@@ -48,6 +49,7 @@ pub(crate) struct Registry {
     gates: FeatureGates,
     clock: Clock,
     webhooks: Arc<Webhooks>,
+    admission: AdmissionMetrics,
 }
 
 /// One object's address.
@@ -110,8 +112,14 @@ pub(crate) fn collection(kind: &Kind) -> Arc<str> {
 
 impl Registry {
     pub(crate) fn new(store: Store<Index>, gates: FeatureGates, clock: Clock) -> Self {
-        let (view, webhooks) = (ClusterView::new(store.clone()), Arc::new(Webhooks::new(&store)));
-        Self { view, store, gates, clock, webhooks }
+        let admission = AdmissionMetrics::default();
+        let webhooks = Arc::new(Webhooks::new(&store, admission.clone()));
+        Self { view: ClusterView::new(store.clone()), store, gates, clock, webhooks, admission }
+    }
+
+    /// What admission counts.
+    pub(crate) fn admission_metrics(&self) -> &AdmissionMetrics {
+        &self.admission
     }
 
     /// Waits a little for a revision that another server over the same etcd may have told of.

@@ -31,7 +31,7 @@ use crate::authentication::{StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
 use crate::client::Client;
-use crate::flow_control::{Admitted, FlowControl};
+use crate::flow_control::{Admitted, FlowControl, RequestLimits};
 use crate::form::Columns;
 use crate::index::Index;
 use crate::media::{Endpoint, Form, Representation};
@@ -44,6 +44,7 @@ use crate::request::{ResourcePath, Route, verb_of};
 use crate::status::ApiError;
 use crate::table::Include;
 use crate::token_request::Asked;
+use crate::webhook::noting_waits;
 use crate::{binding, default_roles, discovery, face, review, token_request, token_review};
 
 /// What an API server is made of.
@@ -66,6 +67,8 @@ pub struct Config {
     /// Whether requests without credentials are `system:anonymous`, which may read little more than the health; else
     /// they are refused (`--anonymous-auth`).
     pub anonymous: bool,
+    /// How many requests run at once.
+    pub request_limits: RequestLimits,
 }
 
 impl Config {
@@ -80,6 +83,7 @@ impl Config {
             external_address: "localhost:443".to_owned(),
             node_access: None,
             anonymous: true,
+            request_limits: RequestLimits::default(),
         }
     }
 }
@@ -116,17 +120,19 @@ impl ApiServer {
     /// A server over what `config` holds. Nothing is started; the handle answers when it is called.
     pub fn new(config: Config) -> Self {
         let is_ready = config.issuer.signing_key().is_some();
-        let metrics = Metrics::new(&config.gates, &face::version(config.gates.release()));
+        let mut metrics = Metrics::new(&config.gates, &face::version(config.gates.release()));
+        let registry = Registry::new(config.store, config.gates, config.clock);
+        metrics.include(registry.admission_metrics());
         let shared = Shared {
             metrics,
-            registry: Registry::new(config.store, config.gates, config.clock),
+            registry,
             issuer: config.issuer,
             static_tokens: config.static_tokens,
             external_address: config.external_address,
             node_access: config.node_access,
             listening: Mutex::default(),
             anonymous: config.anonymous,
-            flow: FlowControl::new(),
+            flow: FlowControl::new(config.request_limits),
             signing_key_ready: watch::Sender::new(is_ready),
         };
         Self { shared: Arc::new(shared) }
@@ -245,11 +251,19 @@ impl ApiServer {
                     return Err(ApiError::method_not_allowed());
                 };
                 observed.is_about(&path, verb, &query);
-                let admitted = self.shared.flow.admit(&user, verb).await?;
+                let admitted = self.admit(&user, verb, observed).await?;
                 self.authorize_resource(&user, verb, &path, &query)?;
                 observed.is_authorized();
                 let request = ResourceRequest { parts, user: &user, query: &query, path: &path, verb };
-                let response = self.resource(request, body, warnings).await?;
+                let answer = self.resource(request, body, warnings);
+                let reads = matches!(verb, Verb::Get | Verb::List | Verb::Watch);
+                let response = if reads || self.shared.registry.webhooks().are_none() {
+                    answer.await?
+                } else {
+                    let (response, waited) = Box::pin(noting_waits(answer)).await;
+                    observed.has_waited(waited);
+                    response?
+                };
                 // A watch is under way for as long as it is read.
                 Ok(match admitted {
                     Admitted::Watching(place) => response.map(|body| body.holding(place)),
@@ -261,7 +275,7 @@ impl ApiServer {
                     return Err(ApiError::method_not_allowed());
                 };
                 observed.is_passed_on();
-                let _admitted = self.shared.flow.admit(&user, verb).await?;
+                let _admitted = self.admit(&user, verb, observed).await?;
                 let attributes = ResourceAttributes {
                     verb: verb.as_str(),
                     group: "",
@@ -287,6 +301,7 @@ impl ApiServer {
                 let path = parts.uri.path();
                 let verb = parts.method.as_str().to_ascii_lowercase();
                 observed.is_for(&other);
+                observed.is_asked_about();
                 let access = Attributes::NonResource { path, verb: &verb }.into();
                 authorize(&user, &access, self.shared.registry.view())?;
                 observed.is_authorized();

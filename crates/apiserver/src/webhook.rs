@@ -9,7 +9,9 @@ mod conditions;
 mod configuration;
 mod review;
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -25,6 +27,7 @@ pub(crate) use self::configuration::{Operation, Subject};
 use crate::authentication::User;
 use crate::cluster_view::ClusterView;
 use crate::index::Index;
+use crate::metrics::{AdmissionMetrics, Called};
 use crate::object::Object;
 use crate::status::ApiError;
 
@@ -34,6 +37,17 @@ const COLLECTION: &str = "admissionregistration.k8s.io/validatingwebhookconfigur
 pub(crate) struct Webhooks {
     configured: Mutex<Configured>,
     caller: Caller,
+    metrics: AdmissionMetrics,
+}
+
+tokio::task_local! {
+    /// How long a request has waited for webhooks.
+    static WAITED: Cell<Duration>;
+}
+
+/// Lets a request go its way, and says how long it has waited for webhooks.
+pub(crate) async fn noting_waits<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    WAITED.scope(Cell::default(), async { (work.await, WAITED.with(Cell::get)) }).await
 }
 
 /// What is configured. Brought up to date whenever it is asked, so that it never lags behind the store.
@@ -59,8 +73,8 @@ pub(crate) struct Proposal<'a> {
 }
 
 impl Webhooks {
-    pub(crate) fn new(store: &Store<Index>) -> Self {
-        Self { configured: Mutex::new(Configured::new(store)), caller: Caller::default() }
+    pub(crate) fn new(store: &Store<Index>, metrics: AdmissionMetrics) -> Self {
+        Self { configured: Mutex::new(Configured::new(store)), caller: Caller::default(), metrics }
     }
 
     /// Whether nobody would be asked about anything.
@@ -96,7 +110,10 @@ impl Webhooks {
             // Expressions may take their time: others shall have their turn.
             tokio::task::consume_budget().await;
         }
+        let began = Instant::now();
         let answers = join_all(concerned.into_iter().map(|hook| self.ask_one(hook, proposal, cluster))).await;
+        // Whoever does not note it need not know.
+        let _ = WAITED.try_with(|waited| waited.set(waited.get() + began.elapsed()));
         let mut first = Ok(());
         for answer in answers {
             match answer {
@@ -115,20 +132,33 @@ impl Webhooks {
     ) -> Result<Vec<String>, ApiError> {
         let id = uuid::Uuid::new_v4().to_string();
         let body = review::request(&id, proposal).to_string();
+        let began = Instant::now();
+        let count = |outcome| {
+            self.metrics.called(&hook.name, proposal.subject.operation.as_str(), began, outcome);
+        };
         let answer = match self.caller.post(hook, body.into(), cluster).await {
             Ok(bytes) => review::read_answer(&id, &bytes).map_err(|error| error.to_string()),
             Err(error) => Err(format!("failed to call webhook: {error}")),
         };
         match answer {
-            Ok(answer) => answer.into_result(&hook.name),
+            Ok(answer) => {
+                let outcome = answer.into_result(&hook.name);
+                count(match &outcome {
+                    Ok(_) => Called::Allowed,
+                    Err(error) => Called::Rejected(error.code().as_u16()),
+                });
+                outcome
+            }
             Err(why) if hook.failure_policy == FailurePolicy::Ignore => {
+                count(Called::PassedOver);
                 tracing::warn!(webhook = hook.name, why, "a webhook could not be asked, and need not be");
                 Ok(Vec::new())
             }
-            Err(why) => Err(ApiError::internal(&format!(
-                "failed calling webhook {}: {why}",
-                crate::status::go_quote(&hook.name)
-            ))),
+            Err(why) => {
+                count(Called::Failed);
+                let name = crate::status::go_quote(&hook.name);
+                Err(ApiError::internal(&format!("failed calling webhook {name}: {why}")))
+            }
         }
     }
 }

@@ -165,10 +165,10 @@ fn split<'a>(text: &str, by: &str, most: usize, budget: &mut Budget) -> Outcome<
     let parts: Vec<Value<'a>> = if most == 0 {
         Vec::new()
     } else if by.is_empty() {
-        let mut rest = text.char_indices().map(|(byte, _)| byte).skip(1).take(most - 1).peekable();
+        let ends = text.char_indices().map(|(byte, _)| byte).skip(1).take(most - 1);
         let mut begin = 0;
         let mut parts = Vec::new();
-        while let Some(end) = rest.next() {
+        for end in ends {
             parts.push(owned(&text[begin..end]));
             begin = end;
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
 use tokenward_apiserver::{
-    ApiError, ApiServer, Client, Config, Index, ServeError, ServerIdentity, StaticTokens, TlsConfig, User,
-    forget_old_events, keep_identity, new_store, serve,
+    ApiError, ApiServer, Client, Config, Index, RequestLimits, ServeError, ServerIdentity, StaticTokens,
+    TlsConfig, User, forget_old_events, keep_identity, new_store, serve,
 };
 use tokenward_controllers::Controllers;
 use tokenward_issuer::{ConfigError, Issuer, IssuerConfig, KeyError, SigningKey, VerifyingKey};
@@ -66,6 +66,8 @@ pub struct ControlPlaneConfig {
     pub key_files: KeyFiles,
     /// Whether requests without credentials are answered as those of `system:anonymous`.
     pub anonymous: bool,
+    /// How many requests run at once.
+    pub request_limits: RequestLimits,
     /// Users with tokens out of a file.
     pub static_tokens: StaticTokens,
     /// The objects; a store that another control plane had is taken over as it is.
@@ -95,6 +97,7 @@ impl ControlPlaneConfig {
             verifying_keys: Vec::new(),
             key_files: KeyFiles::default(),
             anonymous: true,
+            request_limits: RequestLimits::default(),
             static_tokens: StaticTokens::default(),
             store: new_store(),
             kept_keys: None,
@@ -171,6 +174,7 @@ impl ControlPlane {
         server_config.static_tokens = config.static_tokens;
         server_config.external_address = external_address.clone();
         server_config.anonymous = config.anonymous;
+        server_config.request_limits = config.request_limits;
         server_config.node_access =
             Some(node_access(&authority, config.node_authorities, config.node_client, now)?);
         let server = ApiServer::new(server_config);

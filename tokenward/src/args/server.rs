@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use tokenward_apiserver::RequestLimits;
 use tokenward_cluster::control_plane::DEFAULT_ISSUER;
 use tokenward_issuer::IssuerConfig;
 
@@ -48,6 +49,12 @@ pub(crate) struct ServerArgs {
         help_heading = CLIENTS
     )]
     anonymous_auth: bool,
+    /// How many requests that read run at once; more wait, or are told to come back. 0 for any number.
+    #[arg(long, value_name = "NUMBER", default_value_t = RequestLimits::default().reading, help_heading = CLIENTS)]
+    max_requests_inflight: usize,
+    /// The same for requests that change something.
+    #[arg(long, value_name = "NUMBER", default_value_t = RequestLimits::default().changing, help_heading = CLIENTS)]
+    max_mutating_requests_inflight: usize,
     /// Believe nodes whose serving certificates these authorities have signed, when requests are passed on to them.
     #[arg(long, value_name = "PEM", help_heading = NODES)]
     kubelet_certificate_authority: Option<PathBuf>,
@@ -110,6 +117,7 @@ pub(crate) struct ServerConfig {
     pub(crate) client_ca_file: Option<PathBuf>,
     pub(crate) token_auth_file: Option<PathBuf>,
     pub(crate) anonymous: bool,
+    pub(crate) request_limits: RequestLimits,
     pub(crate) node_authority_file: Option<PathBuf>,
     pub(crate) node_client: Option<ServingFiles>,
     pub(crate) issuer: IssuerConfig,
@@ -190,6 +198,10 @@ impl ServerArgs {
             client_ca_file: self.client_ca_file,
             token_auth_file: self.token_auth_file,
             anonymous: self.anonymous_auth,
+            request_limits: RequestLimits {
+                reading: self.max_requests_inflight,
+                changing: self.max_mutating_requests_inflight,
+            },
             node_authority_file: self.kubelet_certificate_authority,
             node_client,
             issuer,
@@ -232,6 +244,9 @@ mod tests {
         assert_eq!(config.issuer, IssuerConfig::new([DEFAULT_ISSUER]).unwrap());
         assert!(config.key_files.is_empty());
         assert!(config.anonymous && config.issuer.looks_up());
+        assert_eq!(config.request_limits, RequestLimits { reading: 400, changing: 200 });
+        let limited = resolve(&["--max-requests-inflight=7", "--max-mutating-requests-inflight=0"]).unwrap();
+        assert_eq!(limited.request_limits, RequestLimits { reading: 7, changing: 0 });
     }
 
     #[test]

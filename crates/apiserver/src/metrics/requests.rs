@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -25,6 +25,11 @@ const SECONDS: [f64; 23] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
     20.0, 30.0, 45.0, 60.0,
 ];
+/// Upstream's buckets of the durations that the server itself answers for.
+const OWN_SECONDS: [f64; 21] = [
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0,
+    45.0, 60.0,
+];
 /// Upstream's buckets of answers' sizes.
 const BYTES: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// The codes that a server answers with.
@@ -32,13 +37,14 @@ const CODES: [u16; 18] =
     [200, 201, 301, 304, 400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 500, 504];
 
 type Durations = Family<RequestLabels, Histogram, fn() -> Histogram>;
-type Sizes = Family<ReadingLabels, Histogram, fn() -> Histogram>;
+type Readings = Family<ReadingLabels, Histogram, fn() -> Histogram>;
 
 /// All series of requests.
 pub(super) struct Requests {
     totals: Family<AnswerLabels, Counter>,
     durations: Durations,
-    sizes: Sizes,
+    own_durations: Readings,
+    sizes: Readings,
     reading: Gauge,
     changing: Gauge,
     known: RwLock<HashMap<RequestLabels, Arc<Series>>>,
@@ -51,6 +57,8 @@ struct Series {
     totals: [OnceLock<Counter>; CODES.len()],
     /// Of all but watches.
     duration: Option<Histogram>,
+    /// The same without the time that it waited for a seat and for webhooks.
+    own_duration: Option<Histogram>,
     /// Of answers to reading requests.
     size: Option<Histogram>,
 }
@@ -62,7 +70,10 @@ impl Requests {
         let durations: Durations = Family::new_with_constructor(|| Histogram::new(SECONDS));
         let help = "Seconds from the arrival of a request to its answer; watches are left out";
         registry.register("apiserver_request_duration_seconds", help, durations.clone());
-        let sizes: Sizes = Family::new_with_constructor(|| Histogram::new(BYTES));
+        let own_durations: Readings = Family::new_with_constructor(|| Histogram::new(OWN_SECONDS));
+        let help = "Seconds from the arrival of a request to its answer, without those that it waited for its turn and for webhooks";
+        registry.register("apiserver_request_sli_duration_seconds", help, own_durations.clone());
+        let sizes: Readings = Family::new_with_constructor(|| Histogram::new(BYTES));
         registry.register("apiserver_response_sizes", "Bytes of answers to reading requests", sizes.clone());
         let in_flight = Family::<LaneLabels, Gauge>::default();
         let help = "Requests that are under way; watches are left out";
@@ -70,6 +81,7 @@ impl Requests {
         Self {
             totals,
             durations,
+            own_durations,
             sizes,
             reading: in_flight.get_or_create_owned(&LaneLabels { request_kind: "readOnly" }),
             changing: in_flight.get_or_create_owned(&LaneLabels { request_kind: "mutating" }),
@@ -87,6 +99,8 @@ impl Requests {
                 labels,
                 totals: [const { OnceLock::new() }; CODES.len()],
                 duration: (labels.verb != "WATCH").then(|| self.durations.get_or_create_owned(&labels)),
+                own_duration: (labels.verb != "WATCH")
+                    .then(|| self.own_durations.get_or_create_owned(&labels.into())),
                 size: is_reading.then(|| self.sizes.get_or_create_owned(&labels.into())),
             })
         };
@@ -114,6 +128,14 @@ impl Requests {
 pub(crate) struct Observed<'m> {
     metrics: &'m Metrics,
     arrived: Instant,
+    /// How long it took to know the user.
+    authentication: Duration,
+    /// When it was asked whether the user may do it.
+    asked: Option<Instant>,
+    /// How long it took to allow it.
+    authorization: Duration,
+    /// For a seat and for webhooks.
+    waited: Duration,
     labels: RequestLabels,
     stage: Stage,
     has_token: bool,
@@ -138,6 +160,10 @@ impl Metrics {
         Observed {
             metrics: self,
             arrived: Instant::now(),
+            authentication: Duration::ZERO,
+            asked: None,
+            authorization: Duration::ZERO,
+            waited: Duration::ZERO,
             labels: RequestLabels { verb: method(&parts.method), ..NOTHING },
             stage: Stage::Arrived,
             has_token: parts.headers.contains_key(header::AUTHORIZATION),
@@ -151,6 +177,17 @@ impl Observed<'_> {
     /// Its user is known.
     pub(crate) fn is_authenticated(&mut self) {
         self.stage = Stage::Authenticated;
+        self.authentication = self.arrived.elapsed();
+    }
+
+    /// It has waited for something that is not the server's own work.
+    pub(crate) fn has_waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    /// It is asked whether its user may do it.
+    pub(crate) fn is_asked_about(&mut self) {
+        self.asked = Some(Instant::now());
     }
 
     /// It is about objects.
@@ -188,6 +225,7 @@ impl Observed<'_> {
     /// Its user may do it.
     pub(crate) fn is_authorized(&mut self) {
         self.stage = Stage::Authorized;
+        self.authorization = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
     }
 
     /// It has its answer.
@@ -199,20 +237,30 @@ impl Observed<'_> {
             Stage::Arrived => &metrics.identities.failure,
             Stage::Authenticated | Stage::Authorized => &metrics.identities.success,
         };
-        identity.0.inc();
+        identity.count(match self.stage {
+            Stage::Arrived => self.arrived.elapsed(),
+            Stage::Authenticated | Stage::Authorized => self.authentication,
+        });
         let permission = match self.stage {
-            Stage::Authorized => Some(&metrics.permissions.allowed),
-            Stage::Authenticated if code == StatusCode::FORBIDDEN => Some(&metrics.permissions.denied),
+            Stage::Authorized => Some((&metrics.permissions.allowed, self.authorization)),
+            Stage::Authenticated if code == StatusCode::FORBIDDEN => {
+                let took = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+                Some((&metrics.permissions.no_opinion, took))
+            }
             // Sent away before anybody asked.
             Stage::Authenticated | Stage::Arrived => None,
         };
-        if let Some(permission) = permission {
-            permission.inc();
+        if let Some((permission, took)) = permission {
+            permission.count(took);
         }
         let series = metrics.requests.series(self.labels);
         metrics.requests.count(&series, code.as_u16());
         if let Some(duration) = &series.duration {
-            duration.observe(self.arrived.elapsed().as_secs_f64());
+            let took = self.arrived.elapsed();
+            duration.observe(took.as_secs_f64());
+            if let Some(own_duration) = &series.own_duration {
+                own_duration.observe(took.saturating_sub(self.waited).as_secs_f64());
+            }
         }
         if let (Some(size), Some(bytes)) = (&series.size, http_body::Body::size_hint(response.body()).exact())
         {

@@ -169,7 +169,7 @@ fn who_asked_and_whether_they_might() {
         found,
         [
             "authorization_attempts_total{result=\"allowed\"} 2",
-            "authorization_attempts_total{result=\"denied\"} 1",
+            "authorization_attempts_total{result=\"no-opinion\"} 1",
         ]
     );
 }
@@ -188,7 +188,7 @@ fn what_is_under_way_is_given_back_however_it_ends() {
     observed.is_about(&path, Verb::Create, &Query::default());
     let kind = tokenward_kube_schema::find_resource("", "v1", "nodes").expect("served");
     let watch = metrics.watch(kind, &path);
-    watch.event();
+    watch.event(3_000);
     assert_eq!(under_way(), 2);
     // The client has gone away.
     drop(observed);
@@ -199,6 +199,51 @@ fn what_is_under_way_is_given_back_however_it_ends() {
         lines(&metrics, "apiserver_watch_events_total"),
         ["apiserver_watch_events_total{group=\"\",version=\"v1\",kind=\"Node\"} 1",]
     );
+}
+
+#[test]
+fn sizes_of_events_go_into_doubling_buckets() {
+    let metrics = metrics(&FeatureGates::default());
+    let Route::Resource(path) = Route::parse("/api/v1/nodes") else { panic!("a resource") };
+    let kind = tokenward_kube_schema::find_resource("", "v1", "nodes").expect("served");
+    let watch = metrics.watch(kind, &path);
+    for bytes in [0, 1_024, 1_025, 2_048, 131_072, 131_073] {
+        watch.event(bytes);
+    }
+    let found = lines(&metrics, "apiserver_watch_events_sizes_bucket");
+    let bounds = ["1024", "2048", "4096", "8192", "16384", "32768", "65536", "131072", "+Inf"];
+    let counts = [2, 4, 4, 4, 4, 4, 4, 5, 6];
+    let wanted: Vec<String> = bounds
+        .iter()
+        .zip(counts)
+        .map(|(bound, count)| {
+            format!("apiserver_watch_events_sizes_bucket{{group=\"\",version=\"v1\",kind=\"Node\",le=\"{bound}\"}} {count}")
+        })
+        .collect();
+    assert_eq!(found, wanted);
+    let sum = lines(&metrics, "apiserver_watch_events_sizes_sum");
+    assert!(sum[0].ends_with(" 266242.0"), "{sum:?}");
+}
+
+#[test]
+fn what_a_request_waits_for_is_not_the_server_s_own_time() {
+    let metrics = metrics(&FeatureGates::default());
+    let (parts, ()) = Request::get("/api/v1/nodes").body(()).expect("a request").into_parts();
+    let Route::Resource(path) = Route::parse("/api/v1/nodes") else { panic!("a resource") };
+    let mut observed = metrics.arrived(&parts);
+    observed.is_authenticated();
+    observed.is_about(&path, Verb::List, &Query::default());
+    // More than there was: nothing is left.
+    observed.has_waited(Duration::from_secs(3600));
+    observed.is_asked_about();
+    observed.is_authorized();
+    observed.answered(&Response::new(Body::whole("")));
+    let of = "verb=\"LIST\",group=\"\",version=\"v1\",resource=\"nodes\",subresource=\"\",scope=\"cluster\",component=\"apiserver\"";
+    let sum = lines(&metrics, "apiserver_request_sli_duration_seconds_sum");
+    assert_eq!(sum, [format!("apiserver_request_sli_duration_seconds_sum{{{of}}} 0.0")]);
+    for name in ["authentication_duration_seconds_count", "authorization_duration_seconds_count"] {
+        assert!(lines(&metrics, name).iter().any(|line| line.ends_with(" 1")), "{name}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokenward_kube_schema::{Kind, Verb};
 use super::Metrics;
 use super::labels::{KindLabels, ReadingLabels};
 use super::requests::labels;
+use super::sizes::Sizes;
 use crate::query::Query;
 use crate::request::ResourcePath;
 
@@ -16,6 +17,7 @@ use crate::request::ResourcePath;
 pub(super) struct Watches {
     running: Family<ReadingLabels, Gauge>,
     events: Family<KindLabels, Counter>,
+    sizes: Family<KindLabels, Sizes>,
 }
 
 impl Watches {
@@ -24,7 +26,13 @@ impl Watches {
         registry.register("apiserver_longrunning_requests", "Watches that are under way", running.clone());
         let events = Family::default();
         registry.register("apiserver_watch_events", "Events that were sent to watches", events.clone());
-        Self { running, events }
+        let sizes = Family::default();
+        registry.register(
+            "apiserver_watch_events_sizes",
+            "Bytes of events that were sent to watches",
+            sizes.clone(),
+        );
+        Self { running, events, sizes }
     }
 }
 
@@ -32,6 +40,7 @@ impl Watches {
 pub(crate) struct WatchCounters {
     running: Gauge,
     events: Counter,
+    sizes: Sizes,
 }
 
 impl Metrics {
@@ -41,14 +50,16 @@ impl Metrics {
         let running = self.watches.running.get_or_create_owned(&place.into());
         running.inc();
         let of = KindLabels { group: kind.group, version: kind.version, kind: kind.kind };
-        WatchCounters { running, events: self.watches.events.get_or_create_owned(&of) }
+        let events = self.watches.events.get_or_create_owned(&of);
+        WatchCounters { running, events, sizes: self.watches.sizes.get_or_create_owned(&of) }
     }
 }
 
 impl WatchCounters {
-    /// An event goes out.
-    pub(crate) fn event(&self) {
+    /// An event of so many bytes goes out.
+    pub(crate) fn event(&self, bytes: usize) {
         self.events.inc();
+        self.sizes.observe(bytes);
     }
 }
 

@@ -161,7 +161,7 @@ impl Registry {
         let grant =
             Grant { kind, namespace: namespace.unwrap_or(""), path_name: "", new: &*object, old: None };
         escalation::check(user, grant, &self.view)?;
-        admission::fill_in(kind, namespace, object, &self.view)
+        admission::fill_in(kind, namespace, object, &self.view, &self.admission)
     }
 }
 

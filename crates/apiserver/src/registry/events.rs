@@ -69,7 +69,7 @@ impl EventWriter {
                 last.as_ref().filter(|last| last.is(entry, kind, encoding)).map(|last| last.event.clone())
             });
             if let Some(event) = known {
-                self.counters.event();
+                self.counters.event(event.len());
                 return Ok(event);
             }
         }
@@ -91,15 +91,19 @@ impl EventWriter {
         kind: &str,
         content: Content,
     ) -> Result<(), ApiError> {
-        self.counters.event();
+        let before = into.len();
         let form = self.representation.form;
-        if form == Form::Object {
-            return write_event(into, kind, content, self.representation);
-        }
-        let content = content.in_form(form, &registry.scene(self.include), self.columns)?;
-        if matches!(content, Content::Table(_)) {
-            self.columns = Columns::Known;
-        }
-        write_event(into, kind, content, self.representation)
+        let content = if form == Form::Object {
+            content
+        } else {
+            let content = content.in_form(form, &registry.scene(self.include), self.columns)?;
+            if matches!(content, Content::Table(_)) {
+                self.columns = Columns::Known;
+            }
+            content
+        };
+        write_event(into, kind, content, self.representation)?;
+        self.counters.event(into.len() - before);
+        Ok(())
     }
 }

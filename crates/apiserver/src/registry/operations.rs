@@ -185,7 +185,7 @@ mod tests {
             let found = outcome(&json!([operation]), &tree);
             match wanted {
                 Ok((place, wanted)) => {
-                    assert_eq!(found.unwrap().pointer(place), Some(&wanted), "{operation}")
+                    assert_eq!(found.unwrap().pointer(place), Some(&wanted), "{operation}");
                 }
                 Err(code) => assert_eq!(found, Err(code), "{operation}"),
             }

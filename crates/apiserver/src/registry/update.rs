@@ -188,7 +188,7 @@ impl Registry {
                 if target.kind.subresource("status").is_some() {
                     copy_member(&mut new, old, "status");
                 }
-                admission::fill_in_change(target.kind, &mut new);
+                admission::fill_in_change(target.kind, &mut new, &self.admission);
                 strategy.prepare_update(&mut new, old, &self.gates);
             }
             Part::Status => {
@@ -215,7 +215,7 @@ impl Registry {
             return Err(ApiError::invalid(target.validation_subject(), &errors));
         }
         if part == Part::Object {
-            admission::check_change(target.kind, &new, old, &self.view)?;
+            admission::check_change(target.kind, &new, old, &self.view, &self.admission)?;
             warnings.extend(strategy.warnings_on_update(&new, old, &self.gates));
         }
         Ok(new)

@@ -1,6 +1,7 @@
 //! Who asks, as whom, and whether they may.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -11,6 +12,8 @@ use crate::authentication::{ClientCertificate, PeerIdentity, User, bearer_token,
 use crate::authorization::{Access, Attributes, ResourceAttributes, authorize};
 use crate::body::Body;
 use crate::face;
+use crate::flow_control::Admitted;
+use crate::metrics::Observed;
 use crate::query::Query;
 use crate::request::ResourcePath;
 use crate::selector::FieldSelector;
@@ -32,6 +35,20 @@ impl From<ApiError> for Stopped {
 }
 
 impl ApiServer {
+    /// Lets a request in when its turn comes. What follows is the question whether its user may do what it asks for.
+    pub(super) async fn admit(
+        &self,
+        user: &User,
+        verb: Verb,
+        observed: &mut Observed<'_>,
+    ) -> Result<Admitted, ApiError> {
+        let began = Instant::now();
+        let admitted = self.shared.flow.admit(user, verb).await;
+        observed.has_waited(began.elapsed());
+        observed.is_asked_about();
+        admitted
+    }
+
     /// The user that a request acts as.
     pub(super) fn user(&self, parts: &Parts) -> Result<Arc<User>, Stopped> {
         let user = self.authenticate(parts)?;

@@ -149,4 +149,28 @@ mod tests {
         assert!(error.to_string().starts_with("CSINodeDriver: Invalid value: {"), "{error}");
         assert!(error.to_string().ends_with("}: field is immutable"), "{error}");
     }
+
+    #[test]
+    fn what_a_node_may_change_of_its_entries() {
+        let entry = |id: &str, keys: Value, count: Value| json!({"name": "a", "nodeID": id, "topologyKeys": keys, "allocatable": count});
+        let old = node(&json!([entry("n", json!(["zone", "rack"]), json!({"count": 3}))]));
+        for (why, drivers, is_refused) in [
+            ("nothing", json!([entry("n", json!(["zone", "rack"]), json!({"count": 3}))]), false),
+            ("more volumes", json!([entry("n", json!(["zone", "rack"]), json!({"count": 9}))]), false),
+            ("any number of volumes", json!([entry("n", json!(["zone", "rack"]), json!(null))]), false),
+            ("another id", json!([entry("m", json!(["zone", "rack"]), json!({"count": 3}))]), true),
+            ("fewer keys", json!([entry("n", json!(["zone"]), json!({"count": 3}))]), true),
+            ("no keys", json!([entry("n", json!(null), json!({"count": 3}))]), true),
+            (
+                "keys in another order",
+                json!([entry("n", json!(["rack", "zone"]), json!({"count": 3}))]),
+                true,
+            ),
+            ("a driver that is gone", json!([]), false),
+            ("another driver", json!([{"name": "b", "nodeID": "m", "topologyKeys": null}]), false),
+        ] {
+            let errors = CsiNodeStrategy.validate_update(&node(&drivers), &old);
+            assert_eq!(!errors.is_empty(), is_refused, "{why}: {errors:?}");
+        }
+    }
 }

@@ -417,6 +417,52 @@ fn the_status_of_a_pod_in_one_word() {
             false,
             "3/3 Running 2",
         ),
+        // What runs beside the others is counted once it has started; until then it is what the pod waits for.
+        (
+            &init,
+            json!({"phase": "Pending", "initContainerStatuses": [
+                {"name": "i", "restartCount": 1, "state": {"terminated": {"exitCode": 0}}},
+                {"name": "s", "started": false, "restartCount": 2, "state": {"running": {}}},
+            ]}),
+            false,
+            "0/3 Init:1/2 3",
+        ),
+        // Init containers that run again do not take a pod back that has been initialized.
+        (
+            &init,
+            json!({
+                "phase": "Running", "conditions": [{"type": "Initialized", "status": "True"}],
+                "initContainerStatuses": [{"name": "i", "restartCount": 4, "state": {"running": {}}}],
+                "containerStatuses": [running, running],
+            }),
+            false,
+            "2/3 Init:0/2 0",
+        ),
+        // Of all that were started anew the last counts, whichever container it was.
+        (
+            &none,
+            json!({"phase": "Running", "containerStatuses": [
+                {"ready": true, "restartCount": 2, "state": {"running": {}},
+                 "lastState": {"terminated": {"finishedAt": "2026-03-01T11:50:00Z"}}},
+                {"ready": true, "restartCount": 1, "state": {"running": {}},
+                 "lastState": {"terminated": {"finishedAt": "2026-03-01T11:59:30Z"}}},
+            ]}),
+            false,
+            "2/2 Running 3 (30s ago)",
+        ),
+        // One that goes while it is still beginning.
+        (
+            &init,
+            json!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "restartCount": 6, "state": {"running": {}}}]}),
+            true,
+            "0/3 Terminating 6",
+        ),
+        (
+            &none,
+            json!({"phase": "Failed", "containerStatuses": [ended(json!({"exitCode": 1, "reason": "Error"})), completed]}),
+            true,
+            "0/2 Error 0",
+        ),
     ];
     for (spec, status, is_going, wanted) in rows {
         assert_eq!(pod_in_short(spec, &status, is_going), wanted, "{status}");
