@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use crate::unserved::SUBRESOURCES;
+
 /// What earlier answers held, by name.
 pub(crate) type Captures = BTreeMap<String, Value>;
 
@@ -46,6 +48,12 @@ pub(crate) fn fill_value(value: &Value, captures: &Captures) -> Result<Value, St
 pub(crate) fn bodies(expected: &Value, found: &Value, contains: bool) -> Vec<String> {
     let found = &without_own_columns(without_what_was_looked_at(found.clone()));
     let mut differences = Vec::new();
+    let expected = &without_unserved(expected.clone());
+    if without_unserved(found.clone()) != *found {
+        differences.push(
+            "a subresource is served, though it is listed as not served: take it off the list".to_owned(),
+        );
+    }
     if contains {
         match (expected, found) {
             (Value::Array(lines), Value::String(text)) => {
@@ -75,6 +83,25 @@ fn without_what_was_looked_at(mut found: Value) -> Value {
         details.remove("causes");
     }
     found
+}
+
+/// What discovery tells in one document, without the subresources that are not served.
+fn without_unserved(mut discovery: Value) -> Value {
+    if discovery["kind"] != "APIGroupDiscoveryList" {
+        return discovery;
+    }
+    let groups = discovery["items"].as_array_mut().into_iter().flatten();
+    let versions = groups.flat_map(|group| group["versions"].as_array_mut().into_iter().flatten());
+    for resource in versions.flat_map(|version| version["resources"].as_array_mut().into_iter().flatten()) {
+        let name = resource["resource"].as_str().unwrap_or_default().to_owned();
+        let is_served = |below: &Value| {
+            !SUBRESOURCES.iter().any(|(of, unserved)| *of == name && below["subresource"] == *unserved)
+        };
+        if let Some(subresources) = resource.get_mut("subresources").and_then(Value::as_array_mut) {
+            subresources.retain(is_served);
+        }
+    }
+    discovery
 }
 
 /// The columns that upstream does not have, each with its reason.

@@ -67,6 +67,9 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const COMPARED_HEADERS: [header::HeaderName; 4] =
     [header::CACHE_CONTROL, header::CONTENT_TYPE, header::RETRY_AFTER, header::WARNING];
 
+/// What the recorded server says of itself: it is one of 1.36 that emulates 1.35, and tells its own release here.
+const OWN_RELEASE: &str = "/version";
+
 /// A server set up as the recorded one was, and what was captured from its answers.
 pub(crate) struct Replay {
     server: ApiServer,
@@ -103,7 +106,14 @@ impl Replay {
         }
         // What is deleted in one step is gone before the next: the clock never stands still between them.
         self.clock.advance(std::time::Duration::from_secs(1));
-        let response = self.server.handle(self.request(step)?).await;
+        let response = if step.path == OWN_RELEASE {
+            let gates = FeatureGates::for_release(Release::V1_36);
+            server(gates, self.store.clone(), self.issuer.clone(), &self.clock)
+                .handle(self.request(step)?)
+                .await
+        } else {
+            self.server.handle(self.request(step)?).await
+        };
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let found = read(step, &bytes);
