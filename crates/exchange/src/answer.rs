@@ -86,7 +86,18 @@ impl Answer {
     /// Shown at [`Answer`].
     #[must_use]
     pub fn describe(&self, text: &str) -> Option<Description> {
-        Description::of(text, self.sent.expose_token())
+        self.describe_without(text, std::iter::empty())
+    }
+}
+
+impl Answer {
+    /// The same where further secrets were sent beside the token.
+    pub(crate) fn describe_without<'a>(
+        &'a self,
+        text: &str,
+        secrets: impl Iterator<Item = &'a str>,
+    ) -> Option<Description> {
+        Description::of(text, std::iter::once(self.sent.expose_token()).chain(secrets))
     }
 }
 

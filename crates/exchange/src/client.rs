@@ -1,4 +1,4 @@
-//! HTTP as it is needed here: HTTPS with certificates that are checked, limits of time and size, no redirects, no proxies.
+//! HTTP as it is needed here: HTTPS with certificates that are checked, limits of time and size, no redirects.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
-use crate::{Endpoint, Step};
+use crate::proxy::Connector;
+use crate::{Endpoint, Proxies, Step};
 
 /// Who vouches for servers.
 ///
@@ -93,7 +94,7 @@ pub enum ClientError {
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: Client<HttpsConnector<Connector>, Full<Bytes>>,
     limits: Limits,
 }
 
@@ -113,13 +114,21 @@ pub(crate) enum SendError {
 }
 
 impl HttpClient {
-    /// A client that believes these authorities.
+    /// A client that believes these authorities, and connects to servers directly.
     ///
     /// Shown at [`HttpClient`].
     ///
     /// # Errors
     /// When none of their certificates can be used.
     pub fn new(authorities: &Authorities, limits: Limits) -> Result<Self, ClientError> {
+        Self::through(authorities, limits, Proxies::none())
+    }
+
+    /// A client that connects through these proxies.
+    ///
+    /// # Errors
+    /// As [`HttpClient::new`].
+    pub fn through(authorities: &Authorities, limits: Limits, proxies: Proxies) -> Result<Self, ClientError> {
         let mut roots = RootCertStore::empty();
         match authorities {
             Authorities::System => {
@@ -149,7 +158,7 @@ impl HttpClient {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Connector { tcp, proxies });
         let inner = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

@@ -28,6 +28,7 @@
 
 mod answer;
 mod client;
+mod client_credentials;
 mod credentials;
 mod description;
 mod endpoint;
@@ -36,6 +37,7 @@ mod exchange;
 mod exchanger;
 mod jwt_login;
 pub mod oidc;
+mod proxy;
 mod retry;
 mod secret;
 mod token_exchange;
@@ -44,6 +46,7 @@ mod xml;
 
 pub use answer::Answer;
 pub use client::{Authorities, ClientError, HttpClient, Limits};
+pub use client_credentials::{ClientAuthentication, ClientCredentials};
 pub use credentials::{AwsSession, BearerToken, Credentials};
 pub use description::Description;
 pub use endpoint::{Endpoint, EndpointError};
@@ -51,6 +54,7 @@ pub use error::{AnswerError, ExchangeError, Refusal, Step};
 pub use exchange::{Exchange, ParameterError, Request};
 pub use exchanger::Exchanger;
 pub use jwt_login::JwtLogin;
+pub use proxy::{Proxies, ProxyError};
 pub use retry::Retries;
 pub use secret::Secret;
 pub use token_exchange::TokenExchange;

@@ -1,15 +1,16 @@
-//! OAuth 2.0 token exchange (RFC 8693), without client authentication or with a public client's id.
+//! OAuth 2.0 token exchange (RFC 8693): for anybody, for a public client's id, or for a client with a secret.
 
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokenward_tokens::Token;
 
 use crate::exchange::check;
 use crate::{
-    Answer, AnswerError, BearerToken, Credentials, Endpoint, Exchange, ParameterError, Refusal, Request,
-    Secret,
+    Answer, AnswerError, BearerToken, ClientCredentials, Credentials, Endpoint, Exchange, ParameterError,
+    Refusal, Request, Secret,
 };
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -41,6 +42,14 @@ pub struct TokenExchange {
     /// `audience`, `scope` and so on, in the order in which they are sent.
     parameters: Vec<(&'static str, String)>,
     requested: Option<String>,
+    client: Option<Client>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+enum Client {
+    Public(String),
+    Confidential(ClientCredentials),
 }
 
 impl TokenExchange {
@@ -49,7 +58,7 @@ impl TokenExchange {
     /// Shown at [`TokenExchange`].
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, parameters: Vec::new(), requested: None }
+        Self { endpoint, parameters: Vec::new(), requested: None, client: None }
     }
 
     /// `audience`: the service, by name, at which the new token is to be used.
@@ -78,8 +87,18 @@ impl TokenExchange {
     ///
     /// # Errors
     /// As [`TokenExchange::audience`].
-    pub fn client_id(self, client_id: impl Into<String>) -> Result<Self, ParameterError> {
-        self.with("client_id", client_id.into())
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Result<Self, ParameterError> {
+        let client_id = client_id.into();
+        check("client_id", &client_id, LONGEST)?;
+        self.client = Some(Client::Public(client_id));
+        Ok(self)
+    }
+
+    /// The id and the secret of this client, in place of an id alone.
+    #[must_use]
+    pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
+        self.client = Some(Client::Confidential(credentials));
+        self
     }
 
     /// `scope`: what the new token is to be good for; words with a space between them.
@@ -114,6 +133,26 @@ impl TokenExchange {
         self.parameters.push((name, value));
         Ok(self)
     }
+
+    fn refusal(&self, answer: &Answer) -> Refusal {
+        #[derive(Default, Deserialize)]
+        struct Body {
+            error: Option<String>,
+            error_description: Option<String>,
+        }
+        let body: Body = answer.json().unwrap_or_default();
+        let secrets = match &self.client {
+            Some(Client::Confidential(credentials)) => credentials.secrets(),
+            _ => Vec::new(),
+        };
+        let describe =
+            |text: String| answer.describe_without(&text, secrets.iter().map(|secret| secret.as_str()));
+        let mut refusal = Refusal::new(answer.status());
+        refusal.transient |= matches!(body.error.as_deref(), Some("temporarily_unavailable" | "slow_down"));
+        refusal.code = body.error.and_then(describe);
+        refusal.description = body.error_description.and_then(describe);
+        refusal
+    }
 }
 
 impl Exchange for TokenExchange {
@@ -124,14 +163,23 @@ impl Exchange for TokenExchange {
     fn request(&self, token: &Token) -> Request {
         let mut fields = vec![("grant_type", GRANT_TYPE)];
         fields.extend(self.parameters.iter().map(|(name, value)| (*name, value.as_str())));
+        match &self.client {
+            Some(Client::Public(id)) => fields.push(("client_id", id)),
+            Some(Client::Confidential(credentials)) => fields.extend(credentials.fields()),
+            None => {}
+        }
         fields.extend([("subject_token_type", JWT), ("subject_token", token.expose_token())]);
-        Request::form("application/json", &fields)
+        let mut request = Request::form("application/json", &fields);
+        if let Some(Client::Confidential(credentials)) = &self.client {
+            request.headers.extend(credentials.authorization().map(|value| (AUTHORIZATION, value)));
+        }
+        request
     }
 
     /// RFC 8693, section 2.2; a refusal is the error body of RFC 6749, section 5.2.
     fn credentials(&self, answer: &Answer, now: Timestamp) -> Result<Credentials, AnswerError> {
         if !answer.is_success() {
-            return Err(AnswerError::Refused(refusal(answer)));
+            return Err(AnswerError::Refused(self.refusal(answer)));
         }
         let body: Body = answer.json()?;
         let kind = body.issued_token_type.ok_or(AnswerError::Missing("issued_token_type"))?;
@@ -198,23 +246,10 @@ fn digits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::E
     text.parse().map_err(|_| serde::de::Error::custom("wanted digits"))
 }
 
-fn refusal(answer: &Answer) -> Refusal {
-    #[derive(Default, Deserialize)]
-    struct Body {
-        error: Option<String>,
-        error_description: Option<String>,
-    }
-    let body: Body = answer.json().unwrap_or_default();
-    let mut refusal = Refusal::new(answer.status());
-    refusal.transient |= matches!(body.error.as_deref(), Some("temporarily_unavailable" | "slow_down"));
-    refusal.code = body.error.and_then(|code| answer.describe(&code));
-    refusal.description = body.error_description.and_then(|text| answer.describe(&text));
-    refusal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ClientAuthentication;
 
     const TOKEN: &str = "aaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbb.cccccccccccccccccccccccc";
 
@@ -245,6 +280,42 @@ mod tests {
             assert!(plain().audience(bad).is_err(), "{bad:?}");
         }
         assert!(plain().scope("a  b").is_err());
+    }
+
+    #[test]
+    fn a_client_says_who_it_is() {
+        let secret = || Secret::new("s3cret-of-the-client".to_owned());
+        let by = |how| plain().client_credentials(ClientCredentials::new("shop", secret(), how).unwrap());
+        let form = |exchange: &TokenExchange| {
+            let request = exchange.request(&Token::new("a.b.c".to_owned()));
+            let body = String::from_utf8_lossy(request.expose_body()).into_owned();
+            (body, request.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
+        };
+        let (body, headers) = form(&plain().client_id("shop").unwrap());
+        assert!(body.contains("&client_id=shop&") && headers.is_empty(), "{body}");
+        let (body, headers) = form(&by(ClientAuthentication::Post));
+        assert!(body.contains("&client_id=shop&client_secret=s3cret-of-the-client&"), "{body}");
+        assert!(headers.is_empty());
+        let (body, headers) = form(&by(ClientAuthentication::Basic));
+        assert!(!body.contains("shop") && !body.contains("s3cret"), "{body}");
+        assert_eq!(headers, [AUTHORIZATION]);
+    }
+
+    #[test]
+    fn a_secret_that_a_server_repeats_is_not_told() {
+        let secret = Secret::new("s3cret-of-the-client".to_owned());
+        let credentials = ClientCredentials::new("shop", secret, ClientAuthentication::Basic).unwrap();
+        let exchange = plain().client_credentials(credentials);
+        // Base64 of `shop:s3cret-of-the-client`.
+        let sent = "c2hvcDpzM2NyZXQtb2YtdGhlLWNsaWVudA==";
+        let body = format!(
+            r#"{{"error":"invalid_client","error_description":"got s3cret-of-the-client in {sent}"}}"#
+        );
+        let error = read(&exchange, 401, &body).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the server refused it: HTTP 401, invalid_client: got ***stripped*** in ***stripped***"
+        );
     }
 
     #[test]
