@@ -6,6 +6,8 @@ use tokenward_sanitize::KnownSecrets;
 use tokenward_tokens::{Placement, TOKENS_KEY, TokenMap, find_in};
 use tonic::Status;
 
+mod details;
+
 /// The secrets of one request, which no answer to it may repeat.
 #[derive(Default)]
 pub(crate) struct Scrubber(KnownSecrets);
@@ -28,9 +30,11 @@ impl Scrubber {
         Self(known)
     }
 
-    /// The status with its code, a clean message, and nothing else: details and metadata are bytes that nobody can vouch for.
+    /// The status with its code, a clean message, and those [`details`] that can be read. Metadata goes: nobody can vouch for its bytes.
     pub(crate) fn clean(&self, status: &Status) -> Status {
-        Status::new(status.code(), self.clean_text(status.message()))
+        let (code, message) = (status.code(), self.clean_text(status.message()));
+        let details = details::clean(status.details(), code, &message, |text| self.clean_text(text));
+        Status::with_details(code, message, details)
     }
 
     fn clean_text(&self, text: &str) -> String {
