@@ -3,9 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use std::net::SocketAddr;
-
-use tokenward_driver_token_files::{Config, DriverName, Error, ReadFrom, SocketPath, log_panics, serve};
+use tokenward_driver_token_files::{Config, DriverConfig, Error, log_panics, serve};
 use tokenward_transport::BindError;
 use tokio_util::sync::CancellationToken;
 
@@ -17,44 +15,33 @@ use crate::signals::Stop;
 
 mod workload_credentials;
 
-/// What is to be served.
+/// The driver that is to be served.
 #[derive(Debug)]
-pub(crate) enum DriverConfig {
+pub(crate) enum ChosenDriver {
     TokenFiles(ServingConfig),
     WorkloadCredentials(WorkloadCredentialsConfig),
 }
 
 impl Driver {
-    pub(crate) fn resolve(self) -> Result<DriverConfig, Failure> {
+    pub(crate) fn resolve(self) -> Result<ChosenDriver, Failure> {
         match self {
-            Self::TokenFiles(arguments) => arguments.resolve().map(DriverConfig::TokenFiles),
+            Self::TokenFiles(arguments) => arguments.resolve().map(ChosenDriver::TokenFiles),
             Self::WorkloadCredentials(arguments) => {
-                arguments.resolve().map(DriverConfig::WorkloadCredentials)
+                arguments.resolve().map(ChosenDriver::WorkloadCredentials)
             }
         }
     }
 }
 
-/// How a driver is served on this machine.
-struct Serving {
-    name: DriverName,
-    endpoint: SocketPath,
-    /// The registration directory, which is there.
-    registration: Option<PathBuf>,
-    http: Option<SocketAddr>,
-    node_id: String,
-    read: ReadFrom,
-}
-
 /// Serves until it is told to stop. Volumes stay: the pods that use them go on.
-pub(crate) async fn run(config: DriverConfig) -> Result<(), Failure> {
+pub(crate) async fn run(config: ChosenDriver) -> Result<(), Failure> {
     log_panics();
     let stop = Stop::on_signals().map_err(Failure::because)?;
     let drain = stop.drain.clone();
     let serving = async {
         match config {
-            DriverConfig::TokenFiles(config) => token_files(on_this_machine(config)?, drain).await,
-            DriverConfig::WorkloadCredentials(config) => {
+            ChosenDriver::TokenFiles(config) => token_files(on_this_machine(config)?, drain).await,
+            ChosenDriver::WorkloadCredentials(config) => {
                 let serving = on_this_machine(config.serving)?;
                 workload_credentials::run(&config.config, config.kubeconfig, serving, drain).await
             }
@@ -67,15 +54,12 @@ pub(crate) async fn run(config: DriverConfig) -> Result<(), Failure> {
     }
 }
 
-async fn token_files(serving: Serving, stop: CancellationToken) -> Result<(), Failure> {
-    let Serving { name, endpoint, registration, http, node_id, read } = serving;
-    let mut driver = Config::new(name, endpoint, node_id).read(read);
-    driver.registration_directory = registration;
-    driver.http = http;
-    serve(driver, stop).await.map_err(cannot_serve)
+async fn token_files(driver: DriverConfig, stop: CancellationToken) -> Result<(), Failure> {
+    serve(Config::new(driver), stop).await.map_err(cannot_serve)
 }
 
-fn on_this_machine(config: ServingConfig) -> Result<Serving, Failure> {
+/// How a driver is served on this machine.
+fn on_this_machine(config: ServingConfig) -> Result<DriverConfig, Failure> {
     let ServingConfig { name, endpoint, registration, http, node_id, read } = config;
     check_place(endpoint.as_path())?;
     let registration = match registration {
@@ -88,7 +72,10 @@ fn on_this_machine(config: ServingConfig) -> Result<Serving, Failure> {
         None => tracing::info!("registering with nobody: whoever uses this driver knows its endpoint"),
     }
     let node_id = node_id.map_or_else(host_name, Ok)?;
-    Ok(Serving { name, endpoint, registration, http, node_id, read })
+    let mut driver = DriverConfig::new(name, endpoint, node_id).read(read);
+    driver.registration_directory = registration;
+    driver.http = http;
+    Ok(driver)
 }
 
 /// The driver's own directory is made; all above it must be there, or a mistyped path would become a tree.

@@ -1,8 +1,10 @@
-//! Ctrl-C and SIGTERM: the first asks to finish in order, the second to finish at once.
+//! Ctrl-C and SIGTERM: the first asks to finish in order, the second to finish at once. And SIGHUP, which asks to read the configuration
+//! anew.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// What signals have asked for. Clones share it.
@@ -31,6 +33,19 @@ impl Stop {
         }
         self.drain.cancel();
     }
+}
+
+/// Starts to listen for SIGHUP; from here on it does not kill the process. Several that come while one is being followed are one.
+pub(crate) fn hang_ups() -> io::Result<mpsc::Receiver<()>> {
+    let mut signals = signal(SignalKind::hangup())?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() && !sender.is_closed() {
+            // A full channel has the wish already.
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(receiver)
 }
 
 async fn listen(stop: Stop, mut interrupts: Signal, mut terminations: Signal) {

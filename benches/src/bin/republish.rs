@@ -16,7 +16,7 @@ use tokenward_csi::v1::node_client::NodeClient;
 use tokenward_csi::v1::volume_capability::access_mode::Mode;
 use tokenward_csi::v1::volume_capability::{AccessMode, AccessType, MountVolume};
 use tokenward_csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
-use tokenward_driver_token_files::{Config, DriverName, SocketPath, serve};
+use tokenward_driver_token_files::{Config, DriverConfig, DriverName, SocketPath, serve};
 use tokenward_tokens::{Audience, Clock, Placement, Token, TokenEntry, TokenMap, place};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -47,6 +47,9 @@ struct Arguments {
     /// Processor of the drivers; the client has the one after it.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
+    /// How many volumes token-files writes at once, in place of the kit's default.
+    #[arg(long)]
+    blocking_limit: Option<usize>,
     /// Serves token-files at this socket instead, with two threads, until it is told to end.
     #[arg(long, hide = true)]
     serve: Option<PathBuf>,
@@ -74,15 +77,20 @@ fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     if let Some(socket) = &arguments.serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        return runtime.block_on(serve_until_told(socket));
+        return runtime.block_on(serve_until_told(socket, arguments.blocking_limit));
     }
     println!("{}", machine::heading("republish"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(&arguments))
 }
 
-async fn serve_until_told(socket: &Path) -> Result<(), Failure> {
-    let config = Config::new(DriverName::parse("token-files.example")?, SocketPath::new(socket)?, "node-1");
+async fn serve_until_told(socket: &Path, blocking_limit: Option<usize>) -> Result<(), Failure> {
+    let name = DriverName::parse("token-files.example")?;
+    let mut driver = DriverConfig::new(name, SocketPath::new(socket)?, "node-1");
+    if let Some(limit) = blocking_limit {
+        driver.blocking_limit = limit;
+    }
+    let config = Config::new(driver);
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(config, stop.clone()));
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?.recv().await;
@@ -95,6 +103,9 @@ async fn measure(arguments: &Arguments) -> Result<(), Failure> {
         start("token-files", arguments, |socket| {
             let mut command = Command::new(std::env::current_exe()?);
             command.arg("--serve").arg(socket);
+            if let Some(limit) = arguments.blocking_limit {
+                command.arg("--blocking-limit").arg(limit.to_string());
+            }
             Ok(command)
         })
         .await?,

@@ -252,9 +252,9 @@ impl Cluster {
                     directory: directory.to_owned(),
                     source,
                 })?;
-                let mut config = token_files::Config::new(name, endpoint, node).register_in(registry);
-                config.clock = clock.clone();
-                self.drivers.spawn(token_files::serve(config, stop));
+                let mut driver = token_files::DriverConfig::new(name, endpoint, node).register_in(registry);
+                driver.clock = clock.clone();
+                self.drivers.spawn(token_files::serve(token_files::Config::new(driver), stop));
             }
             DriverServer::Endpoint(endpoint) => {
                 let endpoint = endpoint.clone();

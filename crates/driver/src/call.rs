@@ -6,6 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
@@ -51,6 +52,8 @@ pub struct CallContext {
     deadline: Option<Instant>,
     ended: CancellationToken,
     span: Span,
+    /// Places for blocking work, which all calls of the plugin share.
+    blocking: Arc<Semaphore>,
     /// Keeps the volume locked as long as work of this call goes on.
     held: Option<Arc<Held>>,
 }
@@ -62,19 +65,23 @@ impl fmt::Debug for CallContext {
 }
 
 impl CallContext {
-    /// The context of a request that came through a [`Plugin`](crate::Plugin). Of any other request: one that nobody cancels.
+    /// The context of a request that came through a [`Plugin`](crate::Plugin). Of any other request: one that nobody cancels, and whose
+    /// blocking work waits for nobody.
     ///
     /// Shown at [`CallContext`].
     #[must_use]
     pub fn of<T>(request: &Request<T>) -> Self {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(|| Self::begin(request.metadata(), &CancellationToken::new()))
+        request.extensions().get::<Self>().cloned().unwrap_or_else(|| {
+            let unlimited = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+            Self::begin(request.metadata(), &CancellationToken::new(), &unlimited)
+        })
     }
 
-    pub(crate) fn begin(metadata: &MetadataMap, stopping: &CancellationToken) -> Self {
+    pub(crate) fn begin(
+        metadata: &MetadataMap,
+        stopping: &CancellationToken,
+        blocking: &Arc<Semaphore>,
+    ) -> Self {
         let timeout = metadata.get("grpc-timeout").and_then(|value| parse_timeout(value.as_bytes()));
         let id = metadata.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_harmless(id));
         Self {
@@ -82,6 +89,7 @@ impl CallContext {
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             ended: stopping.child_token(),
             span: Span::none(),
+            blocking: Arc::clone(blocking),
             held: None,
         }
     }
@@ -185,12 +193,13 @@ impl CallContext {
     }
 
     /// Work that may block its thread, such as system calls on files: runs on a thread for that, to its end, and the volume of this call
-    /// stays locked until then, whatever becomes of the call.
+    /// stays locked until then, whatever becomes of the call. As much at once as [`Plugin::blocking_limit`](crate::Plugin::blocking_limit)
+    /// says; work that waits for its turn is given up when nobody waits for it any more, and has done nothing then.
     ///
     /// Shown at [`CallContext`].
     ///
     /// # Errors
-    /// Those of the work; UNAVAILABLE when the process ends first.
+    /// Those of the work; [`CallContext::status`] when its turn did not come in time; UNAVAILABLE when the process ends first.
     ///
     /// # Panics
     /// When the work does; a plugin answers INTERNAL then.
@@ -198,10 +207,12 @@ impl CallContext {
         &self,
         work: impl FnOnce() -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
+        let turn = self.run(Arc::clone(&self.blocking).acquire_owned()).await?;
+        let turn = turn.expect("nobody closes the semaphore");
         let (span, held) = (self.span.clone(), self.held.clone());
         let done = tokio::task::spawn_blocking(move || {
             let done = span.in_scope(work);
-            drop(held);
+            drop((held, turn));
             done
         });
         match done.await {
@@ -239,6 +250,10 @@ fn parse_timeout(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn places(count: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(count))
+    }
 
     #[test]
     fn timeouts_as_grpc_writes_them() {
@@ -283,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn work_is_given_up_when_nobody_waits() {
         let stopping = CancellationToken::new();
-        let context = CallContext::begin(&MetadataMap::new(), &stopping);
+        let context = CallContext::begin(&MetadataMap::new(), &stopping, &places(1));
         assert_eq!(context.remaining(), None);
         assert_eq!(context.run(async { 1 }).await.unwrap(), 1);
         stopping.cancel();
@@ -294,9 +309,51 @@ mod tests {
 
         let mut metadata = MetadataMap::new();
         metadata.insert("grpc-timeout", "1m".parse().unwrap());
-        let context = CallContext::begin(&metadata, &CancellationToken::new());
+        let context = CallContext::begin(&metadata, &CancellationToken::new(), &places(1));
         let status = context.run(std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
         assert!(context.cancellation().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn blocking_work_waits_for_its_turn_as_long_as_its_caller_does() {
+        let (stopping, places) = (CancellationToken::new(), places(2));
+        let context =
+            |stopping: &CancellationToken| CallContext::begin(&MetadataMap::new(), stopping, &places);
+        let (entered, mut inside) = tokio::sync::mpsc::unbounded_channel();
+        let (finish, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Arc::new(parking_lot::Mutex::new(wait));
+        let working: Vec<_> = (0..2)
+            .map(|number| {
+                let (context, entered, wait) =
+                    (context(&CancellationToken::new()), entered.clone(), wait.clone());
+                tokio::spawn(async move {
+                    let work = move || {
+                        entered.send(number).map_err(|_| Status::internal("nobody hears it"))?;
+                        let _ = wait.lock().recv();
+                        Ok(number)
+                    };
+                    context.blocking(work).await
+                })
+            })
+            .collect();
+        for _ in 0..2 {
+            inside.recv().await.unwrap();
+        }
+
+        // Both places are taken: a third one has not begun when its caller goes, and never does.
+        let third = context(&stopping);
+        let third =
+            tokio::spawn(async move { third.blocking(|| -> Result<(), Status> { panic!("begun") }).await });
+        tokio::task::yield_now().await;
+        stopping.cancel();
+        assert_eq!(third.await.unwrap().unwrap_err().code(), tonic::Code::Cancelled);
+
+        drop(finish);
+        for working in working {
+            working.await.unwrap().unwrap();
+        }
+        // The places are free again.
+        assert_eq!(context(&CancellationToken::new()).blocking(|| Ok(3)).await.unwrap(), 3);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use tokenward_sanitize::blank_tokens;
 use tokenward_transport::code_name;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
@@ -37,6 +38,8 @@ pub(crate) struct Guard {
     pub(crate) lock_wait: Duration,
     /// How long a handler may go on after nobody waits for it any more.
     pub(crate) grace: Duration,
+    /// How much blocking work goes on at once.
+    pub(crate) blocking: Arc<Semaphore>,
     pub(crate) calls: TaskTracker,
     /// Cancels the calls that have not ended when the plugin must.
     pub(crate) stopping: CancellationToken,
@@ -80,7 +83,7 @@ impl<S: Send + Sync + 'static> Guarded<S> {
     {
         let guard = Arc::clone(&self.guard);
         let in_progress = guard.metrics.in_progress();
-        let context = CallContext::begin(request.metadata(), &guard.stopping);
+        let context = CallContext::begin(request.metadata(), &guard.stopping, &guard.blocking);
         let span = call.span(&context);
         let context = context.with_span(&span);
         // Dropped with this future, which is when the caller has gone.

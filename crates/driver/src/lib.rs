@@ -21,12 +21,14 @@
 //! }
 //! ```
 //!
-//! Where to go next: [`TokenSet`] (the fallback), [`Mounter`] (a tmpfs at the target), [`Plugin`], and the sample driver
-//! `tokenward-driver-token-files`, which is all of them together.
+//! Where to go next: [`TokenSet`] (the fallback), [`FileVolumes`] (a tmpfs at the target, and the files in it), [`Plugin`], and the sample
+//! driver `tokenward-driver-token-files`, which is all of them together. The feature `testing` has a node's side for tests of drivers.
 
 mod atomic;
 mod call;
+mod config;
 mod endpoint;
+mod file_node;
 mod files;
 mod guard;
 mod http;
@@ -41,12 +43,16 @@ mod registration;
 mod repeats;
 mod requests;
 mod scrub;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token_set;
 mod volumes;
 
 pub use atomic::{AtomicWriter, WriteError, Written};
 pub use call::CallContext;
+pub use config::DriverConfig;
 pub use endpoint::{Endpoint, EndpointError};
+pub use file_node::{FileDriver, FileNode};
 pub use files::{Contents, File, FileSet, PathConflict, VolumePath, VolumePathError};
 pub use identity::Readiness;
 pub use metrics::Metrics;

@@ -10,6 +10,7 @@ use tokenward_csi::v1::identity_server::IdentityServer;
 use tokenward_csi::v1::node_server::{Node, NodeServer};
 use tokenward_csi::v1::plugin_capability::service::Type;
 use tokenward_transport::{BindError, DRAIN_LIMIT, Services, SocketPath, SocketPathError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -23,6 +24,10 @@ use crate::metrics::Metrics;
 use crate::name::DriverName;
 use crate::registration;
 use crate::token_set::ReadFrom;
+
+/// Pieces of blocking work that go on at once. Files on a tmpfs keep a processor busy and wait for nothing: more threads are not quicker,
+/// and cost a stack and an arena of the allocator each.
+pub(crate) const BLOCKING_LIMIT: usize = 8;
 
 /// The type in the place of a Controller service that a plugin does not have.
 ///
@@ -69,6 +74,14 @@ impl Controller for NoController {}
 /// [`CallContext`]: crate::CallContext
 #[derive(Debug)]
 pub struct Plugin<N, C = NoController> {
+    serving: Serving,
+    node: N,
+    controller: Option<C>,
+}
+
+/// All of a plugin but its author's services.
+#[derive(Debug)]
+struct Serving {
     name: DriverName,
     version: String,
     endpoint: Endpoint,
@@ -82,8 +95,7 @@ pub struct Plugin<N, C = NoController> {
     lock_wait: Duration,
     grace: Duration,
     drain: Duration,
-    node: N,
-    controller: Option<C>,
+    blocking_limit: usize,
 }
 
 /// A plugin whose endpoint accepts connections already; they are answered as soon as it is served.
@@ -196,7 +208,7 @@ impl<N: Node> Plugin<N> {
     ///
     /// Shown at [`Plugin`].
     pub fn new(name: DriverName, version: impl Into<String>, endpoint: impl Into<Endpoint>, node: N) -> Self {
-        Self {
+        let serving = Serving {
             metrics: Metrics::new(&name),
             name,
             version: version.into(),
@@ -210,9 +222,9 @@ impl<N: Node> Plugin<N> {
             lock_wait: Duration::from_secs(10),
             grace: Duration::from_secs(10),
             drain: DRAIN_LIMIT,
-            node,
-            controller: None,
-        }
+            blocking_limit: BLOCKING_LIMIT,
+        };
+        Self { serving, node, controller: None }
     }
 
     /// Serves a Controller service too, at the same endpoint, and says so in the plugin's capabilities.
@@ -237,26 +249,9 @@ impl<N: Node> Plugin<N> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn with_controller<C: Controller>(self, controller: C) -> Plugin<N, C> {
-        let mut services = self.services;
-        services.push(Type::ControllerService);
-        Plugin {
-            name: self.name,
-            version: self.version,
-            endpoint: self.endpoint,
-            registration_directory: self.registration_directory,
-            kubelet_endpoint: self.kubelet_endpoint,
-            http: self.http,
-            services,
-            readiness: self.readiness,
-            metrics: self.metrics,
-            read: self.read,
-            lock_wait: self.lock_wait,
-            grace: self.grace,
-            drain: self.drain,
-            node: self.node,
-            controller: Some(controller),
-        }
+    pub fn with_controller<C: Controller>(mut self, controller: C) -> Plugin<N, C> {
+        self.serving.services.push(Type::ControllerService);
+        Plugin { serving: self.serving, node: self.node, controller: Some(controller) }
     }
 }
 
@@ -290,7 +285,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// ```
     #[must_use]
     pub fn register_in(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.registration_directory = Some(directory.into());
+        self.serving.registration_directory = Some(directory.into());
         self
     }
 
@@ -299,7 +294,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn kubelet_endpoint(mut self, endpoint: SocketPath) -> Self {
-        self.kubelet_endpoint = Some(endpoint);
+        self.serving.kubelet_endpoint = Some(endpoint);
         self
     }
 
@@ -308,7 +303,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn http(mut self, address: impl Into<SocketAddr>) -> Self {
-        self.http = Some(address.into());
+        self.serving.http = Some(address.into());
         self
     }
 
@@ -317,7 +312,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn ready_when(mut self, check: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
-        self.readiness = ReadinessCheck::new(check);
+        self.serving.readiness = ReadinessCheck::new(check);
         self
     }
 
@@ -327,7 +322,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn reads(mut self, read: ReadFrom) -> Self {
-        self.read = read;
+        self.serving.read = read;
         self
     }
 
@@ -337,7 +332,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
-        self.lock_wait = wait;
+        self.serving.lock_wait = wait;
         self
     }
 
@@ -347,7 +342,16 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.serving.grace = grace;
+        self
+    }
+
+    /// How many pieces of [`CallContext::blocking`](crate::CallContext::blocking) work go on at once; 8 by default, at least one. Further
+    /// ones wait in turn, for as long as their callers do. Each has a thread of its own, which costs memory: a node that republishes 330
+    /// volumes at once needs eight threads and not 256. More are for work that waits for disks or for other machines.
+    #[must_use]
+    pub fn blocking_limit(mut self, limit: usize) -> Self {
+        self.serving.blocking_limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
@@ -356,7 +360,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn drain_limit(mut self, limit: Duration) -> Self {
-        self.drain = limit;
+        self.serving.drain = limit;
         self
     }
 
@@ -365,7 +369,7 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// Shown at [`Plugin::register_in`].
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.metrics.clone()
+        self.serving.metrics.clone()
     }
 
     /// Makes the sockets.
@@ -375,17 +379,19 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// # Errors
     /// When one cannot be made, or a plugin on TCP is to be registered.
     pub async fn bind(self) -> Result<BoundPlugin<N, C>, ServeError> {
-        if self.registration_directory.is_some() && self.registered_endpoint().is_none() {
-            return Err(ServeError::RegistrationEndpoint { driver: self.name, endpoint: self.endpoint });
+        let serving = &self.serving;
+        if serving.registration_directory.is_some() && serving.registered_endpoint().is_none() {
+            let (driver, endpoint) = (serving.name.clone(), serving.endpoint.clone());
+            return Err(ServeError::RegistrationEndpoint { driver, endpoint });
         }
-        let http = match self.http {
+        let http = match serving.http {
             Some(address) => {
-                let (listener, address) = listen(address, &self.name).await?;
+                let (listener, address) = listen(address, &serving.name).await?;
                 Some(HttpListener { listener, address })
             }
             None => None,
         };
-        let listening = Listening::at(&self.endpoint, &self.name).await?;
+        let listening = Listening::at(&serving.endpoint, &serving.name).await?;
         Ok(BoundPlugin { plugin: self, listening, http })
     }
 
@@ -398,7 +404,9 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
         self.bind().await?.serve(cancel).await
     }
+}
 
+impl Serving {
     fn registered_endpoint(&self) -> Option<&SocketPath> {
         match (&self.kubelet_endpoint, &self.endpoint) {
             (Some(endpoint), _) | (None, Endpoint::Unix(endpoint)) => Some(endpoint),
@@ -452,7 +460,7 @@ impl<N: Node, C: Controller> BoundPlugin<N, C> {
     /// # Errors
     /// When a server fails, or calls do not end in time; the sockets are removed then too.
     pub async fn serve(self, cancel: CancellationToken) -> Result<(), ServeError> {
-        let Self { plugin, listening, http } = self;
+        let Self { plugin: Plugin { serving: plugin, node, controller }, listening, http } = self;
         let registered = plugin.registered_endpoint().cloned();
         let name = plugin.name;
         let guard = Arc::new(Guard {
@@ -462,6 +470,7 @@ impl<N: Node, C: Controller> BoundPlugin<N, C> {
             locks: Locks::default(),
             lock_wait: plugin.lock_wait,
             grace: plugin.grace,
+            blocking: Arc::new(Semaphore::new(plugin.blocking_limit)),
             calls: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -473,8 +482,8 @@ impl<N: Node, C: Controller> BoundPlugin<N, C> {
         };
         let mut services = Services::new()
             .with(IdentityServer::new(Guarded::new(introduction, Arc::clone(&guard))))
-            .with(NodeServer::new(Guarded::new(plugin.node, Arc::clone(&guard))));
-        if let Some(controller) = plugin.controller {
+            .with(NodeServer::new(Guarded::new(node, Arc::clone(&guard))));
+        if let Some(controller) = controller {
             services = services.with(ControllerServer::new(Guarded::new(controller, Arc::clone(&guard))));
         }
         let endpoint = listening.endpoint();

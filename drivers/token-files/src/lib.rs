@@ -6,15 +6,15 @@
 //! was restarted, or killed, goes on where it was. A process that may not mount delivers into a private directory instead.
 //!
 //! ```no_run
-//! use tokenward_driver::{DriverName, SocketPath};
+//! use tokenward_driver::{DriverConfig, DriverName, SocketPath};
 //! use tokenward_driver_token_files::{Config, serve};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let name = DriverName::parse("token-files.tokenward.dev")?;
 //! let endpoint = SocketPath::parse("/var/lib/kubelet/plugins/token-files.tokenward.dev/csi.sock")?;
-//! let config = Config::new(name, endpoint, "node-1").register_in("/var/lib/kubelet/plugins_registry");
-//! serve(config, CancellationToken::new()).await?;
+//! let driver = DriverConfig::new(name, endpoint, "node-1").register_in("/var/lib/kubelet/plugins_registry");
+//! serve(Config::new(driver), CancellationToken::new()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -25,13 +25,15 @@
 
 mod config;
 mod name;
-mod node;
+mod publisher;
 
 pub use config::{Config, Observation, Observer};
 pub use name::file_name;
-pub use tokenward_driver::{DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath, log_panics};
+pub use tokenward_driver::{
+    DriverConfig, DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath, log_panics,
+};
 
-use tokenward_driver::Plugin;
+use tokenward_driver::FileNode;
 use tokio_util::sync::CancellationToken;
 
 /// Serves the driver until `cancel`; then lets the calls that have begun end and removes the sockets. Volumes stay: the pods that use them
@@ -40,14 +42,7 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When a socket cannot be made, or a server fails.
 pub async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Error> {
-    let Config { driver_name, endpoint, registration_directory, http, read, .. } = config.clone();
-    let node = node::TokenFiles::new(config);
-    let mut plugin = Plugin::new(driver_name, env!("CARGO_PKG_VERSION"), endpoint, node).reads(read);
-    if let Some(directory) = registration_directory {
-        plugin = plugin.register_in(directory);
-    }
-    if let Some(address) = http {
-        plugin = plugin.http(address);
-    }
-    plugin.serve(cancel).await
+    let driver = config.driver.clone();
+    let node = FileNode::new(&driver.node_id, publisher::TokenFiles::new(config));
+    driver.plugin(env!("CARGO_PKG_VERSION"), node).serve(cancel).await
 }

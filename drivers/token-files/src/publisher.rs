@@ -1,104 +1,64 @@
-//! The Node service: publish, republish, unpublish.
+//! Publish, republish, unpublish.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokenward_driver::csi::v1::node_server::Node;
-use tokenward_driver::csi::v1::node_service_capability::rpc::Type as RpcType;
-use tokenward_driver::csi::v1::node_service_capability::{Rpc, Type as CapabilityType};
-use tokenward_driver::csi::v1::{
-    NodeGetCapabilitiesRequest, NodeGetCapabilitiesResponse, NodeGetInfoRequest, NodeGetInfoResponse,
-    NodePublishVolumeRequest, NodePublishVolumeResponse, NodeServiceCapability, NodeUnpublishVolumeRequest,
-    NodeUnpublishVolumeResponse,
-};
+use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
 use tokenward_driver::{
-    CallContext, Contents, File, FileSet, FileVolumes, KeyPresence, PublishTarget, TokenSet, TokensError,
-    VolumePath, Written, required_tokens_from_publish, unpublish_target,
+    CallContext, Contents, File, FileDriver, FileSet, FileVolumes, KeyPresence, PublishTarget, TokenSet,
+    TokensError, VolumePath, Written, required_tokens_from_publish, unpublish_target,
 };
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use crate::config::{Config, Observation};
 use crate::name::file_name;
 
-/// The driver's Node service.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenFiles(Arc<Inner>);
-
+/// The driver.
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct TokenFiles {
     config: Config,
     volumes: FileVolumes,
 }
 
+impl FileDriver for TokenFiles {
+    async fn publish(
+        self: &Arc<Self>,
+        call: &CallContext,
+        request: NodePublishVolumeRequest,
+    ) -> Result<(), Status> {
+        let this = Arc::clone(self);
+        call.blocking(move || this.publish_now(request)).await
+    }
+
+    async fn unpublish(
+        self: &Arc<Self>,
+        call: &CallContext,
+        request: NodeUnpublishVolumeRequest,
+    ) -> Result<(), Status> {
+        let this = Arc::clone(self);
+        call.blocking(move || Ok(this.volumes.unpublish(&unpublish_target(&request)?)?)).await
+    }
+}
+
 impl TokenFiles {
     pub(crate) fn new(config: Config) -> Self {
-        let volumes = FileVolumes::new(config.volume_size, config.mount);
-        Self(Arc::new(Inner { config, volumes }))
-    }
-}
-
-#[tonic::async_trait]
-impl Node for TokenFiles {
-    /// Makes the volume, or brings the one that is there up to date. `readonly` changes nothing: the volume is the driver's to write and the
-    /// pod's to read, and a read-only mount could not be republished; the container's own mount is read-only when the pod says so.
-    async fn node_publish_volume(
-        &self,
-        request: Request<NodePublishVolumeRequest>,
-    ) -> Result<Response<NodePublishVolumeResponse>, Status> {
-        let call = CallContext::of(&request);
-        let (inner, request) = (Arc::clone(&self.0), request.into_inner());
-        call.blocking(move || inner.publish(request)).await?;
-        Ok(Response::new(NodePublishVolumeResponse::default()))
+        Self { volumes: config.driver.volumes(), config }
     }
 
-    async fn node_unpublish_volume(
-        &self,
-        request: Request<NodeUnpublishVolumeRequest>,
-    ) -> Result<Response<NodeUnpublishVolumeResponse>, Status> {
-        let call = CallContext::of(&request);
-        let (inner, request) = (Arc::clone(&self.0), request.into_inner());
-        call.blocking(move || inner.unpublish(&request)).await?;
-        Ok(Response::new(NodeUnpublishVolumeResponse::default()))
-    }
-
-    async fn node_get_info(
-        &self,
-        _: Request<NodeGetInfoRequest>,
-    ) -> Result<Response<NodeGetInfoResponse>, Status> {
-        let node_id = self.0.config.node_id.clone();
-        Ok(Response::new(NodeGetInfoResponse { node_id, ..Default::default() }))
-    }
-
-    async fn node_get_capabilities(
-        &self,
-        _: Request<NodeGetCapabilitiesRequest>,
-    ) -> Result<Response<NodeGetCapabilitiesResponse>, Status> {
-        // The pod's `fsGroup` comes with each publish, instead of the kubelet's own walk over the files, which tmpfs volumes never get.
-        let rpc = Rpc { r#type: RpcType::VolumeMountGroup as i32 };
-        let capabilities = vec![NodeServiceCapability { r#type: Some(CapabilityType::Rpc(rpc)) }];
-        Ok(Response::new(NodeGetCapabilitiesResponse { capabilities }))
-    }
-}
-
-impl Inner {
-    fn publish(&self, mut request: NodePublishVolumeRequest) -> Result<(), Status> {
+    fn publish_now(&self, mut request: NodePublishVolumeRequest) -> Result<(), Status> {
         // Off the wire, and before the request is checked: from here on it has no token.
         let held_in = KeyPresence::of(&request);
-        let tokens = required_tokens_from_publish(&mut request, self.config.read);
+        let tokens = required_tokens_from_publish(&mut request, self.config.driver.read);
         self.observe(&request, held_in, tokens.as_ref().ok());
 
         let target = PublishTarget::of(&request)?;
-        let now = self.config.clock.now();
+        let now = self.config.driver.clock.now();
         let files = files(&tokens?, now)?;
         let published = self.volumes.publish(&target, &files, now)?;
         if published.written == Written::Replaced {
             tracing::debug!(files = files.len(), backing = ?published.backing, "wrote the tokens");
         }
         Ok(())
-    }
-
-    fn unpublish(&self, request: &NodeUnpublishVolumeRequest) -> Result<(), Status> {
-        Ok(self.volumes.unpublish(&unpublish_target(request)?)?)
     }
 
     fn observe(&self, request: &NodePublishVolumeRequest, held_in: KeyPresence, tokens: Option<&TokenSet>) {

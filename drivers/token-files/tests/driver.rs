@@ -308,7 +308,7 @@ async fn requests_that_break_the_specification_are_refused_and_the_field_is_name
             volume_id: volume_id.to_owned(),
             target_path: target_path.to_owned(),
         };
-        let status = world.node().node_unpublish_volume(request).await.unwrap_err();
+        let status = world.served.node().node_unpublish_volume(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains(field), "{}", status.message());
     }
@@ -322,7 +322,7 @@ async fn requests_that_break_the_specification_are_refused_and_the_field_is_name
 #[tokio::test]
 async fn what_the_driver_offers() {
     let world = World::start(|config| config).await;
-    let mut node = world.node();
+    let mut node = world.served.node();
     assert_eq!(node.node_get_info(NodeGetInfoRequest {}).await.unwrap().into_inner().node_id, "node-1");
     let capabilities = node.node_get_capabilities(NodeGetCapabilitiesRequest {}).await.unwrap().into_inner();
     let [capability] = &capabilities.capabilities[..] else { panic!("{capabilities:?}") };

@@ -21,7 +21,7 @@ use tokenward_driver::{VolumePath, VolumePathError};
 use tokenward_exchange::{Exchange, JwtLogin, ParameterError, SessionName, TokenExchange, WebIdentity};
 
 use crate::Configuration;
-use crate::configuration::{Kind, NamedExchange};
+use crate::configuration::{Client, Kind, NamedExchange};
 use crate::pod::{KUBELET_KEYS, Pod};
 use crate::record::{Fingerprint, fingerprint};
 use crate::render::Format;
@@ -263,7 +263,7 @@ fn exchange(
         kind.as_str(),
         &named.url,
         named.namespace.as_deref().unwrap_or_default(),
-        named.client_id.as_deref().unwrap_or_default(),
+        named.client.as_ref().map(Client::id).unwrap_or_default(),
         audience.as_str(),
         parameter("role"),
         parameter("durationSeconds"),
@@ -334,8 +334,12 @@ fn build(
         }
         Kind::TokenExchange => {
             let mut exchange = TokenExchange::new(endpoint);
-            if let Some(client_id) = &named.client_id {
-                exchange = exchange.client_id(client_id).map_err(wrong)?;
+            match &named.client {
+                Some(Client::Public(id)) => exchange = exchange.client_id(id).map_err(wrong)?,
+                Some(Client::Confidential { credentials, .. }) => {
+                    exchange = exchange.client_credentials(credentials.clone());
+                }
+                None => {}
             }
             if let Some(audience) = own.get("targetAudience") {
                 exchange = exchange.audience(*audience).map_err(wrong)?;

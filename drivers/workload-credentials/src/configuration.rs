@@ -1,21 +1,31 @@
 //! The driver's configuration file: the exchanges that volumes may name, each with the one place to which it sends tokens.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokenward_driver::tokens::Audience;
-use tokenward_exchange::{Authorities, ClientError, Endpoint, EndpointError, HttpClient, Limits};
+use tokenward_exchange::{Authorities, ClientCredentials, Endpoint, HttpClient, Limits, Proxies, Secret};
+use tokio::sync::Semaphore;
+
+mod error;
+mod file;
+mod sources;
+
+pub use error::ConfigurationError;
+
+use file::{File, FileExchange, FileLimits};
+pub(crate) use sources::Sources;
 
 /// What the administrator of the driver allows.
 #[derive(Clone, Debug)]
 pub struct Configuration {
     exchanges: BTreeMap<String, Arc<NamedExchange>>,
-    pub(crate) concurrent_exchanges: usize,
+    concurrent_exchanges: usize,
+    /// Places for exchanges that go on at once.
+    pub(crate) places: Arc<Semaphore>,
     pub(crate) total_limit: Duration,
 }
 
@@ -29,8 +39,23 @@ pub(crate) struct NamedExchange {
     /// The audiences whose tokens may be sent there; at least one.
     pub(crate) audiences: Vec<Audience>,
     pub(crate) namespace: Option<String>,
-    pub(crate) client_id: Option<String>,
-    pub(crate) client: HttpClient,
+    pub(crate) client: Option<Client>,
+    pub(crate) http: HttpClient,
+}
+
+/// Who the driver is to a server of the kind [`Kind::TokenExchange`].
+#[derive(Clone, Debug)]
+pub(crate) enum Client {
+    Public(String),
+    Confidential { id: String, credentials: ClientCredentials },
+}
+
+impl Client {
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Public(id) | Self::Confidential { id, .. } => id,
+        }
+    }
 }
 
 /// The protocols.
@@ -52,122 +77,23 @@ impl Kind {
     }
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigurationError {
-    /// An exchange that no token may be sent to.
-    #[error("exchange `{exchange}`: audiences is empty; name those whose tokens may be sent there")]
-    Audiences {
-        /// The exchange.
-        exchange: String,
-    },
-    /// The authorities' certificates cannot be used.
-    #[error("exchange `{exchange}`: there is no client for it")]
-    Client {
-        /// The exchange.
-        exchange: String,
-        /// Why.
-        #[source]
-        source: ClientError,
-    },
-    /// A limit that makes no sense.
-    #[error("limits: {limit} must be between {least} and {most}")]
-    Limit {
-        /// Its name.
-        limit: &'static str,
-        /// The least that it can be.
-        least: u64,
-        /// The most that it can be.
-        most: u64,
-    },
-    /// A name that would be hard to write.
-    #[error("exchange `{exchange}`: wanted a name of 1 to 63 lower-case letters, digits and `-`")]
-    Name {
-        /// The exchange.
-        exchange: String,
-    },
-    /// A field that is of another kind of exchange.
-    #[error("exchange `{exchange}`: {field} is not for exchanges of the kind {kind}")]
-    OtherKind {
-        /// The exchange.
-        exchange: String,
-        /// The field.
-        field: &'static str,
-        /// The exchange's kind.
-        kind: &'static str,
-    },
-    /// A file cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The URL is not one that tokens may be sent to.
-    #[error("exchange `{exchange}`: url")]
-    Url {
-        /// The exchange.
-        exchange: String,
-        /// Why.
-        #[source]
-        source: EndpointError,
-    },
-    /// Not the YAML of a configuration.
-    #[error("the configuration cannot be read")]
-    Yaml(#[source] Box<serde_saphyr::Error>),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    exchanges: BTreeMap<String, FileExchange>,
-    #[serde(default)]
-    limits: FileLimits,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FileExchange {
-    kind: Kind,
-    url: String,
-    audiences: Vec<Audience>,
-    certificate_authority: Option<PathBuf>,
-    namespace: Option<String>,
-    client_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct FileLimits {
-    concurrent_exchanges: u64,
-    attempt_seconds: u64,
-    total_seconds: u64,
-}
-
-impl Default for FileLimits {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            concurrent_exchanges: 16,
-            attempt_seconds: limits.attempt.as_secs(),
-            total_seconds: limits.total.as_secs(),
-        }
-    }
-}
-
 impl Configuration {
-    /// Reads a configuration file; relative paths in it are beside it.
+    /// Reads a configuration file; relative paths in it are beside it, and servers are connected to directly.
     ///
     /// # Errors
     /// The first thing in it that cannot be used.
     pub fn load(path: &Path) -> Result<Self, ConfigurationError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigurationError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new(".")))
+        Self::read(&mut Sources::beside(path), path, &Proxies::none())
+    }
+
+    /// Reads a configuration file through `sources`; servers are connected to through `proxies`.
+    pub(crate) fn read(
+        sources: &mut Sources,
+        path: &Path,
+        proxies: &Proxies,
+    ) -> Result<Self, ConfigurationError> {
+        let text = sources.text(path)?;
+        Self::of(&text, sources, proxies)
     }
 
     /// Reads the text of a configuration; relative paths in it are below `directory`.
@@ -175,6 +101,10 @@ impl Configuration {
     /// # Errors
     /// As [`Configuration::load`].
     pub fn parse(text: &str, directory: &Path) -> Result<Self, ConfigurationError> {
+        Self::of(text, &mut Sources::below(directory), &Proxies::none())
+    }
+
+    fn of(text: &str, sources: &mut Sources, proxies: &Proxies) -> Result<Self, ConfigurationError> {
         // An empty document is a driver that only delivers tokens.
         let text = if text.trim().is_empty() { "{}" } else { text };
         let file: File =
@@ -185,7 +115,7 @@ impl Configuration {
         let attempt = Duration::from_secs(within("attemptSeconds", attempt_seconds, 1, 60)?);
         let total = Duration::from_secs(within("totalSeconds", total_seconds, 1, 100)?);
         let limits = Limits { attempt, total, ..Limits::default() };
-        let mut clients = Clients { directory, limits, made: BTreeMap::new() };
+        let mut clients = Clients { sources, limits, proxies, made: BTreeMap::new() };
         let exchanges = file
             .exchanges
             .into_iter()
@@ -194,11 +124,17 @@ impl Configuration {
                 Ok((name, Arc::new(exchange)))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            exchanges,
-            concurrent_exchanges: usize::try_from(concurrent_exchanges).unwrap_or(1),
-            total_limit: total,
-        })
+        let concurrent_exchanges = usize::try_from(concurrent_exchanges).unwrap_or(1);
+        let places = Arc::new(Semaphore::new(concurrent_exchanges));
+        Ok(Self { exchanges, concurrent_exchanges, places, total_limit: total })
+    }
+
+    /// Goes on counting exchanges where `before` stands, if as many may go on at once.
+    pub(crate) fn succeed(mut self, before: &Self) -> Self {
+        if self.concurrent_exchanges == before.concurrent_exchanges {
+            self.places = Arc::clone(&before.places);
+        }
+        self
     }
 
     pub(crate) fn exchange(&self, name: &str) -> Option<&Arc<NamedExchange>> {
@@ -223,6 +159,8 @@ impl NamedExchange {
         let of_others = [
             ("namespace", file.namespace.is_some(), Kind::JwtLogin),
             ("clientId", file.client_id.is_some(), Kind::TokenExchange),
+            ("clientSecretFile", file.client_secret_file.is_some(), Kind::TokenExchange),
+            ("clientAuthentication", file.client_authentication.is_some(), Kind::TokenExchange),
         ];
         for (field, is_there, kind) in of_others {
             if is_there && kind != file.kind {
@@ -232,24 +170,52 @@ impl NamedExchange {
         }
         let endpoint = Endpoint::parse(&file.url)
             .map_err(|source| ConfigurationError::Url { exchange: name.clone(), source })?;
-        let client = clients.of(&name, file.certificate_authority)?;
+        let client = Client::of(&name, &file, clients.sources)?;
+        let http = clients.of(&name, file.certificate_authority)?;
         Ok(Self {
             kind: file.kind,
             url: file.url,
             endpoint,
             audiences: file.audiences,
             namespace: file.namespace,
-            client_id: file.client_id,
             client,
+            http,
             name,
         })
     }
 }
 
+impl Client {
+    fn of(
+        exchange: &str,
+        file: &FileExchange,
+        sources: &mut Sources,
+    ) -> Result<Option<Self>, ConfigurationError> {
+        let incomplete =
+            |field, wanted| ConfigurationError::Incomplete { exchange: exchange.to_owned(), field, wanted };
+        let Some(secret) = &file.client_secret_file else {
+            if file.client_authentication.is_some() {
+                return Err(incomplete("clientAuthentication", "clientSecretFile"));
+            }
+            return Ok(file.client_id.clone().map(Self::Public));
+        };
+        let Some(id) = file.client_id.clone() else { return Err(incomplete("clientSecretFile", "clientId")) };
+        let text = sources.text(secret)?;
+        // As editors and `kubectl create secret --from-file` leave it.
+        let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        let authentication = file.client_authentication.map(Into::into).unwrap_or_default();
+        let credentials = ClientCredentials::new(id.clone(), secret, authentication).map_err(|source| {
+            ConfigurationError::ClientCredentials { exchange: exchange.to_owned(), source }
+        })?;
+        Ok(Some(Self::Confidential { id, credentials }))
+    }
+}
+
 /// One client for all exchanges that believe the same authorities.
 struct Clients<'a> {
-    directory: &'a Path,
+    sources: &'a mut Sources,
     limits: Limits,
+    proxies: &'a Proxies,
     made: BTreeMap<Option<PathBuf>, HttpClient>,
 }
 
@@ -260,13 +226,9 @@ impl Clients<'_> {
         }
         let authorities = match &authority {
             None => Authorities::System,
-            Some(path) => {
-                let path = self.directory.join(path);
-                let pem = fs::read(&path).map_err(|source| ConfigurationError::Read { path, source })?;
-                Authorities::Pem(pem)
-            }
+            Some(path) => Authorities::Pem(self.sources.bytes(path)?.to_vec()),
         };
-        let client = HttpClient::new(&authorities, self.limits)
+        let client = HttpClient::through(&authorities, self.limits, self.proxies.clone())
             .map_err(|source| ConfigurationError::Client { exchange: exchange.to_owned(), source })?;
         self.made.insert(authority, client.clone());
         Ok(client)
@@ -316,6 +278,28 @@ mod tests {
             (
                 exchange("kind: jwtLogin, audiences: [a], clientId: n"),
                 "exchange `aws`: clientId is not for exchanges of the kind jwtLogin",
+            ),
+            (
+                exchange("kind: jwtLogin, audiences: [a], clientSecretFile: s"),
+                "exchange `aws`: clientSecretFile is not for exchanges of the kind jwtLogin",
+            ),
+            (
+                exchange("kind: tokenExchange, audiences: [a], clientSecretFile: s"),
+                "exchange `aws`: clientSecretFile says something of clientId",
+            ),
+            (
+                exchange("kind: tokenExchange, audiences: [a], clientAuthentication: client_secret_post"),
+                "exchange `aws`: clientAuthentication says something of clientSecretFile",
+            ),
+            (
+                exchange(
+                    "kind: tokenExchange, audiences: [a], clientId: i, clientAuthentication: private_key_jwt",
+                ),
+                "the configuration cannot be read",
+            ),
+            (
+                exchange("kind: tokenExchange, audiences: [a], clientId: i, clientSecretFile: s"),
+                "cannot read `/nowhere/s`",
             ),
             (
                 exchange("kind: jwtLogin, audiences: [a], certificateAuthority: ca.pem"),

@@ -10,7 +10,7 @@
 //! were, and holds nothing secret; so a driver that was restarted, or killed, goes on where it was.
 //!
 //! ```no_run
-//! use tokenward_driver::{DriverName, SocketPath};
+//! use tokenward_driver::{DriverConfig, DriverName, SocketPath};
 //! use tokenward_driver_workload_credentials::{Config, Configuration, serve};
 //! use tokio_util::sync::CancellationToken;
 //!
@@ -18,8 +18,8 @@
 //! let configuration = Configuration::load("/etc/workload-credentials/config.yaml".as_ref())?;
 //! let name = DriverName::parse("workload-credentials.tokenward.dev")?;
 //! let endpoint = SocketPath::parse("/var/lib/kubelet/plugins/workload-credentials.tokenward.dev/csi.sock")?;
-//! let config = Config::new(name, endpoint, "node-1", configuration).register_in("/var/lib/kubelet/plugins_registry");
-//! serve(config, CancellationToken::new()).await?;
+//! let driver = DriverConfig::new(name, endpoint, "node-1").register_in("/var/lib/kubelet/plugins_registry");
+//! serve(Config::new(driver, configuration), CancellationToken::new()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -32,10 +32,10 @@ mod config;
 mod configuration;
 mod events;
 mod metrics;
-mod node;
 mod pod;
 mod publish;
 mod record;
+mod reload;
 mod render;
 mod renewal;
 mod request;
@@ -44,12 +44,15 @@ pub use config::Config;
 pub use configuration::{Configuration, ConfigurationError};
 pub use events::{Event, EventKind, Events};
 pub use metrics::Metrics;
-pub use tokenward_driver::{DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath};
+pub use reload::{ConfigurationFile, CurrentConfiguration, Reloaded};
+pub use tokenward_driver::{
+    DriverConfig, DriverName, MountPolicy, ReadFrom, ServeError as Error, SocketPath,
+};
+pub use tokenward_exchange::{Proxies, ProxyError};
 
-use tokenward_driver::Plugin;
+use tokenward_driver::FileNode;
 use tokio_util::sync::CancellationToken;
 
-use crate::node::WorkloadCredentials;
 use crate::publish::Publisher;
 
 /// Serves the driver until `cancel`; then lets the calls that have begun end and removes the sockets. Volumes stay: the pods that use them
@@ -58,18 +61,11 @@ use crate::publish::Publisher;
 /// # Errors
 /// When a socket cannot be made, or a server fails.
 pub async fn serve(config: Config, cancel: CancellationToken) -> Result<(), Error> {
-    let Config { driver_name, endpoint, registration_directory, http, read, metrics, .. } = config.clone();
+    let (driver, metrics) = (config.driver.clone(), config.metrics.clone());
     let publisher = Publisher::new(config);
     // Before anything is served: few and small files.
     publisher.forget_volumes_that_are_gone();
-    let node = WorkloadCredentials::new(publisher);
-    let mut plugin = Plugin::new(driver_name, env!("CARGO_PKG_VERSION"), endpoint, node).reads(read);
+    let plugin = driver.plugin(env!("CARGO_PKG_VERSION"), FileNode::new(&driver.node_id, publisher));
     metrics.register_in(&plugin.metrics());
-    if let Some(directory) = registration_directory {
-        plugin = plugin.register_in(directory);
-    }
-    if let Some(address) = http {
-        plugin = plugin.http(address);
-    }
     plugin.serve(cancel).await
 }

@@ -21,6 +21,12 @@ struct Inner {
     durations: Family<Of, Histogram, fn() -> Histogram>,
     kept: Family<Of, Counter>,
     expired: Family<Of, Counter>,
+    reloads: Family<Reload, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,7 +44,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let (exchanges, kept, expired) = (Family::default(), Family::default(), Family::default());
-        Self(Arc::new(Inner { exchanges, durations, kept, expired }))
+        Self(Arc::new(Inner { exchanges, durations, kept, expired, reloads: Family::default() }))
     }
 }
 
@@ -65,6 +71,11 @@ impl Metrics {
             "Publishes that failed because the exchange failed and there were no valid credentials to keep",
             self.0.expired.clone(),
         );
+        plugin.register(
+            "workload_credentials_configuration_reloads",
+            "Changes of the configuration's files: replaced, or refused because it could not be used",
+            self.0.reloads.clone(),
+        );
     }
 
     pub(crate) fn exchanged(&self, exchange: &str, outcome: &'static str, took: Duration) {
@@ -79,6 +90,10 @@ impl Metrics {
 
     pub(crate) fn expired(&self, exchange: &str) {
         self.0.expired.get_or_create(&Of { exchange: exchange.to_owned() }).inc();
+    }
+
+    pub(crate) fn reloaded(&self, outcome: &'static str) {
+        self.0.reloads.get_or_create(&Reload { outcome }).inc();
     }
 }
 
@@ -101,6 +116,7 @@ mod tests {
         metrics.exchanged("aws", "refused", Duration::from_millis(20));
         metrics.kept("aws");
         metrics.expired("vault");
+        metrics.reloaded("refused");
         let plugin = tokenward_driver::Metrics::new(&DriverName::parse("a").unwrap());
         metrics.register_in(&plugin);
         let text = plugin.render();
@@ -110,6 +126,7 @@ mod tests {
             r#"workload_credentials_exchange_seconds_count{exchange="aws"} 2"#,
             r#"workload_credentials_kept_total{exchange="aws"} 1"#,
             r#"workload_credentials_expired_total{exchange="vault"} 1"#,
+            r#"workload_credentials_configuration_reloads_total{outcome="refused"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

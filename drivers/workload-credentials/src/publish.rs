@@ -10,15 +10,13 @@ use jiff::Timestamp;
 use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
 use tokenward_driver::tokens::Token;
 use tokenward_driver::{
-    AtomicWriter, CallContext, Contents, File, FileSet, Mounter, PublishTarget, TargetPath, TokenSet,
-    Written, required_tokens_from_publish, unpublish_target, with_causes,
+    AtomicWriter, CallContext, Contents, File, FileDriver, FileSet, Mounter, PublishTarget, TargetPath,
+    TokenSet, Written, required_tokens_from_publish, unpublish_target, with_causes,
 };
 use tokenward_exchange::{ExchangeError, Exchanger};
-use tokio::sync::Semaphore;
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use crate::Config;
 use crate::attributes::{self, ExchangePlan, VolumePlan};
 use crate::events::{EventKind, Said};
 use crate::pod::Pod;
@@ -26,14 +24,14 @@ use crate::record::{Held, Record, Records};
 use crate::render::{Mismatch, render};
 use crate::renewal::{Fallback, Lifetime};
 use crate::request::check_publish;
+use crate::{Config, Configuration};
 
 /// Publishes and unpublishes. One call at a time for a volume: the kit sees to that.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    pub(crate) config: Config,
+    config: Config,
     mounter: Mounter,
     records: Records,
-    places: Semaphore,
     said: Said,
 }
 
@@ -63,6 +61,7 @@ struct Volume<'a> {
     call: &'a CallContext,
     target: &'a TargetPath,
     pod: &'a Pod,
+    configuration: &'a Configuration,
 }
 
 /// The credentials for a volume.
@@ -74,43 +73,32 @@ struct Obtained {
     failure: Option<Status>,
 }
 
-impl Publisher {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            mounter: Mounter::new(config.volume_size, config.mount),
-            records: Records::new(config.record_directory.clone()),
-            places: Semaphore::new(config.configuration.concurrent_exchanges),
-            said: Said::default(),
-            config,
-        }
-    }
-
-    /// Makes the volume, or brings the one that is there up to date.
-    pub(crate) async fn publish(
+impl FileDriver for Publisher {
+    async fn publish(
         self: &Arc<Self>,
         call: &CallContext,
         mut request: NodePublishVolumeRequest,
     ) -> Result<(), Status> {
         // Before anything else looks at the request: from here on it has no token.
-        let tokens = required_tokens_from_publish(&mut request, self.config.read);
+        let tokens = required_tokens_from_publish(&mut request, self.config.driver.read);
         let target = check_publish(&request)?;
         let pod = Pod::of(&request.volume_context).map_err(|error| Status::unavailable(error.to_string()))?;
         let is_mounted = AtomicWriter::has_version(target.path.as_path());
-        let plan =
-            attributes::parse(&request.volume_context, &request.volume_id, &pod, &self.config.configuration)
-                .map_err(|error| match is_mounted {
-                    // The configuration has changed under a running pod: a final code could cost it its mount.
-                    true => Status::unavailable(with_causes(&error)),
-                    false => Status::invalid_argument(with_causes(&error)),
-                })?;
+        let configuration = self.config.configuration.get();
+        let plan = attributes::parse(&request.volume_context, &request.volume_id, &pod, &configuration)
+            .map_err(|error| match is_mounted {
+                // The configuration has changed under a running pod: a final code could cost it its mount.
+                true => Status::unavailable(with_causes(&error)),
+                false => Status::invalid_argument(with_causes(&error)),
+            })?;
         let tokens = tokens?;
-        let now = self.config.clock.now();
+        let now = self.config.driver.clock.now();
         let mut files = token_files(&plan, &tokens, now)?;
         let mut record = None;
         let mut failure = None;
         if let Some(exchange) = &plan.exchange {
             let entry = tokens.unexpired(exchange.audience.as_str(), now)?;
-            let volume = Volume { call, target: &target.path, pod: &pod };
+            let volume = Volume { call, target: &target.path, pod: &pod, configuration: &configuration };
             let obtained = self.credentials(&volume, exchange, &entry.token, now).await?;
             insert(&mut files, exchange, obtained.contents)?;
             (record, failure) = (obtained.record, obtained.failure);
@@ -120,12 +108,12 @@ impl Publisher {
     }
 
     /// Unmounts and removes the volume with all that is known of it.
-    pub(crate) async fn unpublish(
+    async fn unpublish(
         self: &Arc<Self>,
         call: &CallContext,
-        request: &NodeUnpublishVolumeRequest,
+        request: NodeUnpublishVolumeRequest,
     ) -> Result<(), Status> {
-        let target = unpublish_target(request)?;
+        let target = unpublish_target(&request)?;
         self.said.forget(&target.as_path().to_string_lossy());
         let this = Arc::clone(self);
         call.blocking(move || {
@@ -135,6 +123,17 @@ impl Publisher {
             })
         })
         .await
+    }
+}
+
+impl Publisher {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            mounter: Mounter::new(config.driver.volume_size, config.driver.mount),
+            records: Records::new(config.record_directory.clone()),
+            said: Said::default(),
+            config,
+        }
     }
 
     /// Forgets volumes that went while no driver was there.
@@ -162,7 +161,7 @@ impl Publisher {
             return Ok(Obtained { contents: contents.clone(), record: None, failure: None });
         }
         // Given up when nobody waits for it any more; nothing has changed until then.
-        match (volume.call.run(self.exchange(volume.target, plan, token)).await?, held) {
+        match (volume.call.run(self.exchange(volume, plan, token)).await?, held) {
             (Ok(obtained), held) => {
                 if held.is_some() {
                     self.tell(volume, EventKind::CredentialsRenewed, || {
@@ -185,7 +184,7 @@ impl Publisher {
         let name = &plan.named.name;
         let error = with_causes(failure);
         // Not the time at which the call began: the exchange has taken its own.
-        let failure = match held.lifetime.after_failure(self.config.clock.now()) {
+        let failure = match held.lifetime.after_failure(self.config.driver.clock.now()) {
             Fallback::Kept { until } => {
                 let until = until.map_or("they are replaced".to_owned(), |end| end.to_string());
                 tracing::warn!(
@@ -215,34 +214,35 @@ impl Publisher {
     /// New credentials. As many exchanges at once as the configuration allows; the others wait, but not for ever.
     async fn exchange(
         &self,
-        target: &TargetPath,
+        volume: &Volume<'_>,
         plan: &ExchangePlan,
         token: &Token,
     ) -> Result<Obtained, Failure> {
         let started = Instant::now();
-        let result = self.exchange_in_turn(plan, token).await;
+        let result = self.exchange_in_turn(volume.configuration, plan, token).await;
         let outcome = result.as_ref().map_or_else(Failure::kind, |_| "granted");
         self.config.metrics.exchanged(&plan.named.name, outcome, started.elapsed());
         let (contents, lifetime) = result?;
         tracing::info!(exchange = plan.named.name, expires = ?lifetime.expires, "exchanged the token for credentials");
-        let record = Record::new(target, plan.fingerprint.clone(), lifetime, &contents);
+        let record = Record::new(volume.target, plan.fingerprint.clone(), lifetime, &contents);
         Ok(Obtained { contents, record: Some(record), failure: None })
     }
 
     async fn exchange_in_turn(
         &self,
+        configuration: &Configuration,
         plan: &ExchangePlan,
         token: &Token,
     ) -> Result<(Zeroizing<Vec<u8>>, Lifetime), Failure> {
-        let limit = self.config.configuration.total_limit;
-        let Ok(place) = tokio::time::timeout(limit, self.places.acquire()).await else {
+        let (limit, places) = (configuration.total_limit, &configuration.places);
+        let Ok(place) = tokio::time::timeout(limit, places.acquire()).await else {
             return Err(Failure::Busy);
         };
         let _place = place.expect("nobody closes the semaphore");
-        let exchanger = Exchanger::new(plan.named.client.clone(), self.config.clock.clone())
+        let exchanger = Exchanger::new(plan.named.http.clone(), self.config.driver.clock.clone())
             .with_retries(self.config.retries);
         let credentials = exchanger.exchange(&*plan.exchange, token).await?;
-        let lifetime = Lifetime { issued: self.config.clock.now(), expires: credentials.expires() };
+        let lifetime = Lifetime { issued: self.config.driver.clock.now(), expires: credentials.expires() };
         Ok((render(&credentials, plan.format, plan.named.kind)?, lifetime))
     }
 
@@ -286,12 +286,14 @@ impl Publisher {
             Status::unavailable(format!("cannot set the mode of `{}`: {error}", path.display()))
         })?;
         let writer = AtomicWriter::new(path).with_group(target.group).with_directory_mode(mode);
-        Ok(writer.write(files, self.config.clock.now())?)
+        Ok(writer.write(files, self.config.driver.clock.now())?)
     }
 
     fn tell(&self, volume: &Volume<'_>, kind: EventKind, message: impl FnOnce() -> String) {
         let name = volume.target.as_path().to_string_lossy();
-        if let Some(event) = self.said.next(&name, volume.pod, kind, &message(), self.config.clock.now()) {
+        if let Some(event) =
+            self.said.next(&name, volume.pod, kind, &message(), self.config.driver.clock.now())
+        {
             self.config.events.tell(event);
         }
     }

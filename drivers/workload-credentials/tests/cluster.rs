@@ -15,12 +15,14 @@ use common::world::Told;
 use serde_json::{Value, json};
 use tokenward_cluster::control_plane::{ControlPlaneConfig, DEFAULT_ISSUER};
 use tokenward_cluster::{Cluster, ClusterConfig, Happening, Observation, apply, manifest};
+use tokenward_driver::testing::Served;
 use tokenward_driver::tokens::{Clock, ManualClock, Placement};
-use tokenward_driver_workload_credentials::{Config, Configuration, DriverName, SocketPath, serve};
+use tokenward_driver_workload_credentials::{
+    Config, Configuration, DriverConfig, DriverName, SocketPath, serve,
+};
 use tokenward_issuer::{Algorithm, SigningKey};
 use tokenward_kube_rules::{FeatureGates, Release};
 use tokenward_node::Republish;
-use tokenward_transport::connect;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "workload-credentials.tokenward.dev";
@@ -42,8 +44,7 @@ struct World {
     clock: ManualClock,
     told: Arc<Told>,
     directory: tempfile::TempDir,
-    stop_driver: CancellationToken,
-    driver: tokio::task::JoinHandle<Result<(), tokenward_driver_workload_credentials::Error>>,
+    driver: Served,
 }
 
 impl World {
@@ -57,18 +58,11 @@ impl World {
         let configuration = Configuration::parse(&server.configuration(), directory.path()).unwrap();
         let endpoint = SocketPath::new(directory.path().join("csi.sock")).unwrap();
         let told = Arc::new(Told::default());
-        let mut config =
-            Config::new(DriverName::parse(NAME).unwrap(), endpoint.clone(), "node-1", configuration)
-                .events(told.clone());
-        config.clock = clock.clock();
-        let stop_driver = CancellationToken::new();
-        let driver = tokio::spawn(serve(config, stop_driver.clone()));
-        let connected = async {
-            while connect(&endpoint).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(LIMIT, connected).await.unwrap();
+        let mut driver = DriverConfig::new(DriverName::parse(NAME).unwrap(), endpoint.clone(), "node-1");
+        driver.clock = clock.clock();
+        let config = Config::new(driver, configuration).events(told.clone());
+        let at = config.driver.endpoint.clone();
+        let driver = Served::start(&at, |stop| serve(config, stop)).await;
 
         let mut control_plane = ControlPlaneConfig::new(FeatureGates::for_release(Release::V1_35)).unwrap();
         control_plane.clock = clock.clock();
@@ -86,7 +80,7 @@ impl World {
         .unwrap();
         let plane = cluster.control_plane();
         server.believe(DEFAULT_ISSUER, &plane.url(), plane.authority().certificate_pem().into_bytes());
-        Self { cluster, server, clock, told, directory, stop_driver, driver }
+        Self { cluster, server, clock, told, directory, driver }
     }
 
     async fn create(&self, path: &str, object: &Value) {
@@ -262,8 +256,7 @@ async fn a_pod_gets_credentials_that_are_renewed_kept_and_taken_away() {
     assert_eq!(std::fs::read_dir(world.directory.path().join("volumes")).unwrap().count(), 0);
 
     world.cluster.stop(&CancellationToken::new()).await.unwrap();
-    world.stop_driver.cancel();
-    world.driver.await.unwrap().unwrap();
+    world.driver.end().await.unwrap();
 }
 
 /// The manifests in `deploy` as an operator applies them.

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::exchange_server::{AUDIENCE, ISSUED, Mood};
-use common::world::{ROLE, World, volume, with_tokens};
+use common::world::{ROLE, World};
 use tokenward_driver::csi::v1::NodePublishVolumeRequest;
 use tokenward_driver::csi::v1::volume_capability::{AccessType, MountVolume};
+use tokenward_driver::testing::{visible_files as volume, with_tokens};
 use tokenward_driver::tokens::Placement::{Secrets, VolumeContext};
 use tokenward_driver::tokens::TOKENS_KEY;
 use tonic::Code;

@@ -6,45 +6,18 @@
 mod common;
 
 use std::collections::HashSet;
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::exchange_server::{AUDIENCE, ISSUED, Mood};
-use common::world::{ROLE, World, volume, with_tokens};
-use parking_lot::Mutex;
+use common::world::{ROLE, World};
 use tokenward_driver::csi::v1::NodePublishVolumeRequest;
+use tokenward_driver::testing::{CapturedLog, visible_files as volume, with_tokens};
 use tokenward_driver::tokens::Placement::{Secrets, VolumeContext};
 use tokenward_driver::tokens::TOKENS_KEY;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// A piece of so many bytes is looked for.
 const PIECE: usize = 20;
-
-/// Everything that is traced, at every level, by every crate in the process.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self.clone()
-    }
-}
 
 /// The pieces of all that is secret.
 struct Canaries(HashSet<[u8; PIECE]>);
@@ -132,14 +105,7 @@ async fn good_and_bad_calls(world: &World, attributes: &[(&str, &str)], canaries
 
 #[tokio::test]
 async fn no_token_and_no_credential_is_seen_outside_of_the_volume() {
-    let captured = Captured::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(captured.clone())
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-
+    let log = CapturedLog::of_this_process();
     let mut canaries = Canaries::new();
     let aws = [("exchange", "aws"), ("role", ROLE), ("credentialsFile", "c")];
     let vault = [("exchange", "vault"), ("role", "shop"), ("credentialsFile", "c")];
@@ -159,8 +125,7 @@ async fn no_token_and_no_credential_is_seen_outside_of_the_volume() {
         world.assert_nothing_is_left();
         world.end().await;
     }
-    let log = captured.0.lock().clone();
-    let text = String::from_utf8(log).unwrap();
+    let text = log.text();
     // That something was captured, requests and refusals among it.
     for expected in
         ["TRACE", "NodePublishVolume", "the last good credentials stay", "***stripped***", "HTTP 503"]

@@ -1,4 +1,4 @@
-//! `tokenward driver workload-credentials`: its configuration, and Events of Kubernetes for what it has to tell.
+//! `tokenward driver workload-credentials`: its configuration, which it follows, and Events of Kubernetes for what it has to tell.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,37 +8,43 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokenward_cluster::client::{self, ClusterChoice};
-use tokenward_driver_workload_credentials::{Config, Configuration, Event, Events, serve};
+use tokenward_driver_workload_credentials::{
+    Config, ConfigurationFile, DriverConfig, Event, Events, Proxies, serve,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Serving, cannot_serve};
+use super::cannot_serve;
 use crate::failure::Failure;
+use crate::signals::hang_ups;
 
 /// Events that wait for the API server; what comes when so many do is in the log alone.
 const WAITING: usize = 64;
 const LIMIT: Duration = Duration::from_secs(10);
+/// How often the configuration's files are looked at. A kubelet takes a minute to bring a changed ConfigMap.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop.
 pub(super) async fn run(
     config: &Path,
     kubeconfig: Option<PathBuf>,
-    serving: Serving,
+    driver: DriverConfig,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let configuration = Configuration::load(config).map_err(|error| {
+    let proxies = Proxies::from_environment(|name| std::env::var(name).ok()).map_err(Failure::because)?;
+    let file = ConfigurationFile::open(config, proxies).map_err(|error| {
         Failure::because(error).hint("docs/workload-credentials.md says what the file of --config holds.")
     })?;
-    let exchanges = configuration.names().collect::<Vec<_>>().join(", ");
+    let exchanges = file.current().get().names().collect::<Vec<_>>().join(", ");
     tracing::info!(exchanges, "configured");
-    let Serving { name, endpoint, registration, http, node_id, read } = serving;
-    let mut driver = Config::new(name.clone(), endpoint, node_id.clone(), configuration).read(read);
-    driver.registration_directory = registration;
-    driver.http = http;
-    if let Some(events) = cluster_events(kubeconfig, name.as_str(), &node_id).await? {
-        driver = driver.events(Arc::new(events));
+    let events = cluster_events(kubeconfig, driver.name.as_str(), &driver.node_id).await?;
+    let mut config = Config::new(driver, file.current());
+    if let Some(events) = events {
+        config = config.events(Arc::new(events));
     }
-    serve(driver, stop).await.map_err(cannot_serve)
+    let asked = hang_ups().map_err(Failure::because)?;
+    tokio::spawn(file.follow(LOOK_INTERVAL, asked, config.metrics.clone(), stop.child_token()));
+    serve(config, stop).await.map_err(cannot_serve)
 }
 
 /// Events in the cluster that was named, or in that of the pod that this runs in. The kubeconfig of whoever is logged in here is nobody's

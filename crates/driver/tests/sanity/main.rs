@@ -18,7 +18,7 @@ use std::path::Path;
 use sanity::Sanity;
 use tokenward_driver::csi::v1::controller_server::Controller;
 use tokenward_driver::csi::v1::node_server::Node;
-use tokenward_driver::{DriverName, Endpoint, Plugin, SocketPath};
+use tokenward_driver::{DriverConfig, DriverName, Endpoint, Plugin, SocketPath};
 use tokio_util::sync::CancellationToken;
 
 /// The specs that are run against a driver with a Controller that makes and deletes volumes, and does nothing else.
@@ -26,6 +26,11 @@ const WITH_CONTROLLER: usize = 25;
 
 fn socket(directory: &Path) -> Endpoint {
     SocketPath::new(directory.join("csi.sock")).unwrap().into()
+}
+
+fn tutorial(endpoint: Endpoint) -> Plugin<impl Node> {
+    let name = DriverName::parse("vault-token.example").unwrap();
+    vault_token::plugin(&DriverConfig::new(name, endpoint, "node-1"))
 }
 
 /// Runs the specs against a plugin, and says how many passed.
@@ -52,7 +57,7 @@ async fn specs_that_pass<N: Node, C: Controller>(
 async fn the_tutorials_driver_passes() {
     let Some(sanity) = Sanity::find() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let plugin = vault_token::plugin(socket(directory.path()), "node-1".to_owned()).unwrap();
+    let plugin = tutorial(socket(directory.path()));
     let passed = specs_that_pass(sanity, directory.path(), plugin, false).await;
     assert!(passed >= sanity::WITHOUT_CONTROLLER, "{passed}");
 }
@@ -62,8 +67,8 @@ async fn the_tutorials_driver_passes() {
 async fn the_tutorials_driver_passes_over_tcp() {
     let Some(sanity) = Sanity::find() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let endpoint = "tcp://127.0.0.1:0".parse().unwrap();
-    let plugin = vault_token::plugin(endpoint, "node-1".to_owned()).unwrap();
+    let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
+    let plugin = tutorial(endpoint);
     let passed = specs_that_pass(sanity, directory.path(), plugin, false).await;
     assert!(passed >= sanity::WITHOUT_CONTROLLER, "{passed}");
 }
@@ -74,7 +79,7 @@ async fn the_tutorials_driver_passes_the_whole_way() {
     let Some(sanity) = Sanity::find() else { return };
     let directory = tempfile::tempdir().unwrap();
     let volumes = volumes::Volumes::default();
-    let plugin = vault_token::plugin(socket(directory.path()), "node-1".to_owned()).unwrap();
+    let plugin = tutorial(socket(directory.path()));
     let plugin = plugin.with_controller(volumes.clone());
     let metrics = plugin.metrics();
     let passed = specs_that_pass(sanity, directory.path(), plugin, true).await;

@@ -3,25 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokenward_driver::csi::v1::node_client::NodeClient;
-use tokenward_driver::csi::v1::volume_capability::access_mode::Mode;
-use tokenward_driver::csi::v1::volume_capability::{AccessMode, AccessType, MountVolume};
-use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
+use tokenward_driver::csi::v1::NodePublishVolumeRequest;
 use tokenward_driver::mount_tmpfs;
-use tokenward_driver::tokens::{Audience, Placement, Token, TokenEntry, TokenMap, place};
+use tokenward_driver::testing::{Served, publish_request};
+pub(crate) use tokenward_driver::testing::{names, visible_files as volume, with_tokens};
+use tokenward_driver::tokens::Placement;
 use tokenward_driver_token_files::{
-    Config, DriverName, Error, MountPolicy, Observation, SocketPath, file_name, serve,
+    Config, DriverConfig, DriverName, MountPolicy, Observation, SocketPath, file_name, serve,
 };
-use tokenward_transport::connect;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::Channel;
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// Both ways to hold a volume; the first only where this process may mount.
 pub(crate) fn policies() -> Vec<MountPolicy> {
@@ -51,33 +43,27 @@ fn unmount(path: &Path) {
 
 /// A running driver; its directory and what is mounted in it goes when this is dropped.
 pub(crate) struct World {
-    pub(crate) channel: Channel,
     pub(crate) seen: Arc<Mutex<Vec<Observation>>>,
     pub(crate) directory: tempfile::TempDir,
+    pub(crate) served: Served,
     config: Config,
-    cancel: CancellationToken,
-    served: JoinHandle<Result<(), Error>>,
 }
 
 impl World {
-    pub(crate) async fn start(change: impl FnOnce(Config) -> Config) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(DriverConfig) -> DriverConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let endpoint = SocketPath::new(directory.path().join("plugin/csi.sock")).unwrap();
+        let name = DriverName::parse("token-files.tokenward.dev").unwrap();
+        let driver =
+            DriverConfig::new(name, endpoint, "node-1").register_in(directory.path().join("registry"));
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let config = Config::new(DriverName::parse("token-files.tokenward.dev").unwrap(), endpoint, "node-1")
-            .register_in(directory.path().join("registry"))
-            .observe({
-                let seen = Arc::clone(&seen);
-                move |observation| seen.lock().push(observation.clone())
-            });
+        let config = Config::new(change(driver)).observe({
+            let seen = Arc::clone(&seen);
+            move |observation| seen.lock().push(observation.clone())
+        });
         std::fs::create_dir(directory.path().join("pod")).unwrap();
-        let config = change(config);
-        let (channel, cancel, served) = run(&config).await;
-        Self { channel, seen, directory, config, cancel, served }
-    }
-
-    pub(crate) fn node(&self) -> NodeClient<Channel> {
-        NodeClient::new(self.channel.clone())
+        let served = run(&config).await;
+        Self { seen, directory, config, served }
     }
 
     pub(crate) fn target(&self) -> PathBuf {
@@ -86,15 +72,7 @@ impl World {
 
     /// A complete request without tokens.
     pub(crate) fn request(&self) -> NodePublishVolumeRequest {
-        NodePublishVolumeRequest {
-            volume_id: "csi-volume".to_owned(),
-            target_path: self.target().to_str().unwrap().to_owned(),
-            volume_capability: Some(VolumeCapability {
-                access_mode: Some(AccessMode { mode: Mode::SingleNodeWriter as i32 }),
-                access_type: Some(AccessType::Mount(MountVolume::default())),
-            }),
-            ..Default::default()
-        }
+        publish_request(&self.target())
     }
 
     pub(crate) async fn publish(&self, placement: Placement, tokens: &[(&str, &str)]) -> Result<(), Status> {
@@ -102,25 +80,22 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
-        self.node().node_publish_volume(request).await.map(|_| ())
+        self.served.publish(request).await
     }
 
     pub(crate) async fn unpublish(&self) -> Result<(), Status> {
-        let target_path = self.target().to_str().unwrap().to_owned();
-        let request = NodeUnpublishVolumeRequest { volume_id: "csi-volume".to_owned(), target_path };
-        self.node().node_unpublish_volume(request).await.map(|_| ())
+        self.served.unpublish(&self.target()).await
     }
 
     /// Ends the driver and starts another with the same configuration.
     pub(crate) async fn restart(&mut self) {
         self.end().await;
-        (self.channel, self.cancel, self.served) = run(&self.config).await;
+        self.served = run(&self.config).await;
     }
 
     /// Ends the driver; its sockets are gone then.
     pub(crate) async fn end(&mut self) {
-        self.cancel.cancel();
-        tokio::time::timeout(LIMIT, &mut self.served).await.unwrap().unwrap().unwrap();
+        self.served.end().await.unwrap();
         for directory in ["plugin", "registry"] {
             assert_eq!(names(&self.directory.path().join(directory)), Vec::<String>::new());
         }
@@ -140,50 +115,8 @@ impl Drop for World {
     }
 }
 
-async fn run(config: &Config) -> (Channel, CancellationToken, JoinHandle<Result<(), Error>>) {
-    let cancel = CancellationToken::new();
-    let served = tokio::spawn(serve(config.clone(), cancel.clone()));
-    let channel = tokio::time::timeout(LIMIT, async {
-        loop {
-            match connect(&config.endpoint).await {
-                Ok(channel) => return channel,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    });
-    (channel.await.unwrap(), cancel, served)
-}
-
-pub(crate) fn with_tokens(
-    mut request: NodePublishVolumeRequest,
-    placement: Placement,
-    tokens: &[(&str, &str)],
-) -> NodePublishVolumeRequest {
-    let mut map = TokenMap::new();
-    for (audience, token) in tokens {
-        map.insert(
-            Audience::new(*audience),
-            TokenEntry { token: Token::new((*token).to_owned()), expires: None },
-        );
-    }
-    place(&map.to_value(), placement, &mut request.secrets, &mut request.volume_context);
-    request
-}
-
-/// The names in a directory, sorted.
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// The files that a pod sees in a volume.
-pub(crate) fn volume(target: &Path) -> BTreeMap<String, String> {
-    let visible = names(target).into_iter().filter(|name| !name.starts_with(".."));
-    visible.map(|name| (name.clone(), std::fs::read_to_string(target.join(&name)).unwrap())).collect()
+async fn run(config: &Config) -> Served {
+    Served::start(&config.driver.endpoint, |stop| serve(config.clone(), stop)).await
 }
 
 pub(crate) fn files(tokens: &[(&str, &str)]) -> BTreeMap<String, String> {

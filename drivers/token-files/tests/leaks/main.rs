@@ -5,19 +5,15 @@
 mod common;
 mod outcomes;
 
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
 use common::{World, files, policies, volume, with_tokens};
-use parking_lot::Mutex;
 use tokenward_driver::csi::v1::NodePublishVolumeRequest;
+use tokenward_driver::testing::CapturedLog;
 use tokenward_driver::tokens::Placement::{self, Secrets, VolumeContext};
 use tokenward_driver::tokens::TOKENS_KEY;
 use tokenward_driver_token_files::ReadFrom;
 use tonic::Status;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// A token that is known by its shape, and one that is not.
 const SHAPED: &str =
@@ -26,53 +22,13 @@ const OPAQUE: &str = "c4n4ry-opaque-token";
 const CANARIES: [&str; 3] =
     ["c4n4ry", "eyJhbGciOiJSUzI1NiIsImtpZCI6IksifQ", "eyJhdWQiOlsidmF1bHQiXSwic3ViIjoicyJ9"];
 
-/// Everything that is traced, at every level, by every crate in the process.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
+/// That something was logged, and no token.
+fn assert_log_is_clean(log: &CapturedLog, expected: &[&str]) {
+    let log = log.text();
+    for expected in expected {
+        assert!(log.contains(expected), "nothing of `{expected}` was traced");
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self.clone()
-    }
-}
-
-/// What this process traces: one log for all tests, since some of it comes from threads that serve several.
-fn captured() -> &'static Captured {
-    static CAPTURED: OnceLock<Captured> = OnceLock::new();
-    CAPTURED.get_or_init(|| {
-        let captured = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(captured.clone())
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        captured
-    })
-}
-
-impl Captured {
-    /// That something was captured, and no token.
-    fn assert_clean(&self, expected: &[&str]) {
-        let log = String::from_utf8(self.0.lock().clone()).unwrap();
-        for expected in expected {
-            assert!(log.contains(expected), "nothing of `{expected}` was traced");
-        }
-        assert_clean("the log", &log);
-    }
+    assert_clean("the log", &log);
 }
 
 fn assert_clean(what: &str, text: &str) {
@@ -144,7 +100,7 @@ async fn good_and_bad_calls(world: &World, placement: Placement) {
 
 #[tokio::test]
 async fn no_token_is_seen_outside_of_the_volume() {
-    let captured = captured();
+    let log = CapturedLog::of_this_process();
     for policy in policies() {
         for placement in [Secrets, VolumeContext] {
             let mut world = World::start(|mut config| {
@@ -164,12 +120,8 @@ async fn no_token_is_seen_outside_of_the_volume() {
         assert_status_is_clean(&refused);
     }
 
-    captured.assert_clean(&[
-        "TRACE",
-        "NodePublishVolume",
-        "Unavailable",
-        "***stripped***",
-        "csi-volume",
-        " h2::",
-    ]);
+    assert_log_is_clean(
+        log,
+        &["TRACE", "NodePublishVolume", "Unavailable", "***stripped***", "csi-volume", " h2::"],
+    );
 }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodePublishVolumeResponse};
+use tokenward_driver::testing::CapturedLog;
 use tokenward_driver::tokens::TOKENS_KEY;
 use tonic::{Code, Request};
 
 use super::common::{World, files, volume, with_tokens};
-use super::{OPAQUE, SHAPED, assert_status_is_clean, captured};
+use super::{OPAQUE, SHAPED, assert_log_is_clean, assert_status_is_clean};
 use tokenward_driver::tokens::Placement::{Secrets, VolumeContext};
 
 const OLD: &[(&str, &str)] = &[("vault", "old")];
@@ -159,7 +160,7 @@ fn request(world: &World, row: &Row) -> NodePublishVolumeRequest {
 
 #[tokio::test]
 async fn each_sort_of_request_has_its_code_and_leaves_a_whole_volume() {
-    let captured = captured();
+    let log = CapturedLog::of_this_process();
     for row in table() {
         let world = World::start(|config| config).await;
         for republished in [false, true] {
@@ -190,7 +191,7 @@ async fn each_sort_of_request_has_its_code_and_leaves_a_whole_volume() {
             world.unpublish().await.unwrap();
         }
     }
-    captured.assert_clean(&["expired at", " h2::"]);
+    assert_log_is_clean(log, &["expired at", " h2::"]);
 }
 
 /// As [`NodePublishVolumeRequest`], with bytes where that has strings: a field that is no UTF-8 cannot be made with the other.
@@ -209,7 +210,7 @@ struct Unchecked {
 /// The driver never sees it: the server cannot decode it. What it says about that quotes nothing.
 #[tokio::test]
 async fn text_that_is_no_utf8_is_refused_before_the_driver() {
-    let captured = captured();
+    let log = CapturedLog::of_this_process();
     let world = World::start(|config| config).await;
     for placement in [Secrets, VolumeContext] {
         let value = [one(SHAPED).as_bytes(), b"\xff\xfe"].concat();
@@ -220,7 +221,7 @@ async fn text_that_is_no_utf8_is_refused_before_the_driver() {
         };
         let map = if placement == Secrets { &mut unchecked.secrets } else { &mut unchecked.volume_context };
         map.insert(TOKENS_KEY.to_owned(), value);
-        let mut client = tonic::client::Grpc::new(world.channel.clone());
+        let mut client = tonic::client::Grpc::new(world.served.channel());
         client.ready().await.unwrap();
         let path = tonic::codegen::http::uri::PathAndQuery::from_static("/csi.v1.Node/NodePublishVolume");
         let codec = tonic_prost::ProstCodec::<Unchecked, NodePublishVolumeResponse>::default();
@@ -230,5 +231,5 @@ async fn text_that_is_no_utf8_is_refused_before_the_driver() {
         assert_status_is_clean(&status);
         world.assert_nothing_is_left();
     }
-    captured.assert_clean(&[" h2::"]);
+    assert_log_is_clean(log, &[" h2::"]);
 }

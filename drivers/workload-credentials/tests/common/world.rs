@@ -1,29 +1,21 @@
 //! A driver on a real socket with an exchange server, and a node's side of its calls.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokenward_driver::csi::v1::node_client::NodeClient;
-use tokenward_driver::csi::v1::volume_capability::access_mode::Mode;
-use tokenward_driver::csi::v1::volume_capability::{AccessMode, AccessType, MountVolume};
-use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
-use tokenward_driver::tokens::{Audience, ManualClock, Placement, Token, TokenEntry, TokenMap, place};
+use tokenward_driver::csi::v1::NodePublishVolumeRequest;
+use tokenward_driver::testing::{Served, names, publish_request, with_tokens};
+use tokenward_driver::tokens::{ManualClock, Placement};
 use tokenward_driver_workload_credentials::{
-    Config, Configuration, DriverName, Error, Event, Events, SocketPath, serve,
+    Config, Configuration, DriverConfig, DriverName, Event, Events, SocketPath, serve,
 };
 use tokenward_exchange::Retries;
-use tokenward_transport::connect;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::exchange_server::{AUDIENCE, ExchangeServer, some_authority};
 
-const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/shop";
 
 /// Keeps what pods' owners were told.
@@ -43,11 +35,8 @@ pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) told: Arc<Told>,
     pub(crate) metrics: tokenward_driver::Metrics,
-    node: NodeClient<Channel>,
     config: Config,
-    cancel: CancellationToken,
-    /// None once it has ended.
-    served: Option<JoinHandle<Result<(), Error>>>,
+    served: Served,
 }
 
 impl World {
@@ -61,14 +50,15 @@ impl World {
         let endpoint = SocketPath::new(directory.path().join("plugin/csi.sock")).unwrap();
         let name = DriverName::parse("workload-credentials.tokenward.dev").unwrap();
         let told = Arc::new(Told::default());
-        let mut config = Config::new(name, endpoint, "node-1", configuration).events(told.clone());
-        config.clock = clock.clock();
+        let mut driver = DriverConfig::new(name, endpoint, "node-1");
+        driver.clock = clock.clock();
+        let mut config = Config::new(driver, configuration).events(told.clone());
         config.record_directory = directory.path().join("records");
         config.retries = Retries { attempts: 2, first_pause: Duration::from_millis(1), ..Retries::default() };
-        let metrics = tokenward_driver::Metrics::new(&config.driver_name);
+        let metrics = tokenward_driver::Metrics::new(&config.driver.name);
         config.metrics.register_in(&metrics);
-        let (node, cancel, served) = run(&config).await;
-        Self { server, clock, directory, told, metrics, node, config, cancel, served: Some(served) }
+        let served = run(&config).await;
+        Self { server, clock, directory, told, metrics, config, served }
     }
 
     pub(crate) fn target(&self) -> PathBuf {
@@ -90,15 +80,9 @@ impl World {
         ];
         let entry = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         NodePublishVolumeRequest {
-            volume_id: "csi-volume".to_owned(),
-            target_path: self.target().to_str().unwrap().to_owned(),
             readonly: true,
-            volume_capability: Some(VolumeCapability {
-                access_mode: Some(AccessMode { mode: Mode::SingleNodeWriter as i32 }),
-                access_type: Some(AccessType::Mount(MountVolume::default())),
-            }),
             volume_context: pod.iter().chain(attributes).map(entry).collect(),
-            ..Default::default()
+            ..publish_request(&self.target())
         }
     }
 
@@ -114,27 +98,21 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: NodePublishVolumeRequest) -> Result<(), Status> {
-        self.node.clone().node_publish_volume(request).await.map(|_| ())
+        self.served.publish(request).await
     }
 
     pub(crate) async fn unpublish(&self) -> Result<(), Status> {
-        let target_path = self.target().to_str().unwrap().to_owned();
-        let request = NodeUnpublishVolumeRequest { volume_id: "csi-volume".to_owned(), target_path };
-        self.node.clone().node_unpublish_volume(request).await.map(|_| ())
+        self.served.unpublish(&self.target()).await
     }
 
     /// Ends the driver and starts another with the same configuration.
     pub(crate) async fn restart(&mut self) {
         self.end().await;
-        let (node, cancel, served) = run(&self.config).await;
-        (self.node, self.cancel, self.served) = (node, cancel, Some(served));
+        self.served = run(&self.config).await;
     }
 
     pub(crate) async fn end(&mut self) {
-        self.cancel.cancel();
-        if let Some(served) = self.served.take() {
-            tokio::time::timeout(LIMIT, served).await.unwrap().unwrap().unwrap();
-        }
+        self.served.end().await.unwrap();
     }
 
     /// The reasons of the events so far.
@@ -167,49 +145,6 @@ impl Drop for World {
     }
 }
 
-async fn run(config: &Config) -> (NodeClient<Channel>, CancellationToken, JoinHandle<Result<(), Error>>) {
-    let cancel = CancellationToken::new();
-    let served = tokio::spawn(serve(config.clone(), cancel.clone()));
-    let channel = tokio::time::timeout(LIMIT, async {
-        loop {
-            match connect(&config.endpoint).await {
-                Ok(channel) => return channel,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    });
-    (NodeClient::new(channel.await.unwrap()), cancel, served)
-}
-
-pub(crate) fn with_tokens(
-    mut request: NodePublishVolumeRequest,
-    placement: Placement,
-    tokens: &[(&str, &str)],
-) -> NodePublishVolumeRequest {
-    let mut map = TokenMap::new();
-    for (audience, token) in tokens {
-        map.insert(
-            Audience::new(*audience),
-            TokenEntry { token: Token::new((*token).to_owned()), expires: None },
-        );
-    }
-    place(&map.to_value(), placement, &mut request.secrets, &mut request.volume_context);
-    request
-}
-
-/// The names in a directory, sorted.
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-/// The files at the top of a volume, as a pod sees them.
-pub(crate) fn volume(target: &Path) -> BTreeMap<String, String> {
-    let visible = names(target).into_iter().filter(|name| !name.starts_with(".."));
-    let files = visible.filter(|name| target.join(name).is_file());
-    files.map(|name| (name.clone(), std::fs::read_to_string(target.join(&name)).unwrap())).collect()
+async fn run(config: &Config) -> Served {
+    Served::start(&config.driver.endpoint, |stop| serve(config.clone(), stop)).await
 }
