@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod canary;
+mod credentials;
 mod docs;
 mod drivers_that_fail;
 mod interruptions;

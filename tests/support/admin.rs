@@ -111,6 +111,13 @@ impl Admin {
         event.message.unwrap()
     }
 
+    /// Waits for an event about a pod, by its reason.
+    pub(crate) fn wait_for_event(&self, pod: &str, reason: &str) -> Event {
+        self.wait_for(reason, |event: &Event| {
+            event.reason.as_deref() == Some(reason) && event.involved_object.name.as_deref() == Some(pod)
+        })
+    }
+
     /// Waits until the node says that a pod runs: all of its volumes are mounted.
     pub(crate) fn wait_until_running(&self, name: &str) {
         self.wait_for("a running pod", |pod: &Pod| {
