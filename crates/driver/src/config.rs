@@ -67,6 +67,8 @@ pub struct DriverConfig {
 
 impl DriverConfig {
     /// A driver that reads from both places, mounts where it may, and does not register.
+    ///
+    /// Shown at [`DriverConfig`].
     pub fn new(name: DriverName, endpoint: impl Into<Endpoint>, node_id: impl Into<String>) -> Self {
         Self {
             name,
@@ -83,6 +85,8 @@ impl DriverConfig {
     }
 
     /// Registers with the kubelet that watches `directory`.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn register_in(mut self, directory: impl Into<PathBuf>) -> Self {
         self.registration_directory = Some(directory.into());
@@ -90,6 +94,8 @@ impl DriverConfig {
     }
 
     /// Serves `/healthz` and `/metrics` at `address`.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn http(mut self, address: impl Into<SocketAddr>) -> Self {
         self.http = Some(address.into());
@@ -97,6 +103,8 @@ impl DriverConfig {
     }
 
     /// Looks for tokens as `read` says.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn read(mut self, read: ReadFrom) -> Self {
         self.read = read;
@@ -104,6 +112,8 @@ impl DriverConfig {
     }
 
     /// Mounts as `policy` says.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn mount(mut self, policy: MountPolicy) -> Self {
         self.mount = policy;
@@ -111,12 +121,16 @@ impl DriverConfig {
     }
 
     /// The volumes of this driver.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn volumes(&self) -> FileVolumes {
         FileVolumes::new(self.volume_size, self.mount)
     }
 
     /// The plugin with this vendor version and Node service, set up as configured.
+    ///
+    /// Shown at [`DriverConfig`].
     #[must_use]
     pub fn plugin<N: Node>(&self, version: impl Into<String>, node: N) -> Plugin<N> {
         let mut plugin = Plugin::new(self.name.clone(), version, self.endpoint.clone(), node)

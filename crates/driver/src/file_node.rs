@@ -99,6 +99,8 @@ pub struct FileNode<D> {
 
 impl<D> FileNode<D> {
     /// The service for the node of this name, which is the answer of NodeGetInfo.
+    ///
+    /// Shown at [`FileDriver`].
     pub fn new(node_id: impl Into<String>, driver: D) -> Self {
         Self { node_id: node_id.into(), driver: Arc::new(driver) }
     }

@@ -349,6 +349,8 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// How many pieces of [`CallContext::blocking`](crate::CallContext::blocking) work go on at once; 8 by default, at least one. Further
     /// ones wait in turn, for as long as their callers do. Each has a thread of its own, which costs memory: a node that republishes 330
     /// volumes at once needs eight threads and not 256. More are for work that waits for disks or for other machines.
+    ///
+    /// Shown at [`Plugin`].
     #[must_use]
     pub fn blocking_limit(mut self, limit: usize) -> Self {
         self.serving.blocking_limit = limit.clamp(1, Semaphore::MAX_PERMITS);

@@ -88,6 +88,8 @@ pub struct Served {
 impl Served {
     /// Serves a driver in a task, and connects as soon as its endpoint takes connections.
     ///
+    /// Shown at [`testing`](self).
+    ///
     /// # Panics
     /// When the driver ends, or does not listen in time.
     pub async fn start<F>(endpoint: &Endpoint, serve: impl FnOnce(CancellationToken) -> F) -> Self
@@ -111,18 +113,24 @@ impl Served {
     }
 
     /// The connection, for services of one's own choice.
+    ///
+    /// Shown at [`testing`](self).
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
     /// The driver's Node service.
+    ///
+    /// Shown at [`testing`](self).
     #[must_use]
     pub fn node(&self) -> NodeClient<Channel> {
         NodeClient::new(self.channel())
     }
 
     /// NodePublishVolume.
+    ///
+    /// Shown at [`testing`](self).
     ///
     /// # Errors
     /// The driver's.
@@ -131,6 +139,8 @@ impl Served {
     }
 
     /// NodeUnpublishVolume for the volume of [`publish_request`].
+    ///
+    /// Shown at [`testing`](self).
     ///
     /// # Errors
     /// The driver's.
@@ -141,6 +151,8 @@ impl Served {
     }
 
     /// Ends the driver as SIGTERM does, and waits for it.
+    ///
+    /// Shown at [`testing`](self).
     ///
     /// # Errors
     /// Those of its `serve`.

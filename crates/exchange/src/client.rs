@@ -126,6 +126,17 @@ impl HttpClient {
 
     /// A client that connects through these proxies.
     ///
+    /// ```
+    /// use tokenward_exchange::{Authorities, HttpClient, Limits, Proxies};
+    ///
+    /// # fn client() -> Result<(), Box<dyn std::error::Error>> {
+    /// let proxies = Proxies::from_environment(|name| std::env::var(name).ok())?;
+    /// let client = HttpClient::through(&Authorities::System, Limits::default(), proxies)?;
+    /// # let _ = client;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`HttpClient::new`].
     pub fn through(authorities: &Authorities, limits: Limits, proxies: Proxies) -> Result<Self, ClientError> {

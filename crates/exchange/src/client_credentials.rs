@@ -14,6 +14,8 @@ use crate::{ParameterError, Secret};
 const LONGEST: usize = 1024;
 
 /// Where the client's id and secret stand in the request; the names are those of RFC 7591, section 2.
+///
+/// Shown at [`ClientCredentials`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientAuthentication {
@@ -25,6 +27,17 @@ pub enum ClientAuthentication {
 }
 
 /// A client's id and secret. `Debug` shows the id alone.
+///
+/// ```
+/// use tokenward_exchange::{ClientAuthentication, ClientCredentials, Endpoint, Secret, TokenExchange};
+///
+/// let secret = Secret::new("gX1fBat3bV".to_owned());
+/// let client = ClientCredentials::new("s6BhdRkqt3", secret, ClientAuthentication::Basic)?;
+/// assert!(!format!("{client:?}").contains("gX1"));
+/// let exchange = TokenExchange::new(Endpoint::parse("https://sts.example/token")?).client_credentials(client);
+/// # let _ = exchange;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     id: String,
@@ -34,6 +47,8 @@ pub struct ClientCredentials {
 
 impl ClientCredentials {
     /// The credentials, and how they are sent.
+    ///
+    /// Shown at [`ClientCredentials`].
     ///
     /// # Errors
     /// When the id has spaces or characters that are not visible ASCII, or the secret is empty or has control characters or such that are not

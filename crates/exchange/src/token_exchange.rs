@@ -95,6 +95,8 @@ impl TokenExchange {
     }
 
     /// The id and the secret of this client, in place of an id alone.
+    ///
+    /// Shown at [`ClientCredentials`].
     #[must_use]
     pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
         self.client = Some(Client::Confidential(credentials));
