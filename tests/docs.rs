@@ -7,11 +7,13 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Flags of other programs that the docs name: cargo's and kubectl's.
-const OF_OTHERS: [&str; 10] = [
+const OF_OTHERS: [&str; 12] = [
     "--as",
     "--features",
+    "--git",
     "--list",
     "--package",
+    "--path",
     "--raw",
     "--release",
     "--server-side",
