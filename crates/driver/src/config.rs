@@ -22,7 +22,7 @@ const VOLUME_SIZE: u64 = 4 << 20;
 ///
 /// ```
 /// use tokenward_driver::csi::v1::node_server::Node;
-/// use tokenward_driver::{DriverConfig, DriverName, FileVolumes, MountPolicy, SocketPath};
+/// use tokenward_driver::{DriverConfig, DriverName, FileVolumes, MountPolicy, ReadFrom, SocketPath};
 ///
 /// struct Vault {
 ///     volumes: FileVolumes,
@@ -35,6 +35,7 @@ const VOLUME_SIZE: u64 = 4 << 20;
 /// let config = DriverConfig::new(DriverName::parse("vault.example")?, endpoint, "node-1")
 ///     .register_in("/var/lib/kubelet/plugins_registry")
 ///     .http(([0, 0, 0, 0], 9808))
+///     .read(ReadFrom::SecretsThenVolumeContext)
 ///     .mount(MountPolicy::Never);
 /// let plugin = config.plugin(env!("CARGO_PKG_VERSION"), Vault { volumes: config.volumes() });
 /// # let _ = plugin;

@@ -65,6 +65,8 @@ use crate::call::CallContext;
 pub trait FileDriver: Send + Sync + 'static {
     /// Makes the volume, or brings the one that is there up to date. `readonly` need change nothing: the volume is the driver's to write and
     /// the pod's to read, and a read-only mount could not be republished; the container's own mount is read-only when the pod says so.
+    ///
+    /// Shown at [`FileDriver`].
     fn publish(
         self: &Arc<Self>,
         call: &CallContext,
@@ -72,6 +74,8 @@ pub trait FileDriver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Status>> + Send;
 
     /// Takes the volume away; good when there is none.
+    ///
+    /// Shown at [`FileDriver`].
     fn unpublish(
         self: &Arc<Self>,
         call: &CallContext,

@@ -350,7 +350,20 @@ impl<N: Node, C: Controller> Plugin<N, C> {
     /// ones wait in turn, for as long as their callers do. Each has a thread of its own, which costs memory: a node that republishes 330
     /// volumes at once needs eight threads and not 256. More are for work that waits for disks or for other machines.
     ///
-    /// Shown at [`Plugin`].
+    /// ```
+    /// use tokenward_driver::csi::v1::node_server::Node;
+    /// use tokenward_driver::{DriverName, Plugin, SocketPath};
+    ///
+    /// struct OnDisk;
+    ///
+    /// #[tonic::async_trait]
+    /// impl Node for OnDisk {}
+    ///
+    /// let endpoint = SocketPath::parse("/run/on-disk/csi.sock")?;
+    /// let plugin = Plugin::new(DriverName::parse("on-disk.example")?, "1", endpoint, OnDisk).blocking_limit(32);
+    /// # let _ = plugin;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn blocking_limit(mut self, limit: usize) -> Self {
         self.serving.blocking_limit = limit.clamp(1, Semaphore::MAX_PERMITS);

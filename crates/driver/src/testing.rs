@@ -1,50 +1,6 @@
 //! A node's side of a driver, for its tests: calls over its own socket, what a pod finds in a volume, and all that was logged.
 //!
 //! With the feature `testing`, which belongs into `[dev-dependencies]`. What cannot go on panics, and says why: it is a test that fails.
-//!
-//! ```
-//! use tokenward_driver::testing::{Served, publish_request, visible_files, with_tokens};
-//! use tokenward_driver::tokens::{Clock, Placement};
-//! use tokenward_driver::{
-//!     CallContext, Contents, DriverConfig, DriverName, File, FileDriver, FileNode, FileSet, FileVolumes,
-//!     PublishTarget, SocketPath, TokenSet, VolumePath, unpublish_target,
-//! };
-//! # use std::sync::Arc;
-//! # use tokenward_driver::csi::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
-//! # use tonic::Status;
-//! # struct Vault(FileVolumes);
-//! # impl FileDriver for Vault {
-//! #     async fn publish(self: &Arc<Self>, call: &CallContext, mut request: NodePublishVolumeRequest) -> Result<(), Status> {
-//! #         let tokens = TokenSet::from_request(&mut request)?;
-//! #         let (this, target, now) = (Arc::clone(self), PublishTarget::of(&request)?, Clock::system().now());
-//! #         let mut files = FileSet::new();
-//! #         let contents = Contents::token(&tokens.unexpired("vault", now)?.token);
-//! #         files.insert(VolumePath::parse("token").unwrap(), File::private(contents)).unwrap();
-//! #         call.blocking(move || Ok(this.0.publish(&target, &files, now).map(|_| ())?)).await
-//! #     }
-//! #     async fn unpublish(self: &Arc<Self>, call: &CallContext, request: NodeUnpublishVolumeRequest) -> Result<(), Status> {
-//! #         let (this, target) = (Arc::clone(self), unpublish_target(&request)?);
-//! #         call.blocking(move || Ok(this.0.unpublish(&target)?)).await
-//! #     }
-//! # }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let place = tempfile::tempdir()?;
-//! let endpoint = SocketPath::new(place.path().join("csi.sock"))?;
-//! let config = DriverConfig::new(DriverName::parse("vault.example")?, endpoint, "node-1");
-//! let plugin = config.plugin("1", FileNode::new("node-1", Vault(config.volumes())));
-//! let mut driver = Served::start(&config.endpoint, |stop| plugin.serve(stop)).await;
-//!
-//! let target = place.path().join("mount");
-//! driver.publish(with_tokens(publish_request(&target), Placement::Secrets, &[("vault", "a.b.c")])).await?;
-//! assert_eq!(visible_files(&target)["token"], "a.b.c");
-//! driver.unpublish(&target).await?;
-//! assert!(!target.exists());
-//! driver.end().await?;
-//! # Ok(())
-//! # }
-//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,6 +33,54 @@ const LIMIT: Duration = Duration::from_secs(60);
 const VOLUME_ID: &str = "csi-volume";
 
 /// A driver that is served, and a connection to it.
+///
+/// ```
+/// use tokenward_driver::csi::v1::{NodeGetInfoRequest, NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
+/// use tokenward_driver::testing::{Served, names, publish_request, visible_files, with_tokens};
+/// use tokenward_driver::tokens::{Clock, Placement};
+/// use tokenward_driver::{
+///     CallContext, Contents, DriverConfig, DriverName, File, FileDriver, FileNode, FileSet, FileVolumes,
+///     PublishTarget, SocketPath, TokenSet, VolumePath, unpublish_target,
+/// };
+/// # use std::sync::Arc;
+/// # use tonic::Status;
+/// # struct Vault(FileVolumes);
+/// # impl FileDriver for Vault {
+/// #     async fn publish(self: &Arc<Self>, call: &CallContext, mut request: NodePublishVolumeRequest) -> Result<(), Status> {
+/// #         let tokens = TokenSet::from_request(&mut request)?;
+/// #         let (this, target, now) = (Arc::clone(self), PublishTarget::of(&request)?, Clock::system().now());
+/// #         let mut files = FileSet::new();
+/// #         let contents = Contents::token(&tokens.unexpired("vault", now)?.token);
+/// #         files.insert(VolumePath::parse("token").unwrap(), File::private(contents)).unwrap();
+/// #         call.blocking(move || Ok(this.0.publish(&target, &files, now).map(|_| ())?)).await
+/// #     }
+/// #     async fn unpublish(self: &Arc<Self>, call: &CallContext, request: NodeUnpublishVolumeRequest) -> Result<(), Status> {
+/// #         let (this, target) = (Arc::clone(self), unpublish_target(&request)?);
+/// #         call.blocking(move || Ok(this.0.unpublish(&target)?)).await
+/// #     }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let place = tempfile::tempdir()?;
+/// let endpoint = SocketPath::new(place.path().join("csi.sock"))?;
+/// let config = DriverConfig::new(DriverName::parse("vault.example")?, endpoint, "node-1");
+/// let plugin = config.plugin("1", FileNode::new("node-1", Vault(config.volumes())));
+/// let mut driver = Served::start(&config.endpoint, |stop| plugin.serve(stop)).await;
+///
+/// let target = place.path().join("mount");
+/// driver.publish(with_tokens(publish_request(&target), Placement::Secrets, &[("vault", "a.b.c")])).await?;
+/// assert_eq!(visible_files(&target)["token"], "a.b.c");
+/// assert!(names(&target).contains(&"..data".to_owned()));
+/// driver.unpublish(&target).await?;
+/// assert!(!target.exists());
+/// let info = driver.node().node_get_info(NodeGetInfoRequest {}).await?;
+/// assert_eq!(info.into_inner().node_id, "node-1");
+/// let _for_other_services = driver.channel();
+/// driver.end().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Served {
     channel: Channel,
@@ -88,7 +92,7 @@ pub struct Served {
 impl Served {
     /// Serves a driver in a task, and connects as soon as its endpoint takes connections.
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     ///
     /// # Panics
     /// When the driver ends, or does not listen in time.
@@ -114,7 +118,7 @@ impl Served {
 
     /// The connection, for services of one's own choice.
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
@@ -122,7 +126,7 @@ impl Served {
 
     /// The driver's Node service.
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     #[must_use]
     pub fn node(&self) -> NodeClient<Channel> {
         NodeClient::new(self.channel())
@@ -130,7 +134,7 @@ impl Served {
 
     /// NodePublishVolume.
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     ///
     /// # Errors
     /// The driver's.
@@ -140,7 +144,7 @@ impl Served {
 
     /// NodeUnpublishVolume for the volume of [`publish_request`].
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     ///
     /// # Errors
     /// The driver's.
@@ -152,7 +156,7 @@ impl Served {
 
     /// Ends the driver as SIGTERM does, and waits for it.
     ///
-    /// Shown at [`testing`](self).
+    /// Shown at [`Served`].
     ///
     /// # Errors
     /// Those of its `serve`.
@@ -168,6 +172,8 @@ impl Served {
 }
 
 /// A complete request for a volume of files at `target`, without tokens and attributes.
+///
+/// Shown at [`Served`].
 ///
 /// # Panics
 /// When the path is no text.
@@ -185,6 +191,8 @@ pub fn publish_request(target: &Path) -> NodePublishVolumeRequest {
 }
 
 /// The request with these tokens, by audience, where a node puts them.
+///
+/// Shown at [`Served`].
 #[must_use]
 pub fn with_tokens(
     mut request: NodePublishVolumeRequest,
@@ -199,6 +207,8 @@ pub fn with_tokens(
 }
 
 /// The names in a directory, sorted.
+///
+/// Shown at [`Served`].
 ///
 /// # Panics
 /// When it cannot be listed.
@@ -215,6 +225,8 @@ pub fn names(directory: &Path) -> Vec<String> {
 }
 
 /// The files at the top of a volume with their contents, as a pod sees them: without the versions behind them.
+///
+/// Shown at [`Served`].
 ///
 /// # Panics
 /// When they cannot be read.
@@ -244,6 +256,8 @@ pub struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 impl CapturedLog {
     /// The log of this process from the first call on: one for all tests in it, since some lines come from threads that serve several.
     ///
+    /// Shown at [`CapturedLog`].
+    ///
     /// # Panics
     /// When the process has another subscriber already.
     pub fn of_this_process() -> &'static Self {
@@ -261,6 +275,8 @@ impl CapturedLog {
     }
 
     /// What was logged so far.
+    ///
+    /// Shown at [`CapturedLog`].
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock()).into_owned()

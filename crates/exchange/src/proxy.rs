@@ -21,10 +21,25 @@ type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// TLS ends at the server and not at the proxy. Plain HTTP, which an [`Endpoint`](crate::Endpoint) allows to this machine alone, goes through
 /// no proxy: it would leave the machine.
+///
+/// ```
+/// use tokenward_exchange::{Authorities, ClientError, HttpClient, Limits, Proxies};
+///
+/// fn direct() -> Result<HttpClient, ClientError> {
+///     HttpClient::through(&Authorities::System, Limits::default(), Proxies::none())
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct Proxies(Option<Arc<Matcher>>);
 
 /// Why proxies cannot be used.
+///
+/// ```
+/// use tokenward_exchange::{Proxies, ProxyError};
+///
+/// let socks = |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://proxy.example".to_owned());
+/// assert_eq!(Proxies::from_environment(socks).unwrap_err(), ProxyError::Url { variable: "HTTPS_PROXY" });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
@@ -44,6 +59,8 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxies {
     /// Everything directly.
+    ///
+    /// Shown at [`Proxies`].
     #[must_use]
     pub fn none() -> Self {
         Self::default()
