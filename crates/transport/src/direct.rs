@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use tonic::body::Body;
 use tower::Service;
 
+use crate::quiet::QuietStream;
 use crate::{ConnectError, SocketPath};
 
 /// What HTTP/2 advises a server to take at least.
@@ -51,6 +52,7 @@ impl DirectChannel {
         settings.enable_push(false).initial_max_send_streams(CALLS_AT_FIRST);
         // A narrow window cuts the answers of many calls into frames so small that HTTP/2 takes them for an attack.
         settings.initial_window_size(CALL_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+        let stream = QuietStream::new(stream).map_err(|source| ConnectError::new(path, source))?;
         let handshake = settings.handshake(stream);
         let (requests, connection) = handshake
             .await

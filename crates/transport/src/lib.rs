@@ -24,6 +24,7 @@ mod code;
 mod connect;
 mod direct;
 mod path;
+mod quiet;
 mod serve;
 
 pub use bind::{BindError, BoundSocket, Incoming, bind};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tonic::server::NamedService;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
+use crate::quiet::QuietStream;
 use crate::{BoundSocket, SocketPath};
 
 /// Calls in progress on one socket; further ones wait.
@@ -144,9 +146,17 @@ pub async fn serve_draining(
             tokio::time::sleep(limit).await;
         }
     };
-    let served = tonic::transport::Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .serve_with_incoming_shutdown(services, socket.incoming(), stop.cancelled_owned());
+    let connections = socket.incoming().filter_map(|accepted| async {
+        // An error would be for tonic to report, which asks again at once; the client finds its connection closed.
+        let connection = accepted.and_then(QuietStream::new);
+        connection.inspect_err(|error| tracing::warn!(%error, "cannot serve a connection")).ok()
+    });
+    let served =
+        tonic::transport::Server::builder().max_concurrent_streams(MAX_STREAMS).serve_with_incoming_shutdown(
+            services,
+            connections.map(Ok::<_, std::io::Error>),
+            stop.cancelled_owned(),
+        );
     tokio::select! {
         served = served => served.map_err(|source| ServeError::Server { path, source }),
         () = too_late => Err(ServeError::Drain { path, limit }),

@@ -163,3 +163,29 @@ async fn a_server_that_has_gone_is_noticed() {
     let nobody = DirectChannel::connect(&world.path).await.err().unwrap();
     assert!(matches!(nobody, ConnectError::Missing { .. }), "{nobody}");
 }
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// Once, for the answer. That the server has read the request is no reason to wake.
+#[test]
+fn a_call_sleeps_once() {
+    const CALLS: u64 = 500;
+    let apart = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let world = apart.block_on(async { tokio::spawn(World::start(10)).await.unwrap() });
+    let here = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    here.block_on(async {
+        let (_channel, mut client) = world.connect().await;
+        client.get_info(InfoRequest {}).await.unwrap();
+        let before = sleeps();
+        for _ in 0..CALLS {
+            client.get_info(InfoRequest {}).await.unwrap();
+        }
+        let slept = sleeps() - before;
+        assert!(slept <= CALLS + CALLS / 10, "{slept} times in {CALLS} calls");
+    });
+}
