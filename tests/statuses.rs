@@ -58,7 +58,8 @@ fn each_node_of_a_run_can_be_asked() {
 #[test]
 fn a_run_says_where_its_nodes_are() {
     let place = Place::new();
-    let manifests = place.write("manifests.yaml", &file(&[csi_driver(DRIVER, None)]));
+    // A node that has mounted something can be asked; without pods `ready` may come before its socket.
+    let manifests = place.write("manifests.yaml", &file(&[csi_driver(DRIVER, None), pod("web", DRIVER)]));
     let run = place.tokenward(["up".to_owned(), "--wait".into(), format!("--apply={}", manifests.display())]);
     let run = run.start();
     run.ready();
@@ -66,7 +67,7 @@ fn a_run_says_where_its_nodes_are() {
     let root = line.strip_prefix("nodes below ").unwrap();
     let one = status(&place, &["--root-dir", root]);
     assert_eq!((one.code, one.stderr.as_str()), (Some(0), ""));
-    assert!(one.stdout.starts_with("node node-1: "), "{}", one.stdout);
+    assert!(one.stdout.starts_with("node node-1: 1 drivers, 1 volumes (0 waiting)"), "{}", one.stdout);
     run.signal(Signal::TERM);
     assert_eq!(run.wait().code, Some(0));
     place.assert_nothing_is_left();
