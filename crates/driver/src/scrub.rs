@@ -38,7 +38,8 @@ impl Scrubber {
     }
 
     fn clean_text(&self, text: &str) -> String {
-        tokenward_leaks::blank(&self.0.blank(text)).into_owned()
+        let found = tokenward_leaks::find(text.as_bytes()).map(|found| found.range);
+        self.0.blank_with(text, found).into_owned()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tokenward_sanitize::{STRIPPED, blank_secret, blank_tokens};
+use tokenward_sanitize::{KnownSecrets, STRIPPED, blank_secret};
 
 /// Longest description, in characters.
 const LONGEST: usize = 240;
@@ -26,9 +26,12 @@ pub struct Description(String);
 impl Description {
     /// The part of `text` that may be told; none when it is empty.
     pub(crate) fn of<'a>(text: &str, sent: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let blanked =
-            sent.into_iter().fold(text.to_owned(), |text, sent| blank_secret(&text, sent).into_owned());
-        let text = blank_tokens(&blanked);
+        let sent: Vec<&str> = sent.into_iter().collect();
+        let mut known = KnownSecrets::new();
+        sent.iter().for_each(|sent| known.insert(sent));
+        let clean = known.blank(text).into_owned();
+        // Also those too short to be known.
+        let text = sent.iter().fold(clean, |text, sent| blank_secret(&text, sent).into_owned());
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let clean = blank_long_words(line.trim());
         // Cut last: a secret that was cut first would no longer be known.
@@ -113,6 +116,8 @@ mod tests {
             ("key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "key ***stripped***"),
             ("bad jwt: c4n4ryc4n4ryc4n4ryc4", "bad jwt: ***stripped***"),
             (SENT, "***stripped***"),
+            // Another one with the same start.
+            ("not eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjNG40YmxlIn0.c2lnbmF0dXJl", "not ***stripped***"),
         ];
         for (text, expected) in table {
             assert_eq!(of(text).as_deref(), Some(expected));

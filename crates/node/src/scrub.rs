@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use tokenward_sanitize::{KnownSecrets, blank_tokens};
 use tokenward_tokens::{TokenMap, TokensValue};
-use zeroize::Zeroizing;
 
 use crate::objects::Secret;
 
@@ -33,9 +32,9 @@ impl Scrubber {
 
     /// The text without secrets, control characters and excess length.
     pub fn scrub(&self, text: &str) -> String {
-        let clean = Zeroizing::new(self.0.blank_known(text).into_owned());
-        let printable: String =
-            blank_unknown(&clean).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let found = tokenward_leaks::find(text.as_bytes()).map(|found| found.range);
+        let clean = self.0.blank_with(text, found);
+        let printable: String = clean.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         truncate(printable, LONGEST_TEXT)
     }
 }
@@ -90,6 +89,18 @@ mod tests {
         let text = format!("{token} {in_base64} ?t={in_url} {cut}");
         let clean = Scrubber::default().scrub(&text);
         assert_eq!(clean, "***stripped*** ***stripped*** ?t=***stripped*** ***stripped***");
+    }
+
+    #[test]
+    fn a_token_that_is_half_known_is_blanked_whole() {
+        let common = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJhdWQiOlsidmF1bHQiXSwiZXhwIjox";
+        let (ours, other) =
+            (format!("{common}NzAwfQ.c2lnbmF0dXJl"), format!("{common}ODAwfQ.b3RoZXItc2lnbmF0dXJl"));
+        let mut tokens = TokenMap::new();
+        tokens.insert(Audience::new("vault"), TokenEntry { token: Token::new(ours), expires: None });
+        let scrubber = Scrubber::of(Some((&tokens, &tokens.to_value())), None);
+        let in_url = other.replace('.', "%2E");
+        assert_eq!(scrubber.scrub(&format!("{other}, {in_url}")), "***stripped***, ***stripped***");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! in an Event, which many may read.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::fmt;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use crate::secret::blank_secret;
-use crate::text::blank_tokens;
+use crate::places::Places;
+use crate::secret::find_secret;
+use crate::text::tokens;
 
 /// A shorter secret is a word like `on`, and blanking it would only garble messages.
 const SHORTEST_SECRET: usize = 6;
@@ -27,7 +28,6 @@ const SHORTEST_RUN: usize = 16;
 /// ```
 #[derive(Default)]
 pub struct KnownSecrets {
-    /// Longest first: one secret can be a part of another.
     secrets: Vec<Zeroizing<String>>,
 }
 
@@ -47,8 +47,7 @@ impl KnownSecrets {
         if secret.len() < SHORTEST_SECRET {
             return;
         }
-        let at = self.secrets.partition_point(|known| Reverse(known.len()) <= Reverse(secret.len()));
-        self.secrets.insert(at, Zeroizing::new(secret.to_owned()));
+        self.secrets.push(Zeroizing::new(secret.to_owned()));
     }
 
     /// Remembers a value that holds secrets and could not be read: as a whole, and each run of characters in it that could be a
@@ -69,38 +68,40 @@ impl KnownSecrets {
         }
     }
 
-    /// The text without these secrets (see [`blank_secret`]) and without whatever is shaped like a token (see
-    /// [`blank_tokens`]).
+    /// The text without these secrets (see [`blank_secret`](crate::blank_secret)) and without whatever is shaped like a token
+    /// (see [`blank_tokens`](crate::blank_tokens)).
     ///
     /// Shown at [`KnownSecrets`].
     #[must_use]
     pub fn blank<'text>(&self, text: &'text str) -> Cow<'text, str> {
-        match self.blank_known(text) {
-            Cow::Borrowed(text) => blank_tokens(text),
-            Cow::Owned(text) => Cow::Owned(blank_tokens(&text).into_owned()),
-        }
+        self.blank_with(text, [])
     }
 
-    /// The text without these secrets alone, for whoever looks for tokens by other means too.
+    /// The same, and without what somebody else has found in the text: for whoever looks for tokens by other means too. To look
+    /// in what was blanked would not do: a token that has its first half in common with a known one has lost it there.
     ///
     /// ```
     /// use tokenward_sanitize::KnownSecrets;
     ///
     /// let mut known = KnownSecrets::new();
     /// known.insert("correct horse");
-    /// let error = "`correct horse` refused with eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
-    /// let clean = "`***stripped***` refused with eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
-    /// assert_eq!(known.blank_known(error), clean);
+    /// let error = "`correct horse` refused by 10.0.0.7";
+    /// let address = error.find("10.").map(|start| start..error.len());
+    /// assert_eq!(known.blank_with(error, address), "`***stripped***` refused by ***stripped***");
     /// ```
     #[must_use]
-    pub fn blank_known<'text>(&self, text: &'text str) -> Cow<'text, str> {
-        let mut clean = Cow::Borrowed(text);
+    pub fn blank_with<'text>(
+        &self,
+        text: &'text str,
+        found: impl IntoIterator<Item = Range<usize>>,
+    ) -> Cow<'text, str> {
+        let mut places = Places::default();
+        places.extend(found);
+        places.extend(tokens(text.as_bytes()));
         for secret in &self.secrets {
-            if let Cow::Owned(cleaner) = blank_secret(&clean, secret) {
-                clean = Cow::Owned(cleaner);
-            }
+            find_secret(text, secret, &mut places);
         }
-        clean
+        places.blank(text)
     }
 }
 
@@ -123,6 +124,28 @@ mod tests {
         }
         assert_eq!(known.blank("<a secret inside> on secret"), format!("<{STRIPPED}> on {STRIPPED}"));
         assert_eq!(format!("{known:?}"), "KnownSecrets { count: 3 }");
+    }
+
+    #[test]
+    fn secrets_that_overlap_are_blanked_to_their_ends() {
+        let mut known = KnownSecrets::new();
+        for secret in ["abcdefgh0123", "0123ijklmnopqrstu"] {
+            known.insert(secret);
+        }
+        assert_eq!(known.blank("<abcdefgh0123ijklmnopqrstu>"), format!("<{STRIPPED}>"));
+    }
+
+    #[test]
+    fn what_a_token_has_in_common_with_a_known_one_does_not_hide_the_rest_of_it() {
+        let common = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJhdWQiOlsidmF1bHQiXSwiZXhwIjox";
+        let mut known = KnownSecrets::new();
+        known.insert(&format!("{common}NzAwfQ.c2lnbmF0dXJl"));
+        let other = format!("{common}ODAwfQ.b3RoZXI");
+        assert_eq!(known.blank(&format!("not {other}!")), format!("not {STRIPPED}!"));
+        // One that only somebody else can recognize.
+        let escaped = other.replace('.', "%2E");
+        let found = "not ".len().."not ".len() + escaped.len();
+        assert_eq!(known.blank_with(&format!("not {escaped}!"), [found]), format!("not {STRIPPED}!"));
     }
 
     #[test]

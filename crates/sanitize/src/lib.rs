@@ -38,6 +38,7 @@ mod lazy;
 mod notes;
 mod number;
 mod output;
+mod places;
 mod sanitizer;
 mod secret;
 mod table;

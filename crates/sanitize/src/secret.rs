@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::STRIPPED;
+use crate::output::Output;
+use crate::places::Places;
+use crate::text::{Tokens, push_json};
 
 /// A run of so many bytes of a secret gives something of it away; shorter runs are found in ordinary words too.
 const SHORTEST_PIECE: usize = 20;
@@ -23,15 +25,23 @@ const SHORTEST_PIECE: usize = 20;
 /// assert_eq!(blank_secret("no horse here", secret), "no horse here");
 /// ```
 pub fn blank_secret<'text>(text: &'text str, secret: &str) -> Cow<'text, str> {
-    let mut clean = blank_spelling(text, secret);
-    for spelling in [in_quotes(secret), in_json(secret)] {
-        if spelling != secret
-            && let Cow::Owned(cleaner) = blank_spelling(&clean, &spelling)
-        {
-            clean = Cow::Owned(cleaner);
+    let mut places = Places::default();
+    find_secret(text, secret, &mut places);
+    places.blank(text)
+}
+
+/// Adds where in the text something of `secret` is, however it is written.
+pub(crate) fn find_secret(text: &str, secret: &str, places: &mut Places) {
+    find_spelling(text, secret, places);
+    let in_json = in_json(secret);
+    // Not everybody escapes what HTML reads.
+    let in_plain_json = in_json.replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&");
+    let spellings = [in_quotes(secret), in_json, in_plain_json];
+    for (at, spelling) in spellings.iter().enumerate() {
+        if spelling != secret && !spellings[..at].contains(spelling) {
+            find_spelling(text, spelling, places);
         }
     }
-    clean
 }
 
 fn in_quotes(secret: &str) -> String {
@@ -39,9 +49,14 @@ fn in_quotes(secret: &str) -> String {
     for char in secret.chars() {
         match char {
             '"' | '\\' => spelling.extend(['\\', char]),
-            '\n' => spelling.push_str("\\n"),
-            '\r' => spelling.push_str("\\r"),
+            '\x07' => spelling.push_str("\\a"),
+            '\x08' => spelling.push_str("\\b"),
             '\t' => spelling.push_str("\\t"),
+            '\n' => spelling.push_str("\\n"),
+            '\x0b' => spelling.push_str("\\v"),
+            '\x0c' => spelling.push_str("\\f"),
+            '\r' => spelling.push_str("\\r"),
+            '\0'..' ' | '\x7f' => spelling.push_str(&format!("\\x{:02x}", u32::from(char))),
             other => spelling.push(other),
         }
     }
@@ -49,39 +64,29 @@ fn in_quotes(secret: &str) -> String {
 }
 
 fn in_json(secret: &str) -> String {
-    in_quotes(secret).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    let mut out = Output::default();
+    push_json(&mut out, secret.as_bytes(), Tokens::Shown);
+    let quoted = String::from_utf8_lossy(out.as_bytes());
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
 
-fn blank_spelling<'text>(text: &'text str, secret: &str) -> Cow<'text, str> {
+fn find_spelling(text: &str, secret: &str, places: &mut Places) {
     let width = secret.len().min(SHORTEST_PIECE);
     if width == 0 || text.len() < width {
-        return Cow::Borrowed(text);
+        return;
     }
     let windows: HashSet<&[u8]> = secret.as_bytes().windows(width).collect();
-    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut run: Option<Range<usize>> = None;
     for (at, window) in text.as_bytes().windows(width).enumerate() {
         if !windows.contains(window) {
             continue;
         }
-        match found.last_mut() {
-            Some(last) if at <= last.end => last.end = at + width,
-            _ => found.push(at..at + width),
+        match &mut run {
+            Some(run) if at <= run.end => run.end = at + width,
+            _ => places.extend(run.replace(at..at + width)),
         }
     }
-    if found.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = 0;
-    for Range { start, end } in found {
-        // A run may begin or end inside a character; the character goes with it.
-        let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
-        clean.push_str(text.get(rest..start).unwrap_or_default());
-        clean.push_str(STRIPPED);
-        rest = end;
-    }
-    clean.push_str(&text[rest..]);
-    Cow::Owned(clean)
+    places.extend(run);
 }
 
 #[cfg(test)]
@@ -118,6 +123,10 @@ mod tests {
     fn escapes_do_not_hide_a_secret() {
         let secret = "p\"w<or\\d\n1";
         for spelling in [secret, r#"p\"w<or\\d\n1"#, r#"p\"w\u003cor\\d\n1"#] {
+            assert_eq!(blank_secret(&format!("a {spelling} b"), secret), "a ***stripped*** b", "{spelling}");
+        }
+        let secret = "p\u{1}\u{7}wd&";
+        for spelling in [secret, "p\\x01\\awd&", "p\\u0001\\u0007wd&", "p\\u0001\\u0007wd\\u0026"] {
             assert_eq!(blank_secret(&format!("a {spelling} b"), secret), "a ***stripped*** b", "{spelling}");
         }
     }

@@ -130,20 +130,29 @@ fn copy_block<const N: usize>(to: &mut [u8; N], block: &[u8; N]) -> bool {
 /// ```
 #[must_use]
 pub fn blank_tokens(text: &str) -> Cow<'_, str> {
-    let Some(mut token) = next_token(text.as_bytes(), 0) else { return Cow::Borrowed(text) };
+    let mut tokens = tokens(text.as_bytes()).peekable();
+    if tokens.peek().is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let mut shown = 0;
-    loop {
+    for token in tokens {
         out.push_str(&text[shown..token.start]);
         out.push_str(STRIPPED);
         shown = token.end;
-        match next_token(text.as_bytes(), shown) {
-            Some(next) => token = next,
-            None => break,
-        }
     }
     out.push_str(&text[shown..]);
     Cow::Owned(out)
+}
+
+/// Where the token-shaped parts of `bytes` are, in order.
+pub(crate) fn tokens(bytes: &[u8]) -> impl Iterator<Item = Place> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let place = next_token(bytes, from)?;
+        from = place.end;
+        Some(place)
+    })
 }
 
 /// Whether any part of `bytes` is token-shaped.

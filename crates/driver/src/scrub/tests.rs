@@ -38,6 +38,18 @@ fn a_token_of_another_request_in_base64_is_no_answer_either() {
     assert_eq!(clean, format!("cannot use {STRIPPED} and {STRIPPED}"));
 }
 
+#[test]
+fn a_token_that_is_half_known_is_blanked_whole() {
+    let common = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJhdWQiOlsidmF1bHQiXSwiZXhwIjox";
+    let value = format!(
+        r#"{{"vault":{{"token":"{common}NzAwfQ.c2lnbmF0dXJl","expirationTimestamp":"2026-01-01T00:00:00Z"}}}}"#
+    );
+    let scrubber = Scrubber::of(&map(TOKENS_KEY, &value), &BTreeMap::new());
+    let other = format!("{common}ODAwfQ.b3RoZXItc2lnbmF0dXJl");
+    let in_url = other.replace('.', "%2E");
+    assert_eq!(scrubber.clean_text(&format!("{other}, {in_url}")), format!("{STRIPPED}, {STRIPPED}"));
+}
+
 /// The audience and the time are what an operator has to read.
 #[test]
 fn what_stands_beside_a_token_is_no_secret() {
