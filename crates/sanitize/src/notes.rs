@@ -128,7 +128,11 @@ impl Room {
         self.spans.get(values.last as usize).copied()
     }
 
+    /// Gives back what is beyond so many bytes, of each of its parts; what was in them is gone.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.clear();
+        self.texts.clear();
+        self.oneofs.clear();
         self.spans.shrink_to(bytes / size_of::<Span>());
         self.fields.shrink_to(bytes / size_of::<Values>());
         self.entries.shrink_to(bytes / size_of::<Entry>());
@@ -177,4 +181,34 @@ pub(crate) fn short((start, end): Extent) -> (u32, u32) {
 #[inline]
 pub(crate) fn index(offset: usize) -> u32 {
     offset as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_was_full_is_given_back() {
+        let mut room = Room::default();
+        let mut values = Values::NONE;
+        for at in 0..1000 {
+            room.add(&mut values, Span::of(0, (at, at)));
+            room.open(8);
+            room.entries.push(Entry { key: (0, 0), values });
+            room.texts.push(TextEntry { key: (0, 0), value: (0, 0) });
+            room.oneofs.push(Holding { oneof: 0, member: 0 });
+            room.digits.push_bytes(b"12345678");
+        }
+        room.shrink_to(800);
+        let Room { spans, fields, entries, texts, oneofs, digits } = &room;
+        let sizes = [
+            spans.capacity() * size_of::<Span>(),
+            fields.capacity() * size_of::<Values>(),
+            entries.capacity() * size_of::<Entry>(),
+            texts.capacity() * size_of::<TextEntry>(),
+            oneofs.capacity() * size_of::<Holding>(),
+            digits.len(),
+        ];
+        assert!(sizes.iter().all(|&size| size <= 800), "{sizes:?}");
+    }
 }

@@ -192,12 +192,18 @@ impl Sanitizer {
     /// Shown at [`WireMessage`].
     pub fn message_json(&mut self, message: &(impl WireMessage + ?Sized)) -> &str {
         self.out.clear();
+        // One that panicked while it was appended has left a part of itself.
+        self.wipe();
         message.append_wire(&mut self.wire);
         let (table, id) = (message.table(), message.message_id());
         Walk::write(table, id, self.tokens, &self.wire, &mut self.room, &mut self.out);
+        self.wipe();
+        str::from_utf8(self.out.as_bytes()).expect(IS_TEXT)
+    }
+
+    fn wipe(&mut self) {
         self.wire.fill(0);
         self.wire.clear();
-        str::from_utf8(self.out.as_bytes()).expect(IS_TEXT)
     }
 
     /// Gives room back: of each of its parts, what is beyond so many bytes.
@@ -215,6 +221,7 @@ impl Sanitizer {
     pub fn shrink_to(&mut self, bytes: usize) {
         self.out.clear();
         self.out.shrink_to(bytes);
+        self.wipe();
         self.wire.shrink_to(bytes);
         self.room.shrink_to(bytes);
     }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokenward_sanitize::{
-    Field, Kind, Message, MessageId, STRIPPED, Sanitized, SanitizedList, SanitizedMap, Table, WireMessage,
+    Field, Kind, Message, MessageId, STRIPPED, Sanitized, SanitizedList, SanitizedMap, Sanitizer, Table,
+    WireMessage,
 };
 use tracing::Level;
 
@@ -126,4 +128,47 @@ fn messages_may_be_formatted_while_others_are() {
     let shown = Sanitized::message(&Outer(Login::default())).to_string();
     let inner = format!(r#"{{"password":"{STRIPPED}","user":"bob"}}"#);
     assert_eq!(shown, serde_json::json!({"user": inner}).to_string());
+}
+
+/// Half of it is on the wire when its type panics.
+struct Broken;
+
+impl WireMessage for Broken {
+    fn table(&self) -> &Table {
+        &TABLE
+    }
+
+    fn message_id(&self) -> MessageId {
+        MessageId(0)
+    }
+
+    fn append_wire(&self, wire: &mut Vec<u8>) {
+        wire.extend_from_slice(b"\x0a\x05alice");
+        panic!("a type that cannot be encoded");
+    }
+}
+
+/// A message that is empty on the wire.
+struct Nobody;
+
+impl WireMessage for Nobody {
+    fn table(&self) -> &Table {
+        &TABLE
+    }
+
+    fn message_id(&self) -> MessageId {
+        MessageId(0)
+    }
+
+    fn append_wire(&self, _: &mut Vec<u8>) {}
+}
+
+#[test]
+fn a_message_that_panicked_is_not_in_the_next_one() {
+    let mut sanitizer = Sanitizer::new();
+    catch_unwind(AssertUnwindSafe(|| sanitizer.message_json(&Broken).len())).unwrap_err();
+    assert_eq!(sanitizer.message_json(&Nobody), "{}");
+    // The thread's own is kept, too.
+    catch_unwind(|| Sanitized::message(&Broken).to_string()).unwrap_err();
+    assert_eq!(Sanitized::message(&Nobody).to_string(), "{}");
 }
