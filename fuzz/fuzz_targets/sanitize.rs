@@ -32,7 +32,9 @@ fn shown(sanitizer: &mut Sanitizer, table: &Table, message: MessageId, wire: &[u
     let json = sanitizer.json(table, message, wire).to_owned();
     // Not into values: those may not be nested as deeply as messages.
     serde_json::from_str::<IgnoredAny>(&json).expect("JSON, whatever comes in");
-    assert_eq!(blank_tokens(&json), json, "nothing that is shaped like a token");
+    // The digits of an escape are none of a token's letters, though an `e` at its end may look like it.
+    let text = json.replace("\\u000e", " ").replace("\\u003e", " ");
+    assert_eq!(blank_tokens(&text), text, "nothing that is shaped like a token");
     json
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tokenward_sanitize::{KnownSecrets, blank_tokens};
+use tokenward_sanitize::KnownSecrets;
 use tokenward_tokens::{TokenMap, TokensValue};
 
 use crate::objects::Secret;
@@ -32,8 +32,7 @@ impl Scrubber {
 
     /// The text without secrets, control characters and excess length.
     pub fn scrub(&self, text: &str) -> String {
-        let found = tokenward_leaks::find(text.as_bytes()).map(|found| found.range);
-        let clean = self.0.blank_with(text, found);
+        let clean = blank(&self.0, text);
         let printable: String = clean.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         truncate(printable, LONGEST_TEXT)
     }
@@ -42,10 +41,11 @@ impl Scrubber {
 /// The text without tokens that nobody here knows of: those that are tokens, in base64 and escaped too, and what has the shape
 /// of one that was cut.
 pub fn blank_unknown(text: &str) -> Cow<'_, str> {
-    match tokenward_leaks::blank(text) {
-        Cow::Borrowed(text) => blank_tokens(text),
-        Cow::Owned(blanked) => Cow::Owned(blank_tokens(&blanked).into_owned()),
-    }
+    blank(&KnownSecrets::new(), text)
+}
+
+fn blank<'text>(known: &KnownSecrets, text: &'text str) -> Cow<'text, str> {
+    known.blank_with(text, tokenward_leaks::find(text.as_bytes()).map(|found| found.range))
 }
 
 /// Cuts a text to so many bytes, at a character's boundary, and says so.

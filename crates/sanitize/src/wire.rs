@@ -1,6 +1,7 @@
 //! Reading protobuf's wire format, one field at a time.
 
-/// Groups may nest this deep.
+/// Groups may nest this deep. The end of one is found by reading it, and then those in it are looked for: so what is in groups is
+/// read once for each that is shown around it, which stays in proportion to the length.
 const MAX_GROUPS: usize = 100;
 const MAX_NUMBER: u64 = (1 << 29) - 1;
 
