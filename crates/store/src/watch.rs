@@ -104,7 +104,9 @@ impl<I> Watch<I> {
         if let Ok(rest) = state.history.from(self.cursor, self.seen) {
             for event in rest {
                 if self.scope.contains_path(event.entry.key.path()) {
-                    return self.seen;
+                    // Another write of the same revision may have been passed: that one has not been given whole.
+                    let before = Revision::new(event.revision.get().saturating_sub(1));
+                    return self.seen.min(before);
                 }
                 self.cursor += 1;
                 self.seen = event.revision;
@@ -121,5 +123,33 @@ impl<I> fmt::Debug for Watch<I> {
             .field("scope", &self.scope)
             .field("seen", &self.seen.get())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Write;
+    use crate::memory::Memory;
+    use crate::{Entry, HistoryLimits, Key, Unstamped};
+
+    #[test]
+    fn a_bookmark_is_before_a_write_whose_other_half_has_been_passed() {
+        let memory = Memory::new(Revision::new(1), Revision::default(), HistoryLimits::default(), |_, _| ());
+        let put = |name: &str, revision: u64| {
+            let key = Key::new("pods", None, name).expect("a key");
+            let value = Unstamped::new(b"{}".to_vec(), 1);
+            Write::Put(Arc::new(Entry::new(key, value, (), Revision::new(revision), None)))
+        };
+        let watched = Key::new("pods", None, "watched").expect("a key");
+        let collection = memory.collection(watched.shared_collection());
+        let mut watch = Watch::new(collection, Scope::Key(watched), 0, Revision::new(1));
+        memory.apply(vec![put("other", 2), put("other", 5), put("watched", 5)]);
+        for _ in 0..2 {
+            assert_eq!(watch.bookmark(), Revision::new(4), "the half of revision 5 has not been told");
+        }
+        let batch = watch.ready().expect("all is there").expect("an event");
+        assert_eq!((batch.events.len(), batch.upto), (1, Revision::new(5)));
+        assert_eq!(watch.bookmark(), Revision::new(5));
     }
 }
