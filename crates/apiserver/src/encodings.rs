@@ -22,8 +22,16 @@ pub(crate) use self::stretch::Stretch;
 #[derive(Default)]
 pub(crate) struct Encodings {
     /// As an item of a list has it. The lock is held to look at it or to change it, never to encode.
-    protobuf: Mutex<Option<Stretch>>,
+    protobuf: Mutex<Kept>,
     pruned: OnceLock<Box<Pruned>>,
+}
+
+/// Where an encoding is, once it has been made.
+#[derive(Default)]
+struct Kept {
+    stretch: Option<Stretch>,
+    /// Whether the object has another revision by now, or is gone.
+    is_past: bool,
 }
 
 /// What a release shows of an object; `None` is all of it.
@@ -50,17 +58,30 @@ impl Encodings {
     /// # Errors
     /// Those of `encode`.
     pub(crate) fn protobuf<E>(&self, encode: impl FnOnce() -> Result<Stretch, E>) -> Result<Stretch, E> {
-        if let Some(known) = &*self.protobuf.lock() {
+        if let Some(known) = &self.protobuf.lock().stretch {
             return Ok(known.clone());
         }
         // Whoever comes at the same time encodes it too, and the first to be ready is kept: nobody waits for another.
         let encoded = encode()?;
-        Ok(self.protobuf.lock().get_or_insert(encoded).clone())
+        Ok(self.protobuf.lock().stretch.get_or_insert(encoded).clone())
     }
 
-    /// From now on the same bytes are kept there.
+    /// Says that another revision has followed, or none will: history may keep this one for long, and must not keep a
+    /// block with all neighbours for its sake.
+    pub(crate) fn set_apart(&self) {
+        let mut kept = self.protobuf.lock();
+        kept.is_past = true;
+        if let Some(shared) = kept.stretch.as_mut().filter(|stretch| !stretch.is_most_of_its_block()) {
+            *shared = Stretch::of(shared.bytes().to_vec());
+        }
+    }
+
+    /// From now on the same bytes are kept there, unless they have been set apart.
     fn move_to(&self, place: Stretch) {
-        *self.protobuf.lock() = Some(place);
+        let mut kept = self.protobuf.lock();
+        if !kept.is_past {
+            kept.stretch = Some(place);
+        }
     }
 }
 
@@ -82,7 +103,7 @@ impl PartialEq for Encodings {
 impl fmt::Debug for Encodings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encodings")
-            .field("protobuf", &self.protobuf.lock().is_some())
+            .field("protobuf", &self.protobuf.lock().stretch.is_some())
             .field("pruned", &self.pruned.get().is_some())
             .finish()
     }

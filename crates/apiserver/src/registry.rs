@@ -232,7 +232,19 @@ impl Registry {
         object: &Object,
     ) -> Result<Result<Arc<Entry<Index>>, WriteError<Index>>, ApiError> {
         let (value, index) = (encode(object)?, Index::of_tree(&read.key, object));
-        Ok(self.store.update_indexed(&read.key, read.revision, value, index).await)
+        let written = self.store.update_indexed(&read.key, read.revision, value, index).await;
+        // What differs in nothing is not written.
+        if written.as_ref().is_ok_and(|written| written.revision != read.revision) {
+            read.index.encodings.set_apart();
+        }
+        Ok(written)
+    }
+
+    /// Removes an object that was read. Gives its last state, as watchers get it.
+    async fn remove(&self, read: &Entry<Index>) -> Result<Arc<Entry<Index>>, WriteError<Index>> {
+        let removed = self.store.delete(&read.key, Some(read.revision)).await?;
+        read.index.encodings.set_apart();
+        Ok(removed)
     }
 
     fn get(&self, target: Target<'_>) -> Result<Arc<Entry<Index>>, ApiError> {
@@ -297,3 +309,6 @@ fn unstored(code: StatusCode, kind: &'static Kind, object: &Object) -> Written {
 fn print(kind: &'static Kind, gates: &FeatureGates, object: Object) -> Result<Object, ApiError> {
     schema::print(kind, gates.release(), object).map_err(|error| ApiError::internal(&error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

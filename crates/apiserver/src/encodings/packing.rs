@@ -4,7 +4,7 @@
 //! one by one, as watchers need them, are copied into one block of memory then, once, and stay there: the next list finds
 //! them in one piece. What has changed since tears holes into blocks. Where a block's objects no longer follow each other for
 //! the greater part of it, the next list puts them into another. So objects that were listed keep no more than twice their
-//! share of memory, and a block is copied no oftener than objects in it change.
+//! share of memory. What is past keeps none of a block: see [`Encodings::set_apart`](super::Encodings::set_apart).
 
 use std::mem;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ impl Stretch {
 
     /// Which block it is in, and how much memory that takes.
     #[cfg(test)]
-    pub(super) fn block_memory(&self) -> (*const u8, usize) {
+    pub(crate) fn block_memory(&self) -> (*const u8, usize) {
         (self.block.as_ptr(), self.block.capacity())
     }
 
