@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokenward_store::{EtcdEndpoint, EtcdOptions, EtcdTls, Layout, Store, Unstamped};
@@ -177,9 +177,14 @@ impl EtcdServer {
         self.client_port = port;
     }
 
+    /// A stop is waited for: until the last thread has heard of it, writes may still succeed.
     pub(crate) fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().expect("a running etcd");
-        kill_process(Pid::from_child(process), signal).unwrap();
+        let process = Pid::from_child(self.process.as_ref().expect("a running etcd"));
+        kill_process(process, signal).unwrap();
+        if signal == Signal::STOP {
+            let (_, status) = waitpid(Some(process), WaitOptions::UNTRACED).unwrap().expect("its own child");
+            assert!(status.stopped(), "{status:?}");
+        }
     }
 
     /// As `kill -9`.
