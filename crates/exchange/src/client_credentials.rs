@@ -101,10 +101,12 @@ impl ClientCredentials {
     /// What no description of an answer may repeat: the secret as it is, and as it was sent.
     pub(crate) fn secrets(&self) -> Vec<Zeroizing<String>> {
         let plain = Zeroizing::new(self.secret.expose_secret().to_owned());
+        let mut in_form = Zeroizing::new(String::with_capacity(3 * plain.len()));
+        in_form.extend(byte_serialize(plain.as_bytes()));
         let header = self.authorization();
         let sent =
             header.as_ref().and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
-        std::iter::once(plain).chain(sent.map(|(_, pair)| Zeroizing::new(pair.to_owned()))).collect()
+        [plain, in_form].into_iter().chain(sent.map(|(_, pair)| Zeroizing::new(pair.to_owned()))).collect()
     }
 }
 
@@ -150,6 +152,16 @@ mod tests {
         assert_eq!(credentials.fields(), [("client_id", "id"), ("client_secret", "s3cret")]);
         assert_eq!(credentials.authorization(), None);
         assert!(!format!("{credentials:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn no_form_of_the_secret_may_be_repeated() {
+        for by in [ClientAuthentication::Basic, ClientAuthentication::Post] {
+            let known = credentials("id", "p+ss/w=rd", by).unwrap().secrets();
+            for form in ["p+ss/w=rd", "p%2Bss%2Fw%3Drd"] {
+                assert!(known.iter().any(|secret| secret.as_str() == form), "{form}");
+            }
+        }
     }
 
     #[test]

@@ -98,6 +98,10 @@ impl Proxies {
             return Err(error);
         }
         let no_proxy = first(NO_PROXY).map(|(_, list)| list).unwrap_or_default();
+        // The matcher knows `*` for names alone.
+        if no_proxy.split(',').any(|entry| entry.trim() == "*") {
+            return Ok(Self::none());
+        }
         let matcher = Matcher::builder().https(url).no(no_proxy).build();
         Ok(Self(Some(Arc::new(matcher))))
     }
@@ -173,6 +177,8 @@ mod tests {
             (&[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "example")], "https://sts.example/", None),
             (&[("HTTPS_PROXY", "http://p.example"), ("no_proxy", ".example")], "https://sts.example/", None),
             (&[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "*")], "https://sts.example/", None),
+            (&[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "*")], "https://10.1.2.3/", None),
+            (&[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "a.example, *")], "https://[::1]/", None),
             (&[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "10.0.0.0/8")], "https://10.1.2.3/", None),
             (
                 &[("HTTPS_PROXY", "http://p.example"), ("NO_PROXY", "other.example")],

@@ -245,7 +245,7 @@ const IS_TEXT: &str = "names are text, and whatever else is copied was checked t
 
 /// The message in `wire` as JSON, secrets stripped: [`Sanitizer::json`] for who has one message only.
 ///
-/// Shown at [`Field`].
+/// Shown at [`Field`](crate::Field).
 #[must_use]
 pub fn to_json(table: &Table, message: MessageId, wire: &[u8]) -> String {
     Sanitizer::new().json(table, message, wire).to_owned()

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -69,10 +69,12 @@ impl DirectChannel {
         Ok(Self { requests, is_closed })
     }
 
-    /// Whether the server has closed it, or it broke.
+    /// Whether the server has closed it, or takes no more calls while it ends those from before, or it broke.
     #[must_use]
     pub fn is_closed(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
         self.is_closed.load(Ordering::Acquire)
+            || matches!(self.requests.clone().poll_ready(&mut context), Poll::Ready(Err(_)))
     }
 
     /// What its calls are addressed to: the authority is `localhost`, as grpc-go sends it.

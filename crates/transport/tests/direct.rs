@@ -164,6 +164,28 @@ async fn a_server_that_has_gone_is_noticed() {
     assert!(matches!(nobody, ConnectError::Missing { .. }), "{nobody}");
 }
 
+/// A call from before still goes on; another would be lost.
+#[tokio::test]
+async fn a_server_that_takes_no_more_calls_is_noticed() {
+    let world = World::start(1).await;
+    let (channel, client) = world.connect().await;
+    let mut waiting = client.clone();
+    let call = tokio::spawn(async move { waiting.notify_registration_status(status(true, 0)).await });
+    let noticed = async {
+        while world.plugin.told.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!channel.is_closed());
+        world.stop.cancel();
+        while !channel.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, noticed).await.unwrap();
+    assert!(!world.served.is_finished(), "noticed while the server still ends");
+    call.abort();
+}
+
 /// How often this thread has gone to sleep.
 fn sleeps() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();

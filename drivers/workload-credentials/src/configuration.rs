@@ -104,11 +104,17 @@ impl Configuration {
         Self::of(text, &mut Sources::below(directory), &Proxies::none())
     }
 
-    fn of(text: &str, sources: &mut Sources, proxies: &Proxies) -> Result<Self, ConfigurationError> {
+    pub(crate) fn of(
+        text: &str,
+        sources: &mut Sources,
+        proxies: &Proxies,
+    ) -> Result<Self, ConfigurationError> {
         // An empty document is a driver that only delivers tokens.
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let file: File =
-            serde_saphyr::from_str(text).map_err(|error| ConfigurationError::Yaml(Box::new(error)))?;
+        // A snippet would print what stands around the error: perhaps a secret in the wrong place.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let file: File = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| ConfigurationError::Yaml(Box::new(error)))?;
         let FileLimits { concurrent_exchanges, attempt_seconds, total_seconds } = file.limits;
         let concurrent_exchanges = within("concurrentExchanges", concurrent_exchanges, 1, 1000)?;
         // The kubelet waits for two minutes.
@@ -321,5 +327,12 @@ mod tests {
             let error = parse(&text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn an_error_does_not_quote_what_stands_around_it() {
+        let text = "exchanges: {sts: {kind: tokenExchange, url: 'https://a.example/', audiences: [a], clientId: i, clientSecret: s3cret}}";
+        let error = parse(text).unwrap_err();
+        assert!(error.contains("clientSecret") && !error.contains("s3cret"), "{error}");
     }
 }

@@ -85,7 +85,16 @@ impl ConfigurationFile {
             return Ok(Reloaded::Unchanged);
         }
         self.sources = Sources::beside(&self.path);
-        let configuration = Configuration::read(&mut self.sources, &self.path, &self.proxies)?;
+        let text = self.sources.text(&self.path)?;
+        // Whoever writes a file in place empties it first.
+        if text.trim().is_empty() && self.current.get().names().next().is_some() {
+            return Err(ConfigurationError::Empty);
+        }
+        let configuration = Configuration::of(&text, &mut self.sources, &self.proxies)?;
+        if self.sources.have_changed() {
+            // Written while it was read: the next look has it whole.
+            return Ok(Reloaded::Unchanged);
+        }
         self.current.replace(configuration);
         Ok(Reloaded::Replaced)
     }
@@ -172,6 +181,11 @@ mod tests {
         assert_eq!(names(&current), ["sts"]);
         write("secret", "s3cret");
         assert_eq!(file.look().unwrap(), Reloaded::Replaced);
+        assert_eq!(names(&current), ["aws"]);
+
+        // As it is while somebody writes it.
+        write("config.yaml", "");
+        assert!(matches!(file.look(), Err(ConfigurationError::Empty)));
         assert_eq!(names(&current), ["aws"]);
 
         write("config.yaml", "limits: {concurrentExchanges: 3}");

@@ -33,6 +33,9 @@ pub enum ConfigurationError {
         #[source]
         source: ParameterError,
     },
+    /// The file has nothing in it any more: somebody may be about to write it.
+    #[error("the configuration file is empty; write `{{}}` for a driver of tokens alone")]
+    Empty,
     /// A field that says something of another one, which is not there.
     #[error("exchange `{exchange}`: {field} says something of {wanted}, which is not there")]
     Incomplete {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -35,7 +36,8 @@ impl Sources {
     pub(crate) fn bytes(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigurationError> {
         let path = self.directory.join(path);
         let read = read(&path);
-        self.seen.insert(path.clone(), read.as_ref().ok().map(|bytes| digest(bytes)));
+        // Of a file that is read twice the first counts: a change between the two is one.
+        self.seen.entry(path.clone()).or_insert_with(|| read.as_ref().ok().map(|bytes| digest(bytes)));
         let bytes = read.map_err(|source| ConfigurationError::Read { path: path.clone(), source })?;
         if bytes.len() as u64 > LONGEST {
             return Err(ConfigurationError::TooLong { path, most: LONGEST });
@@ -63,7 +65,9 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// At most one byte more than there may be.
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path)?;
+    // Without waiting for whoever writes to a FIFO.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
@@ -102,12 +106,32 @@ mod tests {
     }
 
     #[test]
+    fn a_change_between_two_looks_at_a_file_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sources = Sources::below(directory.path());
+        std::fs::write(directory.path().join("a"), "one").unwrap();
+        sources.text(Path::new("a")).unwrap();
+        std::fs::write(directory.path().join("a"), "two").unwrap();
+        sources.text(Path::new("a")).unwrap();
+        assert!(sources.have_changed());
+    }
+
+    #[test]
     fn what_is_no_text_or_no_file_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let mut sources = Sources::below(directory.path());
         std::fs::write(directory.path().join("binary"), b"\xff").unwrap();
         std::fs::write(directory.path().join("long"), vec![b'a'; 1 << 21]).unwrap();
-        for (name, expected) in [("binary", "is not text"), ("long", "has more than"), (".", "cannot read")] {
+        let (here, mode) = (rustix::fs::CWD, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(here, directory.path().join("fifo"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        for (name, expected) in [
+            ("binary", "is not text"),
+            ("long", "has more than"),
+            (".", "cannot read"),
+            // Nobody writes to it.
+            ("fifo", "cannot read"),
+        ] {
             let error = sources.text(Path::new(name)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
