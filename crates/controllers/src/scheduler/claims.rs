@@ -1,6 +1,7 @@
 //! The claims of a pod: whether they are bound, where their volumes can be reached, and what is to be done for those that wait
 //! for their first consumer (upstream's plugins VolumeBinding and NodeVolumeLimits).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
@@ -15,14 +16,30 @@ use crate::objects::{Claim, CsiNode, Metadata, Node, PodSpec, StorageClass, Volu
 
 const NO_VOLUME: &str = "node(s) didn't find available persistent volumes to bind";
 
-/// The claims and volumes, and which volumes this round has not given away yet.
+/// The claims and volumes, and what of them this round has given away.
 pub(super) struct Claims<'a> {
     claims: &'a Mirror<Claim>,
     volumes: &'a Mirror<Volume>,
     classes: &'a Mirror<StorageClass>,
     csi_nodes: &'a Mirror<CsiNode>,
+    /// The volumes that are left.
     offers: Offers<'a>,
+    /// What delayed claims have been given, by namespace and name: another pod with such a claim shares it.
+    granted: BTreeMap<(&'a str, &'a str), Grant<'a>>,
 }
+
+/// What becomes of a delayed claim.
+#[derive(Clone, Copy)]
+enum Grant<'a> {
+    /// It gets this volume.
+    Volume(&'a Volume),
+    /// A volume is made for it, for this node.
+    MadeFor(&'a str),
+}
+
+/// A volume as a driver's limit counts it: driver, namespace, and name. One that is there has no namespace, and its handle
+/// for a name; one that is still to be made has those of its claim.
+type Counted<'a> = (&'a str, &'a str, &'a str);
 
 /// What a pod wants by way of volumes.
 #[derive(Default)]
@@ -49,6 +66,7 @@ impl<'a> Claims<'a> {
             classes: &scheduler.classes,
             csi_nodes: &scheduler.csi_nodes,
             offers: Offers::of(scheduler.volumes.iter()),
+            granted: BTreeMap::new(),
         }
     }
 
@@ -90,7 +108,12 @@ impl<'a> Claims<'a> {
     }
 
     /// Whether the pod's volumes can be had on the node.
-    pub(super) fn check(&self, wishes: &Wishes<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        wishes: &Wishes<'a>,
+        node: &'a Node,
+        taken: &Taken<'_>,
+    ) -> Result<(), Refusal> {
         if !self.is_within_limits(wishes, node, taken) {
             return Err(Refusal::passing("node(s) exceed max volume count"));
         }
@@ -110,88 +133,107 @@ impl<'a> Claims<'a> {
         self.choose(wishes, node).map(drop).map_err(Refusal::lasting)
     }
 
-    /// Of each delayed claim the volume that it gets on the node; none where one is to be made.
-    fn choose<'w>(
+    /// What each delayed claim gets when the pod comes to the node.
+    fn choose(
         &self,
-        wishes: &Wishes<'w>,
-        node: &Node,
-    ) -> Result<Vec<(&'w Claim, Option<&'a Volume>)>, &'static str> {
-        let mut chosen: Vec<(&Claim, Option<&Volume>)> = Vec::new();
+        wishes: &Wishes<'a>,
+        node: &'a Node,
+    ) -> Result<Vec<(&'a Claim, Grant<'a>)>, &'static str> {
+        let mut chosen: Vec<(&Claim, Grant<'_>)> = Vec::new();
         let mut taken: BTreeSet<&str> = BTreeSet::new();
         for (claim, class) in &wishes.delayed {
-            let is_usable = |volume: &Volume| {
-                volume.is_reachable_from(&node.metadata) && !taken.contains(&*volume.metadata.name)
+            let is_reachable = |volume: &Volume| volume.is_reachable_from(&node.metadata);
+            let is_usable = |volume: &Volume| is_reachable(volume) && !taken.contains(&*volume.metadata.name);
+            let settled = self.granted.get(&key(claim)).copied();
+            let grant = match settled.or_else(|| self.offers.reserved(claim).map(Grant::Volume)) {
+                Some(Grant::Volume(volume)) if !is_reachable(volume) => return Err(NO_VOLUME),
+                Some(Grant::MadeFor(other)) if other != node.metadata.name => return Err(NO_VOLUME),
+                Some(grant) => grant,
+                None => match self.offers.free(claim, is_usable) {
+                    Some(volume) => Grant::Volume(volume),
+                    None if class.can_provision_on(&node.metadata) => Grant::MadeFor(&node.metadata.name),
+                    None => return Err(NO_VOLUME),
+                },
             };
-            let volume = match self.offers.reserved(claim) {
-                Some(volume) if volume.is_reachable_from(&node.metadata) => Some(volume),
-                Some(_) => return Err(NO_VOLUME),
-                None => self.offers.free(claim, is_usable),
-            };
-            match volume {
-                Some(volume) => drop(taken.insert(&*volume.metadata.name)),
-                None if class.can_provision_on(&node.metadata) => {}
-                None => return Err(NO_VOLUME),
+            if let Grant::Volume(volume) = grant {
+                taken.insert(&volume.metadata.name);
             }
-            chosen.push((claim, volume));
+            chosen.push((claim, grant));
         }
         Ok(chosen)
     }
 
-    /// The writes for the pod's delayed claims, once it has been placed; none when it has no such claims.
-    pub(super) fn grant(&mut self, wishes: &Wishes<'a>, node: &Node) -> Option<Vec<Request>> {
+    /// The writes for the pod's delayed claims, once it has been placed; none when it has no such claims. What another pod
+    /// has been given already is not written again.
+    pub(super) fn grant(&mut self, wishes: &Wishes<'a>, node: &'a Node) -> Option<Vec<Request>> {
         if wishes.delayed.is_empty() {
             return None;
         }
         let mut requests = Vec::new();
-        for (claim, volume) in self.choose(wishes, node).unwrap_or_default() {
-            match volume {
-                Some(volume) => {
+        for (claim, grant) in self.choose(wishes, node).unwrap_or_default() {
+            let Entry::Vacant(entry) = self.granted.entry(key(claim)) else { continue };
+            match *entry.insert(grant) {
+                Grant::Volume(volume) => {
                     self.offers.take(volume);
                     if !binder::is_reserved_for(volume, claim) {
                         requests.push(binder::reserve(claim, volume));
                     }
                 }
-                None => requests.extend(selected(claim, &node.metadata.name)),
+                Grant::MadeFor(node) => requests.extend(selected(claim, node)),
             }
         }
         Some(requests)
     }
 
     /// Whether each driver still takes the pod's volumes beside those that are on the node.
-    fn is_within_limits(&self, wishes: &Wishes<'_>, node: &Node, taken: &Taken<'_>) -> bool {
+    fn is_within_limits(&self, wishes: &Wishes<'a>, node: &Node, taken: &Taken<'_>) -> bool {
         let Some(csi_node) = self.csi_nodes.get("", &node.metadata.name) else { return true };
         let limits: BTreeMap<&str, usize> = csi_node.limits().collect();
         if limits.is_empty() || (wishes.bound.is_empty() && wishes.delayed.is_empty()) {
             return true;
         }
-        let handle = |volume: &'a Volume| {
-            let csi = volume.spec.csi.as_ref()?;
-            Some((&*csi.driver, &*csi.volume_handle))
-        };
-        let of_claim = |(namespace, name): (&str, &str)| {
-            let claim = self.claims.get(namespace, name)?;
-            handle(self.volumes.get("", &claim.spec.volume_name)?)
-        };
         let claims = taken.residents.iter().flat_map(|resident| {
             let namespace = &*resident.metadata.namespace;
-            resident.needs.claims.iter().map(move |claim| (namespace, &**claim))
+            resident.needs.claims.iter().filter_map(move |claim| self.claims.get(namespace, claim))
         });
-        let here: BTreeSet<(&str, &str)> = claims.filter_map(of_claim).collect();
-        let mut more: BTreeMap<&str, usize> = BTreeMap::new();
-        let names = wishes.bound.iter().filter_map(|bound| bound.volume).map(|volume| &*volume.metadata.name);
-        let volumes: BTreeSet<&str> = names.collect();
-        let bound = volumes.into_iter().filter_map(|name| handle(self.volumes.get("", name)?));
-        for (driver, _) in bound.filter(|bound| !here.contains(bound)) {
-            *more.entry(driver).or_default() += 1;
-        }
-        for (_, class) in &wishes.delayed {
-            *more.entry(&class.provisioner).or_default() += 1;
-        }
-        more.into_iter().all(|(driver, more)| {
-            let there = here.iter().filter(|(of, _)| *of == driver).count();
-            limits.get(driver).is_none_or(|limit| there + more <= *limit)
+        let here: BTreeSet<Counted<'_>> = claims.filter_map(|claim| self.counted(claim)).collect();
+        let bound = wishes.bound.iter().filter_map(|bound| with_handle(bound.volume?));
+        let delayed = wishes.delayed.iter().map(|(claim, class)| to_be_made(claim, class));
+        let added: BTreeSet<Counted<'_>> =
+            bound.chain(delayed).filter(|volume| !here.contains(volume)).collect();
+        let of = |volumes: &BTreeSet<Counted<'_>>, driver: &str| {
+            volumes.iter().filter(|(of, ..)| *of == driver).count()
+        };
+        limits.into_iter().all(|(driver, limit)| {
+            let more = of(&added, driver);
+            more == 0 || of(&here, driver) + more <= limit
         })
     }
+
+    /// How the claim of a pod that is there counts; not at all if no driver is known for it.
+    fn counted(&self, claim: &'a Claim) -> Option<Counted<'a>> {
+        match self.volumes.get("", &claim.spec.volume_name) {
+            Some(volume) => with_handle(volume),
+            None => {
+                let class = self.classes.get("", claim.spec.storage_class_name.as_deref()?)?;
+                Some(to_be_made(claim, class))
+            }
+        }
+    }
+}
+
+fn with_handle(volume: &Volume) -> Option<Counted<'_>> {
+    let csi = volume.spec.csi.as_ref()?;
+    Some((&csi.driver, "", &csi.volume_handle))
+}
+
+fn to_be_made<'a>(claim: &'a Claim, class: &'a StorageClass) -> Counted<'a> {
+    let (namespace, name) = key(claim);
+    (&class.provisioner, namespace, name)
+}
+
+fn key(claim: &Claim) -> (&str, &str) {
+    (&claim.metadata.namespace, &claim.metadata.name)
 }
 
 /// Tells the provisioner for which node the volume is.

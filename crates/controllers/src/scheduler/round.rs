@@ -165,7 +165,7 @@ impl<'a> Round<'a> {
     fn check(
         &self,
         search: &Search<'a>,
-        node: &Node,
+        node: &'a Node,
         taken: &Taken<'a>,
         surroundings: &Surroundings<'a>,
     ) -> Result<(), Refusal> {

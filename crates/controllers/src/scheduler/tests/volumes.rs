@@ -176,6 +176,57 @@ fn two_pods_do_not_get_one_volume() {
     assert_eq!(reserved, ["persistentvolumes/pv", "persistentvolumes/pw"]);
 }
 
+/// What a plan for the pods `p` and `q`, which share a claim that waits for them, writes to anything but pods.
+fn written_for_a_shared_claim(volumes: Vec<Value>, provisioner: &str) -> Vec<String> {
+    let nodes = vec![node("a", json!({})), node("b", json!({}))];
+    let pods = vec![pod("p", wants("data")), pod("q", wants("data"))];
+    let claims = vec![claim("data", "slow", None)];
+    let scheduler = with_storage(nodes, pods, claims, volumes, vec![class("slow", provisioner)], vec![]);
+    let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests.into_iter();
+    plan.map(|request| request.target.to_string()).collect()
+}
+
+#[test]
+fn a_claim_of_two_pods_is_granted_once() {
+    for (why, volumes, provisioner, wanted) in [
+        ("on any node", vec![volume("pa", None), volume("pb", None)], "", "persistentvolumes/pa"),
+        ("on one node", vec![volume("pa", Some("a")), volume("pb", Some("b"))], "", "persistentvolumes/pa"),
+        ("to be made", vec![], "p.example", "persistentvolumeclaims/ns/data"),
+    ] {
+        assert_eq!(written_for_a_shared_claim(volumes, provisioner), [wanted], "{why}");
+    }
+}
+
+#[test]
+fn a_pod_does_not_go_where_the_volume_of_its_claim_is_not_to_be() {
+    let cramped = |name: &str| {
+        let mut node = node(name, json!({}));
+        node["status"]["allocatable"]["pods"] = json!("1");
+        node
+    };
+    for (why, volumes, provisioner) in [
+        ("it is reserved", vec![volume("pa", Some("a")), volume("pb", Some("b"))], ""),
+        ("it is to be made", vec![], "p.example"),
+    ] {
+        let scheduler = with_storage(
+            vec![cramped("a"), cramped("b")],
+            vec![pod("p", wants("data")), pod("q", wants("data"))],
+            vec![claim("data", "slow", None)],
+            volumes,
+            vec![class("slow", provisioner)],
+            vec![],
+        );
+        let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
+        let refused: Vec<&Value> =
+            plan.iter().filter_map(|request| request.body.pointer("/status/conditions/0/message")).collect();
+        assert_eq!((plan.len(), refused.len()), (2, 1), "{why}");
+        let message = refused[0].as_str().unwrap_or_default();
+        let wanted = "0/2 nodes are available: 1 Too many pods, \
+                      1 node(s) didn't find available persistent volumes to bind.";
+        assert!(message.starts_with(wanted), "{why}: {message}");
+    }
+}
+
 #[test]
 fn a_driver_takes_only_so_many_volumes_on_a_node() {
     let mut there = pod("there", wants("one"));
@@ -200,6 +251,43 @@ fn a_driver_takes_only_so_many_volumes_on_a_node() {
             vec![csi_node],
         );
         assert_eq!(outcome(&scheduler)[0].1, wanted, "{count:?} {claim_of_pod}");
+    }
+}
+
+#[test]
+fn volumes_that_a_driver_is_still_to_make_count_once_each() {
+    let csi_node = json!({
+        "metadata": {"name": "n"}, "spec": {"drivers": [{"name": "d", "nodeID": "n", "allocatable": {"count": 1}}]},
+    });
+    let mut there = pod("there", wants("one"));
+    there["spec"]["nodeName"] = json!("n");
+    let full = "0/1 nodes are available: 1 node(s) exceed max volume count.";
+    for (why, pods, told, refused) in [
+        ("this plan", vec![pod("p", wants("one")), pod("q", wants("two"))], vec!["one"], vec![full]),
+        ("of a pod that is there", vec![there.clone(), pod("q", wants("two"))], vec![], vec![full]),
+        ("one for both", vec![pod("p", wants("one")), pod("q", wants("one"))], vec!["one"], vec![]),
+        ("its own", vec![there, pod("q", wants("one"))], vec!["one"], vec![]),
+    ] {
+        let scheduler = with_storage(
+            vec![node("n", json!({}))],
+            pods,
+            vec![claim("one", "slow", None), claim("two", "slow", None)],
+            vec![],
+            vec![class("slow", "d")],
+            vec![csi_node.clone()],
+        );
+        let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests;
+        let selected: Vec<&str> = plan
+            .iter()
+            .filter(|request| request.target.resource == Resource::PERSISTENT_VOLUME_CLAIMS)
+            .map(|request| &*request.target.name)
+            .collect();
+        let messages: Vec<&str> = plan
+            .iter()
+            .filter_map(|request| request.body.pointer("/status/conditions/0/message")?.as_str())
+            .filter_map(|message| message.split(" no new claims").next())
+            .collect();
+        assert_eq!((selected, messages), (told, refused), "{why}");
     }
 }
 
