@@ -13,8 +13,7 @@ use crate::quantity::Quantity;
 /// Whether the pod may run on the node beside what is there already; if not, what is wrong with nodes like this one.
 pub(super) fn check(newcomer: Newcomer<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {
     let (spec, needs) = (&newcomer.waiting.spec, newcomer.needs);
-    let cordon = Taint { key: UNSCHEDULABLE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
-    if node.spec.unschedulable && !tolerates(spec, &cordon) {
+    if node.spec.unschedulable && !tolerates(spec, &cordon()) {
         return Err(Refusal::lasting("node(s) were unschedulable"));
     }
     if !tolerates_all(spec, node) {
@@ -29,6 +28,11 @@ pub(super) fn check(newcomer: Newcomer<'_>, node: &Node, taken: &Taken<'_>) -> R
         return Err(Refusal::passing("node(s) didn't have free ports for the requested pod ports"));
     }
     has_room(newcomer, node, taken)
+}
+
+/// The taint that stands for `unschedulable`.
+fn cordon() -> Taint {
+    Taint { key: UNSCHEDULABLE.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
 }
 
 fn has_room(newcomer: Newcomer<'_>, node: &Node, taken: &Taken<'_>) -> Result<(), Refusal> {

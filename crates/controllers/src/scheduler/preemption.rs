@@ -99,13 +99,12 @@ fn victims<'a>(
 ) -> Result<Vec<Resident<'a>>, Vec<Reason>> {
     let nothing = Taken::default();
     let taken = round.usage.on(&node.metadata.name).unwrap_or(&nothing);
-    let is_lower = |resident: &Resident<'a>| {
-        !resident.is_nominated && resident.needs.priority < search.newcomer.needs.priority
-    };
-    let mut lower: Vec<Resident<'a>> = taken.residents.iter().copied().filter(is_lower).collect();
-    if lower.is_empty() {
+    let priority = search.newcomer.needs.priority;
+    if !taken.has_lower_than(priority) {
         return Err(vec![Cow::Borrowed("No preemption victims found for incoming pod")]);
     }
+    let is_lower = |resident: &Resident<'a>| !resident.is_nominated && resident.needs.priority < priority;
+    let mut lower: Vec<Resident<'a>> = taken.residents.iter().copied().filter(is_lower).collect();
     let mut left = taken.without(is_lower);
     let mut surroundings = search.surroundings.clone();
     lower.iter().for_each(|resident| surroundings.change(*resident, node, -1));

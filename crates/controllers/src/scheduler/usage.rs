@@ -21,11 +21,15 @@ pub(super) struct Resident<'a> {
     pub(super) is_nominated: bool,
 }
 
-/// What is on one node.
+/// What is on one node, with what every newcomer asks of all residents together.
 #[derive(Clone, Default)]
 pub(super) struct Taken<'a> {
     pub(super) residents: Vec<Resident<'a>>,
     pub(super) requests: Requests,
+    /// How many of the residents are still to come.
+    nominated: usize,
+    /// The least priority of the others.
+    lowest: Option<i32>,
 }
 
 impl<'a> Usage<'a> {
@@ -52,7 +56,7 @@ impl<'a> Usage<'a> {
 
     /// How many there are, without those that are to come.
     pub(super) fn pods_on(&self, node: &str) -> usize {
-        self.on(node).map_or(0, |taken| taken.residents.iter().filter(|pod| !pod.is_nominated).count())
+        self.on(node).map_or(0, |taken| taken.residents.len() - taken.nominated)
     }
 
     /// All pods that are on a node.
@@ -71,6 +75,12 @@ impl<'a> Usage<'a> {
 impl<'a> Taken<'a> {
     pub(super) fn add(&mut self, resident: Resident<'a>) {
         add(&mut self.requests, &resident.needs.requests);
+        if resident.is_nominated {
+            self.nominated += 1;
+        } else {
+            let priority = resident.needs.priority;
+            self.lowest = Some(self.lowest.map_or(priority, |lowest| lowest.min(priority)));
+        }
         self.residents.push(resident);
     }
 
@@ -82,6 +92,49 @@ impl<'a> Taken<'a> {
     }
 
     pub(super) fn has_nominated(&self) -> bool {
-        self.residents.iter().any(|resident| resident.is_nominated)
+        self.nominated > 0
+    }
+
+    /// Whether a pod is there, not only to come, that is less important than one of this priority.
+    pub(super) fn has_lower_than(&self, priority: i32) -> bool {
+        self.lowest.is_some_and(|lowest| lowest < priority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is kept of the residents together is what a walk over them finds, also without some of them.
+        #[test]
+        fn sums_agree_with_the_residents(
+            pods in proptest::collection::vec((-3_i32..4, any::<bool>(), any::<bool>()), 0..12),
+            newcomer in -4_i32..5,
+        ) {
+            let metadata = Metadata::default();
+            let needs: Vec<Needs> =
+                pods.iter().map(|(priority, ..)| Needs { priority: *priority, ..Needs::default() }).collect();
+            let mut usage = Usage::default();
+            for (needs, (_, is_nominated, _)) in needs.iter().zip(&pods) {
+                usage.add("n", Resident { metadata: &metadata, needs, is_nominated: *is_nominated });
+            }
+            prop_assert_eq!(usage.pods_on("n"), pods.iter().filter(|(_, is_nominated, _)| !is_nominated).count());
+            let nothing = Taken::default();
+            let all = usage.on("n").unwrap_or(&nothing);
+            let goes = |resident: &Resident<'_>| {
+                needs.iter().zip(&pods).any(|(of, (.., goes))| *goes && std::ptr::eq(of, resident.needs))
+            };
+            for taken in [all, &all.without(goes)] {
+                let is_lower = |resident: &Resident<'_>| {
+                    !resident.is_nominated && resident.needs.priority < newcomer
+                };
+                prop_assert_eq!(taken.has_lower_than(newcomer), taken.residents.iter().any(is_lower));
+                let any_is_nominated = taken.residents.iter().any(|resident| resident.is_nominated);
+                prop_assert_eq!(taken.has_nominated(), any_is_nominated);
+            }
+        }
     }
 }
