@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::EvaluationError;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 /// Something that somebody may be allowed to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,30 +57,34 @@ pub(crate) enum Authority<'a> {
     /// Whom it is about.
     Whom {
         authorizer: &'a dyn Authorizer,
-        service_account: Option<(String, String)>,
+        service_account: Option<(Text<'a>, Text<'a>)>,
     },
     Group {
         of: Rc<Authority<'a>>,
-        group: String,
+        group: Text<'a>,
     },
     Path {
         of: Rc<Authority<'a>>,
-        path: String,
+        path: Text<'a>,
     },
     Resource {
         of: Rc<Authority<'a>>,
-        parts: Parts,
+        parts: Parts<'a>,
     },
-    Decided(Decision),
+    Decided {
+        is_allowed: bool,
+        reason: Text<'a>,
+    },
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
-    pub(crate) group: String,
-    pub(crate) resource: String,
-    pub(crate) subresource: String,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+/// What names a resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) group: Text<'a>,
+    pub(crate) resource: Text<'a>,
+    pub(crate) subresource: Text<'a>,
+    pub(crate) namespace: Text<'a>,
+    pub(crate) name: Text<'a>,
 }
 
 impl std::fmt::Debug for Authority<'_> {
@@ -98,20 +102,20 @@ const NO_NAME: EvaluationError = EvaluationError::Argument("Invalid service acco
 pub(crate) const COST: u64 = 350_000;
 
 impl<'a> Authority<'a> {
-    /// The next step of a question.
+    /// The next step of a question. Whoever asks has paid for the texts: they are looked through.
     pub(crate) fn call(
         self: &Rc<Self>,
         function: &str,
-        arguments: &[&str],
+        arguments: &[&Text<'a>],
     ) -> Option<Result<Value<'a>, EvaluationError>> {
         let next = |next: Self| Some(Ok(Value::Authority(Rc::new(next))));
         match (&**self, function, arguments) {
             (Self::Whom { .. }, "group", [group]) => {
-                next(Self::Group { of: self.clone(), group: (*group).to_owned() })
+                next(Self::Group { of: self.clone(), group: (*group).clone() })
             }
-            (Self::Whom { .. }, "path", [path]) => match path.trim() {
-                "" => Some(Err(NO_PATH)),
-                path => next(Self::Path { of: self.clone(), path: path.to_owned() }),
+            (Self::Whom { .. }, "path", [path]) => match trimmed(path) {
+                None => Some(Err(NO_PATH)),
+                Some(path) => next(Self::Path { of: self.clone(), path }),
             },
             (Self::Whom { authorizer, .. }, "serviceAccount", [namespace, name]) => {
                 let is_plain = |text: &str, others: &str| {
@@ -124,14 +128,14 @@ impl<'a> Authority<'a> {
                 if !is_plain(name, "-.") {
                     return Some(Err(NO_NAME));
                 }
-                let service_account = Some(((*namespace).to_owned(), (*name).to_owned()));
+                let service_account = Some(((*namespace).clone(), (*name).clone()));
                 next(Self::Whom { authorizer: *authorizer, service_account })
             }
-            (Self::Group { of, group }, "resource", [resource]) => match resource.trim() {
-                "" => Some(Err(NO_RESOURCE)),
-                resource => {
-                    let parts =
-                        Parts { group: group.clone(), resource: resource.to_owned(), ..Parts::default() };
+            (Self::Group { of, group }, "resource", [resource]) => match trimmed(resource) {
+                None => Some(Err(NO_RESOURCE)),
+                Some(resource) => {
+                    let [subresource, namespace, name] = [""; 3].map(Text::from);
+                    let parts = Parts { group: group.clone(), resource, subresource, namespace, name };
                     next(Self::Resource { of: of.clone(), parts })
                 }
             },
@@ -142,7 +146,7 @@ impl<'a> Authority<'a> {
                     "namespace" => &mut parts.namespace,
                     _ => &mut parts.name,
                 };
-                *part = (*text).to_owned();
+                *part = (*text).clone();
                 next(Self::Resource { of: of.clone(), parts })
             }
             (Self::Path { of, path }, "check", [verb]) => next(of.decided(verb, Object::Path(path))?),
@@ -150,10 +154,10 @@ impl<'a> Authority<'a> {
                 let Parts { group, resource, subresource, namespace, name } = parts;
                 next(of.decided(verb, Object::Resource { group, resource, subresource, namespace, name })?)
             }
-            (Self::Decided(decision), "allowed", []) => Some(Ok(Value::Bool(decision.allowed))),
-            (Self::Decided(decision), "reason", []) => Some(Ok(Value::text(decision.reason.clone()))),
-            (Self::Decided(_), "errored", []) => Some(Ok(Value::Bool(false))),
-            (Self::Decided(_), "error", []) => Some(Ok(Value::text(""))),
+            (Self::Decided { is_allowed, .. }, "allowed", []) => Some(Ok(Value::Bool(*is_allowed))),
+            (Self::Decided { reason, .. }, "reason", []) => Some(Ok(Value::Text(reason.clone()))),
+            (Self::Decided { .. }, "errored", []) => Some(Ok(Value::Bool(false))),
+            (Self::Decided { .. }, "error", []) => Some(Ok(Value::text(""))),
             _ => None,
         }
     }
@@ -161,6 +165,16 @@ impl<'a> Authority<'a> {
     fn decided(&self, verb: &str, to: Object<'_>) -> Option<Self> {
         let Self::Whom { authorizer, service_account } = self else { return None };
         let service_account = service_account.as_ref().map(|(namespace, name)| (&**namespace, &**name));
-        Some(Self::Decided(authorizer.decide(&Check { service_account, verb, to })))
+        let Decision { allowed, reason } = authorizer.decide(&Check { service_account, verb, to });
+        Some(Self::Decided { is_allowed: allowed, reason: reason.into() })
+    }
+}
+
+/// A text without the spaces around it, if anything is left.
+fn trimmed<'a>(text: &Text<'a>) -> Option<Text<'a>> {
+    match text.trim() {
+        "" => None,
+        all if all.len() == text.len() => Some(text.clone()),
+        part => Some(part.to_owned().into()),
     }
 }

@@ -30,7 +30,12 @@ impl Budget {
         }
     }
 
+    /// For so many items, entries or searches.
+    pub(crate) fn spend_on(&mut self, count: usize) -> Result<(), EvaluationError> {
+        self.spend(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn spend_on_text(&mut self, bytes: usize) -> Result<(), EvaluationError> {
-        self.spend(u64::try_from(bytes / 10).unwrap_or(u64::MAX))
+        self.spend_on(bytes / 10)
     }
 }

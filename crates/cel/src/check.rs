@@ -1,5 +1,7 @@
 //! What type an expression is of, and whether everything in it is for what it is used.
 
+use std::collections::HashMap;
+
 use crate::error::Fault;
 use crate::functions::{Pattern, pattern};
 use crate::signatures::{Lookup, look_up};
@@ -8,6 +10,8 @@ use crate::types::{Step, Type};
 
 /// The words before functions that belong to nothing.
 const PREFIXES: [&str; 2] = ["optional", "sets"];
+/// The most different patterns of one expression: each is held for as long as the expression is.
+const MOST_PATTERNS: usize = 100;
 
 /// Looks through an expression.
 pub(crate) struct Checker<'v> {
@@ -15,12 +19,12 @@ pub(crate) struct Checker<'v> {
     /// Those of macros, the innermost last.
     scopes: Vec<(String, Type)>,
     /// The patterns that the expression spells out.
-    pub(crate) patterns: Vec<(String, Pattern)>,
+    pub(crate) patterns: HashMap<String, Pattern>,
 }
 
 impl<'v> Checker<'v> {
     pub(crate) fn new(variables: &'v [(&'static str, Type)]) -> Self {
-        Self { variables, scopes: Vec::new(), patterns: Vec::new() }
+        Self { variables, scopes: Vec::new(), patterns: HashMap::new() }
     }
 
     fn named(&self, name: &str) -> Option<&Type> {
@@ -56,7 +60,11 @@ impl<'v> Checker<'v> {
             }
             Kind::List(items) => self.common(items.iter()).map(Type::list),
             Kind::Map(entries) => {
-                let key = self.common(entries.iter().map(|[key, _]| key))?;
+                // Only a scalar is a key. That keeps a type from being larger than the text that it comes from.
+                let key = match self.common(entries.iter().map(|[key, _]| key))? {
+                    key @ (Type::Bool | Type::Int | Type::Uint | Type::Text) => key,
+                    _ => Type::Dyn,
+                };
                 let value = self.common(entries.iter().map(|[_, value]| value))?;
                 Ok(Type::map(key, value))
             }
@@ -131,8 +139,14 @@ impl<'v> Checker<'v> {
 
     fn note_pattern(&mut self, argument: Option<&Node>) -> Result<(), Fault> {
         if let Some(Node { kind: Kind::Literal(Literal::String(text)), at, .. }) = argument {
+            if self.patterns.contains_key(text) {
+                return Ok(());
+            }
+            if self.patterns.len() == MOST_PATTERNS {
+                return Err(Fault::new(*at, format!("more than {MOST_PATTERNS} different patterns")));
+            }
             let compiled = pattern(text).map_err(|why| Fault::new(*at, why.to_string()))?;
-            self.patterns.push((text.clone(), compiled));
+            self.patterns.insert(text.clone(), compiled);
         }
         Ok(())
     }
@@ -262,7 +276,8 @@ fn undeclared(at: usize, name: &str) -> Fault {
 }
 
 fn misfit(at: usize, function: &str, target: Option<&Type>, arguments: &[Type]) -> Fault {
-    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    // No function takes so many.
+    let arguments: Vec<String> = arguments.iter().take(10).map(ToString::to_string).collect();
     let target = target.map_or_else(String::new, |target| format!("{target}."));
     let why = format!(
         "found no matching overload for '{function}' applied to '{target}({})'",

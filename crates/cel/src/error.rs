@@ -86,7 +86,7 @@ pub enum EvaluationError {
     /// An optional value that is none.
     #[error("optional.none() dereference")]
     NoValue,
-    /// It takes more than it may: it was stopped.
+    /// It takes more than it may, or makes a value that is too deep: it was stopped.
     #[error("operation cancelled: actual cost limit exceeded")]
     TooCostly,
 }

@@ -1,6 +1,7 @@
 //! Evaluates a checked expression, step by step within its budget.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::Variable;
@@ -9,7 +10,7 @@ use crate::budget::Budget;
 use crate::error::EvaluationError;
 use crate::functions::{self, Pattern};
 use crate::syntax::{Kind, Literal, Macro, Node, Operator};
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 type Outcome<'a> = Result<Value<'a>, EvaluationError>;
 
@@ -17,7 +18,7 @@ const NONE_SUCH: EvaluationError = EvaluationError::NoSuchOverload;
 
 pub(crate) struct Evaluation<'a, 'e> {
     pub(crate) variables: &'e [(&'static str, Variable<'a>)],
-    pub(crate) patterns: &'a [(String, Pattern)],
+    pub(crate) patterns: &'a HashMap<String, Pattern>,
     pub(crate) budget: Budget,
     /// Those of macros, the innermost last.
     scopes: Vec<(&'a str, Value<'a>)>,
@@ -26,7 +27,7 @@ pub(crate) struct Evaluation<'a, 'e> {
 impl<'a, 'e> Evaluation<'a, 'e> {
     pub(crate) fn new(
         variables: &'e [(&'static str, Variable<'a>)],
-        patterns: &'a [(String, Pattern)],
+        patterns: &'a HashMap<String, Pattern>,
         budget: Budget,
     ) -> Self {
         Self { variables, patterns, budget, scopes: Vec::new() }
@@ -36,19 +37,28 @@ impl<'a, 'e> Evaluation<'a, 'e> {
         self.budget.spend(1)?;
         match &node.kind {
             Kind::Literal(literal) => Ok(of_literal(literal)),
-            Kind::Name(name) => self.named(name),
+            Kind::Name(name) => {
+                self.budget.spend_on_text(name.len())?;
+                self.named(name)
+            }
             Kind::Select { operand, field, is_optional } => self.select(operand, field, *is_optional),
             Kind::Has { operand, field } => {
                 let of = self.value(operand)?;
-                match &of {
+                self.budget.spend_on_text(field.len())?;
+                let of = match &of {
+                    Value::Optional(Some(held)) => &**held,
+                    of => of,
+                };
+                match of {
                     Value::Map(_) | Value::Object(_) => {
-                        Ok(Value::Bool(self.entry(&of, &Value::text(field.as_str()))?.is_some()))
+                        let key = Value::text(field.as_str());
+                        Ok(Value::Bool(functions::entry(of, &key, &mut self.budget)?.is_some()))
                     }
-                    Value::Optional(None) => Ok(Value::Bool(false)),
-                    Value::Optional(Some(held)) => {
-                        Ok(Value::Bool(self.entry(held, &Value::text(field.as_str()))?.is_some()))
+                    Value::List(_) | Value::Array(_) | Value::Authority(_) => {
+                        Err(EvaluationError::NoSuchKey(field.clone()))
                     }
-                    _ => Err(NONE_SUCH),
+                    // What has no fields does not have this one.
+                    _ => Ok(Value::Bool(false)),
                 }
             }
             Kind::Index { both, is_optional } => {
@@ -58,7 +68,7 @@ impl<'a, 'e> Evaluation<'a, 'e> {
             Kind::Call { function, target, arguments } => self.call(function, target.as_deref(), arguments),
             Kind::List(items) => {
                 let items: Result<Vec<Value<'a>>, _> = items.iter().map(|item| self.value(item)).collect();
-                items.map(Value::list)
+                Value::list(items?)
             }
             Kind::Map(entries) => self.map(entries),
             Kind::All(parts) => self.settle(parts, false),
@@ -121,29 +131,26 @@ impl<'a, 'e> Evaluation<'a, 'e> {
             Variable::Authorizer { request_resource, .. } => Some(*request_resource),
             _ => None,
         });
-        let [group, resource, subresource, namespace, name] = about.ok_or(NONE_SUCH)?.map(str::to_owned);
+        let [group, resource, subresource, namespace, name] = about.ok_or(NONE_SUCH)?.map(Text::from);
         let parts = Parts { group, resource, subresource, namespace, name };
         Ok(Value::Authority(Rc::new(Authority::Resource { of: whom.clone(), parts })))
     }
 
-    fn entry(&mut self, of: &Value<'a>, key: &Value<'a>) -> Result<Option<Value<'a>>, EvaluationError> {
-        if let Value::Map(entries) = of {
-            self.budget.spend(u64::try_from(entries.len()).unwrap_or(u64::MAX))?;
-        }
-        Ok(of.entry(key))
-    }
-
     fn index(&mut self, of: &Value<'a>, index: &Value<'a>, is_optional: bool) -> Outcome<'a> {
+        // The text may be looked for, and is shown if it is not there.
+        if let Value::Text(name) = index {
+            self.budget.spend_on_text(name.len())?;
+        }
         let found = match of {
             Value::Optional(None) => return Ok(Value::Optional(None)),
             // What is asked of an optional value is optional.
-            Value::Optional(Some(held)) => return self.index(&held.clone(), index, true),
+            Value::Optional(Some(held)) => return self.index(held, index, true),
             Value::Map(_) | Value::Object(_) => {
                 let missing = || match index {
                     Value::Text(name) => EvaluationError::NoSuchKey(name.to_string()),
                     _ => EvaluationError::NoSuchKey(String::new()),
                 };
-                self.entry(of, index)?.ok_or_else(missing)
+                functions::entry(of, index, &mut self.budget)?.ok_or_else(missing)
             }
             Value::List(_) | Value::Array(_) => {
                 let place = match index {
@@ -152,23 +159,19 @@ impl<'a, 'e> Evaluation<'a, 'e> {
                     Value::Double(place) if place.fract() == 0.0 => *place as i64,
                     _ => return Err(NONE_SUCH),
                 };
-                let found = usize::try_from(place).ok().and_then(|place| match of {
-                    Value::List(items) => items.get(place).cloned(),
-                    Value::Array(items) => items.get(place).map(Value::of),
-                    _ => None,
-                });
+                let found = usize::try_from(place).ok().and_then(|place| of.item(place));
                 found.ok_or(EvaluationError::OutOfBounds(place))
             }
-            // What is not there has nothing in it.
-            Value::Null if is_optional => return Ok(Value::Optional(None)),
-            Value::Null => match index {
+            Value::Authority(_) => return Err(NONE_SUCH),
+            // What is not there, or is a single thing, has nothing in it.
+            _ if is_optional => return Ok(Value::Optional(None)),
+            _ => match index {
                 Value::Text(name) => return Err(EvaluationError::NoSuchKey(name.to_string())),
                 _ => return Err(NONE_SUCH),
             },
-            _ => return Err(NONE_SUCH),
         };
         match (is_optional, found) {
-            (true, Ok(found)) => Ok(Value::some(found)),
+            (true, Ok(found)) => Value::some(found),
             (true, Err(_)) => Ok(Value::Optional(None)),
             (false, found) => found,
         }
@@ -212,7 +215,8 @@ impl<'a, 'e> Evaluation<'a, 'e> {
     }
 
     fn by_pattern(&mut self, text: &str, function: &str, pattern: &str, most: Option<i64>) -> Outcome<'a> {
-        if let Some((_, known)) = self.patterns.iter().find(|(known, _)| known == pattern) {
+        self.budget.spend_on_text(pattern.len())?;
+        if let Some(known) = self.patterns.get(pattern) {
             return functions::by_pattern(text, function, known, most, &mut self.budget);
         }
         // Reading a pattern takes much longer than its length says.
@@ -228,14 +232,14 @@ impl<'a, 'e> Evaluation<'a, 'e> {
             if !matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Text(_)) {
                 return Err(NONE_SUCH);
             }
-            self.budget.spend(u64::try_from(made.len()).unwrap_or(u64::MAX))?;
+            functions::pay_for_search(&key, made.len(), &mut self.budget)?;
             if made.iter().any(|(known, _)| known.is_same_key(&key)) {
                 return Err(EvaluationError::RepeatedKey);
             }
             let value = self.value(value)?;
             made.push((key, value));
         }
-        Ok(Value::Map(Rc::new(made)))
+        Value::map(made)
     }
 
     /// Several parts of which one that is `decisive` decides, whatever is wrong with the others.
@@ -255,21 +259,21 @@ impl<'a, 'e> Evaluation<'a, 'e> {
 
     fn binary(&mut self, operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
         let budget = &mut self.budget;
-        let ordered = |is_wanted: fn(Ordering) -> bool| match left.compare(right) {
-            Some(order) => Ok(Value::Bool(is_wanted(order))),
-            // A number that is none is in no order.
-            None if matches!((left, right), (Value::Double(_), _) | (_, Value::Double(_))) => {
-                Ok(Value::Bool(false))
+        let ordered = |is_wanted: fn(Ordering) -> bool, budget: &mut Budget| {
+            match functions::compare(left, right, budget)? {
+                Some(order) => Ok(Value::Bool(is_wanted(order))),
+                // A number that is none is in no order.
+                None if left.is_number() && right.is_number() => Ok(Value::Bool(false)),
+                None => Err(NONE_SUCH),
             }
-            None => Err(NONE_SUCH),
         };
         match operator {
             Operator::Equal => functions::same(left, right, budget).map(Value::Bool),
             Operator::NotEqual => functions::same(left, right, budget).map(|same| Value::Bool(!same)),
-            Operator::Less => ordered(Ordering::is_lt),
-            Operator::LessOrEqual => ordered(Ordering::is_le),
-            Operator::Greater => ordered(Ordering::is_gt),
-            Operator::GreaterOrEqual => ordered(Ordering::is_ge),
+            Operator::Less => ordered(Ordering::is_lt, budget),
+            Operator::LessOrEqual => ordered(Ordering::is_le, budget),
+            Operator::Greater => ordered(Ordering::is_gt, budget),
+            Operator::GreaterOrEqual => ordered(Ordering::is_ge, budget),
             Operator::In => match right {
                 Value::List(items) => functions::is_in(left, items, budget).map(Value::Bool),
                 Value::Array(items) => {
@@ -280,7 +284,9 @@ impl<'a, 'e> Evaluation<'a, 'e> {
                     }
                     Ok(Value::Bool(false))
                 }
-                Value::Map(_) | Value::Object(_) => Ok(Value::Bool(self.entry(right, left)?.is_some())),
+                Value::Map(_) | Value::Object(_) => {
+                    Ok(Value::Bool(functions::entry(right, left, budget)?.is_some()))
+                }
                 _ => Err(NONE_SUCH),
             },
             Operator::Add => functions::add(left, right, budget),
@@ -296,8 +302,10 @@ impl<'a, 'e> Evaluation<'a, 'e> {
         arguments: &'a [Node],
     ) -> Outcome<'a> {
         let range = self.value(range)?;
-        self.budget.spend(u64::try_from(range.size().unwrap_or_default()).unwrap_or(u64::MAX))?;
-        let items = range.items().or_else(|| functions::keys(&range)).ok_or(NONE_SUCH)?;
+        let items = match &range {
+            Value::Map(_) | Value::Object(_) => functions::keys(&range, &mut self.budget)?,
+            _ => functions::items(&range, &mut self.budget)?,
+        };
         let [first, rest @ ..] = arguments else { return Err(NONE_SUCH) };
         let (mut count, mut made, mut fault) = (0, Vec::new(), None);
         for item in items {
@@ -328,12 +336,12 @@ impl<'a, 'e> Evaluation<'a, 'e> {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        Ok(match over {
-            Macro::All => Value::Bool(true),
-            Macro::Exists => Value::Bool(false),
-            Macro::ExistsOne => Value::Bool(count == 1),
+        match over {
+            Macro::All => Ok(Value::Bool(true)),
+            Macro::Exists => Ok(Value::Bool(false)),
+            Macro::ExistsOne => Ok(Value::Bool(count == 1)),
             Macro::Filter | Macro::Map => Value::list(made),
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::budget::Budget;
 use crate::error::EvaluationError;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 type Outcome<'a> = Result<Value<'a>, EvaluationError>;
 
@@ -40,15 +40,15 @@ pub(crate) fn pattern(text: &str) -> Result<Pattern, EvaluationError> {
 /// A call of a function that belongs to nothing.
 pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     match (name, arguments) {
-        ("size", [of]) => size(of),
+        ("size", [of]) => size(of, budget),
         ("dyn", [of]) => Ok(of.clone()),
-        ("bool" | "int" | "uint" | "double" | "string", [of]) => convert(name, of),
+        ("bool" | "int" | "uint" | "double" | "string", [of]) => convert(name, of, budget),
         ("sets.contains", [one, other]) => subset(other, one, budget).map(Value::Bool),
         ("sets.equivalent", [one, other]) => {
             Ok(Value::Bool(subset(one, other, budget)? && subset(other, one, budget)?))
         }
         ("sets.intersects", [one, other]) => {
-            let (one, other) = (items(one)?, items(other)?);
+            let (one, other) = (items(one, budget)?, items(other, budget)?);
             for item in &one {
                 if is_in(item, &other, budget)? {
                     return Ok(Value::Bool(true));
@@ -56,14 +56,15 @@ pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budge
             }
             Ok(Value::Bool(false))
         }
-        ("optional.of", [of]) => Ok(Value::some(of.clone())),
+        ("optional.of", [of]) => Value::some(of.clone()),
         ("optional.ofNonZeroValue", [of]) => {
             let is_zero = match of {
                 Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) => true,
                 Value::Double(number) => *number == 0.0,
+                Value::Text(text) => text.is_empty(),
                 of => of.size() == Some(0),
             };
-            Ok(if is_zero { Value::Optional(None) } else { Value::some(of.clone()) })
+            if is_zero { Ok(Value::Optional(None)) } else { Value::some(of.clone()) }
         }
         ("optional.none", []) => Ok(Value::Optional(None)),
         _ => Err(NONE_SUCH),
@@ -80,7 +81,7 @@ pub(crate) fn member<'a>(
     match of {
         Value::Text(text) => of_text(text, name, arguments, budget),
         Value::List(_) | Value::Array(_) => of_list(of, name, arguments, budget),
-        Value::Map(_) | Value::Object(_) if name == "size" && arguments.is_empty() => size(of),
+        Value::Map(_) | Value::Object(_) if name == "size" && arguments.is_empty() => size(of, budget),
         Value::Optional(held) => match (name, arguments, held) {
             ("hasValue", [], _) => Ok(Value::Bool(held.is_some())),
             ("value", [], Some(held)) | ("orValue", [_], Some(held)) => Ok((**held).clone()),
@@ -91,17 +92,16 @@ pub(crate) fn member<'a>(
             _ => Err(NONE_SUCH),
         },
         Value::Authority(authority) => {
-            let texts: Option<Vec<&str>> = arguments
-                .iter()
-                .map(|argument| match argument {
-                    Value::Text(text) => Some(&**text),
-                    _ => None,
-                })
-                .collect();
+            let mut texts: Vec<&Text<'a>> = Vec::with_capacity(arguments.len());
+            for argument in arguments {
+                let Value::Text(text) = argument else { return Err(NONE_SUCH) };
+                budget.spend_on_text(text.len())?;
+                texts.push(text);
+            }
             if name == "check" {
                 budget.spend(crate::authorizer::COST)?;
             }
-            Rc::clone(authority).call(name, &texts.ok_or(NONE_SUCH)?).ok_or(NONE_SUCH)?
+            Rc::clone(authority).call(name, &texts).ok_or(NONE_SUCH)?
         }
         _ => Err(NONE_SUCH),
     }
@@ -109,15 +109,17 @@ pub(crate) fn member<'a>(
 
 fn of_text<'a>(text: &str, name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
     budget.spend_on_text(text.len())?;
+    for argument in arguments {
+        if let Value::Text(other) = argument {
+            budget.spend_on_text(other.len())?;
+        }
+    }
     let owned = |text: String| Ok(Value::text(text));
     match (name, arguments) {
         ("size", []) => Ok(Value::Int(whole(text.chars().count()))),
         ("startsWith", [Value::Text(other)]) => Ok(Value::Bool(text.starts_with(&**other))),
         ("endsWith", [Value::Text(other)]) => Ok(Value::Bool(text.ends_with(&**other))),
-        ("contains", [Value::Text(other)]) => {
-            budget.spend_on_text(other.len())?;
-            Ok(Value::Bool(text.contains(&**other)))
-        }
+        ("contains", [Value::Text(other)]) => Ok(Value::Bool(text.contains(&**other))),
         ("charAt", [Value::Int(place)]) => {
             let place_of = place_in(text, *place)?;
             owned(text.chars().skip(place_of).take(1).collect())
@@ -160,7 +162,7 @@ fn replace<'a>(text: &str, old: &str, new: &str, most: usize, budget: &mut Budge
 }
 
 fn split<'a>(text: &str, by: &str, most: usize, budget: &mut Budget) -> Outcome<'a> {
-    budget.spend(whole(text.len()).unsigned_abs())?;
+    budget.spend_on(text.len())?;
     let owned = |part: &str| Value::text(part.to_owned());
     let parts: Vec<Value<'a>> = if most == 0 {
         Vec::new()
@@ -179,7 +181,7 @@ fn split<'a>(text: &str, by: &str, most: usize, budget: &mut Budget) -> Outcome<
     } else {
         text.splitn(most, by).map(owned).collect()
     };
-    Ok(Value::list(parts))
+    Value::list(parts)
 }
 
 /// The patterns: what matches, and all that does. Each search is paid for with what there is to be searched.
@@ -212,36 +214,26 @@ pub(crate) fn by_pattern<'a>(
                     false => found.end(),
                 };
             }
-            Ok(Value::list(all))
+            Value::list(all)
         }
         _ => Err(NONE_SUCH),
     }
 }
 
 fn of_list<'a>(of: &Value<'a>, name: &str, arguments: &[Value<'a>], budget: &mut Budget) -> Outcome<'a> {
-    let all = items(of)?;
-    budget.spend(whole(all.len()).unsigned_abs())?;
-    let best = |wanted: Ordering| {
-        let mut best = all.first().ok_or(EvaluationError::Argument("min/max called on empty list"))?;
-        for item in &all[1..] {
-            if item.compare(best).ok_or(NONE_SUCH)? == wanted {
-                best = item;
-            }
-        }
-        Ok(best.clone())
-    };
+    let all = items(of, budget)?;
     match (name, arguments) {
         ("size", []) => Ok(Value::Int(whole(all.len()))),
         ("isSorted", []) => {
             for pair in all.windows(2) {
-                if pair[0].compare(&pair[1]).ok_or(NONE_SUCH)? == Ordering::Greater {
+                if compare(&pair[0], &pair[1], budget)?.ok_or(NONE_SUCH)? == Ordering::Greater {
                     return Ok(Value::Bool(false));
                 }
             }
             Ok(Value::Bool(true))
         }
-        ("min", []) => best(Ordering::Less),
-        ("max", []) => best(Ordering::Greater),
+        ("min", []) => best(&all, Ordering::Less, budget),
+        ("max", []) => best(&all, Ordering::Greater, budget),
         ("sum", []) => {
             let mut items = all.into_iter();
             let first = items.next().unwrap_or(Value::Int(0));
@@ -276,6 +268,20 @@ fn of_list<'a>(of: &Value<'a>, name: &str, arguments: &[Value<'a>], budget: &mut
     }
 }
 
+/// The first of the items that stands before, or behind, all others.
+fn best<'a>(items: &[Value<'a>], wanted: Ordering, budget: &mut Budget) -> Outcome<'a> {
+    let [best, others @ ..] = items else {
+        return Err(EvaluationError::Argument("min/max called on empty list"));
+    };
+    let mut best = best;
+    for item in others {
+        if compare(item, best, budget)?.ok_or(NONE_SUCH)? == wanted {
+            best = item;
+        }
+    }
+    Ok(best.clone())
+}
+
 /// What a plus between two values gives.
 pub(crate) fn add<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
     match (left, right) {
@@ -289,13 +295,23 @@ pub(crate) fn add<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget) 
             Ok(Value::text([&**a, &**b].concat()))
         }
         _ => {
-            let both = left.size().unwrap_or_default().saturating_add(right.size().unwrap_or_default());
-            budget.spend(whole(both).unsigned_abs())?;
-            let mut all = items(left)?;
-            all.extend(items(right)?);
-            Ok(Value::list(all))
+            let mut all = items(left, budget)?;
+            all.extend(items(right, budget)?);
+            Value::list(all)
         }
     }
+}
+
+/// The order of two values, as far as they are in one.
+pub(crate) fn compare(
+    left: &Value<'_>,
+    right: &Value<'_>,
+    budget: &mut Budget,
+) -> Result<Option<Ordering>, EvaluationError> {
+    if let (Value::Text(a), Value::Text(b)) = (left, right) {
+        budget.spend_on_text(a.len().min(b.len()))?;
+    }
+    Ok(left.compare(right))
 }
 
 /// Whether two values are the same, to their ends.
@@ -309,16 +325,18 @@ pub(crate) fn same(
         (Value::Null, Value::Null) => Ok(true),
         (Value::Text(a), Value::Text(b)) => {
             budget.spend_on_text(a.len().min(b.len()))?;
-            Ok(a == b)
+            Ok(**a == **b)
         }
         (Value::List(_) | Value::Array(_), Value::List(_) | Value::Array(_)) => {
             if left.size() != right.size() {
                 return Ok(false);
             }
-            for (a, b) in items(left)?.iter().zip(&items(right)?) {
-                if !same(a, b, budget)? {
+            let mut place = 0;
+            while let (Some(a), Some(b)) = (left.item(place), right.item(place)) {
+                if !same(&a, &b, budget)? {
                     return Ok(false);
                 }
+                place += 1;
             }
             Ok(true)
         }
@@ -326,9 +344,8 @@ pub(crate) fn same(
             if left.size() != right.size() {
                 return Ok(false);
             }
-            for (key, value) in entries(left) {
-                budget.spend(whole(right.size().unwrap_or_default()).unsigned_abs())?;
-                match right.entry(&key) {
+            for (key, value) in entries(left, budget)? {
+                match entry(right, &key, budget)? {
                     Some(other) if same(&value, &other, budget)? => {}
                     _ => return Ok(false),
                 }
@@ -359,8 +376,8 @@ pub(crate) fn is_in(
 }
 
 fn subset(of: &Value<'_>, all: &Value<'_>, budget: &mut Budget) -> Result<bool, EvaluationError> {
-    let all = items(all)?;
-    for item in &items(of)? {
+    let all = items(all, budget)?;
+    for item in &items(of, budget)? {
         if !is_in(item, &all, budget)? {
             return Ok(false);
         }
@@ -368,34 +385,72 @@ fn subset(of: &Value<'_>, all: &Value<'_>, budget: &mut Budget) -> Result<bool, 
     Ok(true)
 }
 
-fn entries<'a>(of: &Value<'a>) -> Vec<(Value<'a>, Value<'a>)> {
+/// Pays for a search for a key among so many.
+pub(crate) fn pay_for_search(
+    key: &Value<'_>,
+    among: usize,
+    budget: &mut Budget,
+) -> Result<(), EvaluationError> {
+    let each = match key {
+        Value::Text(name) => 1 + name.len() / 10,
+        _ => 1,
+    };
+    budget.spend_on(among.saturating_mul(each))
+}
+
+/// The entry of a map.
+pub(crate) fn entry<'a>(
+    of: &Value<'a>,
+    key: &Value<'a>,
+    budget: &mut Budget,
+) -> Result<Option<Value<'a>>, EvaluationError> {
+    // The members of an object are in order, those of a map are looked through.
+    match (of, key) {
+        (Value::Map(entries), _) => pay_for_search(key, entries.len(), budget)?,
+        (_, Value::Text(name)) => budget.spend_on_text(name.len())?,
+        _ => {}
+    }
+    Ok(of.entry(key))
+}
+
+fn entries<'a>(of: &Value<'a>, budget: &mut Budget) -> Result<Vec<(Value<'a>, Value<'a>)>, EvaluationError> {
+    budget.spend_on(of.size().unwrap_or_default())?;
     match of {
-        Value::Map(entries) => entries.to_vec(),
+        Value::Map(entries) => Ok(entries.to_vec()),
         Value::Object(members) => {
-            members.iter().map(|(name, value)| (Value::text(name.as_str()), Value::of(value))).collect()
+            Ok(members.iter().map(|(name, value)| (Value::text(name.as_str()), Value::of(value))).collect())
         }
-        _ => Vec::new(),
+        _ => Err(NONE_SUCH),
     }
 }
 
 /// The keys of a map.
-pub(crate) fn keys<'a>(of: &Value<'a>) -> Option<Vec<Value<'a>>> {
-    matches!(of, Value::Map(_) | Value::Object(_))
-        .then(|| entries(of).into_iter().map(|(key, _)| key).collect())
+pub(crate) fn keys<'a>(of: &Value<'a>, budget: &mut Budget) -> Result<Vec<Value<'a>>, EvaluationError> {
+    Ok(entries(of, budget)?.into_iter().map(|(key, _)| key).collect())
 }
 
-fn items<'a>(of: &Value<'a>) -> Result<Vec<Value<'a>>, EvaluationError> {
+/// The items of a list.
+pub(crate) fn items<'a>(of: &Value<'a>, budget: &mut Budget) -> Result<Vec<Value<'a>>, EvaluationError> {
+    if matches!(of, Value::List(_) | Value::Array(_)) {
+        budget.spend_on(of.size().unwrap_or_default())?;
+    }
     of.items().ok_or(NONE_SUCH)
 }
 
-fn size<'a>(of: &Value<'a>) -> Outcome<'a> {
+fn size<'a>(of: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
+    if let Value::Text(text) = of {
+        budget.spend_on_text(text.len())?;
+    }
     of.size().map(|size| Value::Int(whole(size))).ok_or(NONE_SUCH)
 }
 
-fn convert<'a>(to: &str, of: &Value<'a>) -> Outcome<'a> {
+fn convert<'a>(to: &str, of: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
     const EDGE: f64 = 9_223_372_036_854_775_808.0;
     let no = |to: &'static str| EvaluationError::Conversion { from: of.type_name(), to };
     let overflow = EvaluationError::Overflow;
+    if let Value::Text(text) = of {
+        budget.spend_on_text(text.len())?;
+    }
     match (to, of) {
         ("bool", Value::Bool(_)) | ("int", Value::Int(_)) | ("uint", Value::Uint(_)) => Ok(of.clone()),
         ("double", Value::Double(_)) | ("string", Value::Text(_)) => Ok(of.clone()),

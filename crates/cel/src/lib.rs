@@ -40,6 +40,8 @@ pub use authorizer::{Authorizer, Check, Decision, Object};
 pub use error::{CompileError, EvaluationError};
 pub use types::{Record, Step, Type};
 
+use std::collections::HashMap;
+
 use budget::Budget;
 use check::Checker;
 use evaluate::Evaluation;
@@ -52,7 +54,7 @@ use value::Value;
 #[derive(Clone, Debug)]
 pub struct Program {
     root: Node,
-    patterns: Vec<(String, Pattern)>,
+    patterns: HashMap<String, Pattern>,
 }
 
 /// What a variable stands for in one evaluation.

@@ -56,23 +56,39 @@ pub enum Step {
     Decision,
 }
 
+/// How deep a type may be: what is deeper is not told apart.
+const DEEPEST: usize = 50;
+
 impl Type {
     /// Items of this type.
     #[must_use]
     pub fn list(item: Self) -> Self {
-        Self::List(Arc::new(item))
+        Self::List(item.within())
     }
 
     /// Values of the second type by keys of the first.
     #[must_use]
     pub fn map(key: Self, value: Self) -> Self {
-        Self::Map(Arc::new(key), Arc::new(value))
+        Self::Map(key.within(), value.within())
     }
 
     /// A value of this type or none.
     #[must_use]
     pub fn optional(of: Self) -> Self {
-        Self::Optional(Arc::new(of))
+        Self::Optional(of.within())
+    }
+
+    /// This type as a part of another, or any type if it would be too deep.
+    fn within(self) -> Arc<Self> {
+        Arc::new(if self.depth() < DEEPEST { self } else { Self::Dyn })
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Self::List(of) | Self::Optional(of) => 1 + of.depth(),
+            Self::Map(key, value) => 1 + key.depth().max(value.depth()),
+            _ => 0,
+        }
     }
 
     /// Fields of these names.
