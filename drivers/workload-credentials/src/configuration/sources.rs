@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -69,7 +69,8 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    // `/dev/null` is a usual way to say "nothing".
+    if !(metadata.is_file() || metadata.file_type().is_char_device()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
     // Room at once: a buffer that grows leaves copies of a secret behind.
@@ -122,6 +123,8 @@ mod tests {
         let mut sources = Sources::below(directory.path());
         std::fs::write(directory.path().join("binary"), b"\xff").unwrap();
         std::fs::write(directory.path().join("long"), vec![b'a'; 1 << 21]).unwrap();
+        assert_eq!(*sources.text(Path::new("/dev/null")).unwrap(), "");
+        assert!(sources.text(Path::new("/dev/zero")).unwrap_err().to_string().contains("has more than"));
         let (here, mode) = (rustix::fs::CWD, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
         rustix::fs::mknodat(here, directory.path().join("fifo"), rustix::fs::FileType::Fifo, mode, 0)
             .unwrap();
