@@ -18,16 +18,8 @@ const PODS: usize = 20;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The drivers, and the audiences and lives of the tokens that each wants.
-const DRIVERS: [(&str, &[(&str, i64)]); 4] = [
-    ("short", &[("vault", 600)]),
-    ("hour", &[("sts", 3600)]),
-    ("both", &[("vault", 600), ("gcp", 3600)]),
-    ("three", &[("a", 600), ("b", 600), ("c", 600)]),
-];
-
-/// The driver whose CSIDriver gets its audiences one after another, this long apart.
-const GROWING: &str = "three";
-const GROWTH: SignedDuration = SignedDuration::from_secs(200);
+const DRIVERS: [(&str, &[(&str, i64)]); 3] =
+    [("short", &[("vault", 600)]), ("hour", &[("sts", 3600)]), ("both", &[("vault", 600), ("gcp", 3600)])];
 
 fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -47,22 +39,15 @@ fn spec(uid: &str, driver: &str) -> Arc<VolumeSpec> {
     })
 }
 
-/// How many audiences of the growing driver its CSIDriver names.
-fn grown(now: Timestamp) -> usize {
-    let steps = now.duration_since(start()).as_secs() / GROWTH.as_secs();
-    usize::try_from(steps).unwrap().saturating_add(1)
-}
-
-fn requests(spec: &VolumeSpec, now: Timestamp) -> Vec<TokenRequest> {
+fn requests(spec: &VolumeSpec) -> Vec<TokenRequest> {
     let wanted = DRIVERS.iter().find(|(driver, _)| *driver == spec.driver()).unwrap().1;
-    let count = if spec.driver() == GROWING { grown(now).min(wanted.len()) } else { wanted.len() };
     let request = |(audience, seconds): &(&str, i64)| TokenRequest {
         pod: spec.pod.clone(),
         service_account: spec.service_account.clone(),
         audience: Audience::new(*audience),
         expiration_seconds: Some(*seconds),
     };
-    wanted[..count].iter().map(request).collect()
+    wanted.iter().map(request).collect()
 }
 
 /// What came of a day.
@@ -89,7 +74,7 @@ impl Day {
 
     fn publish(&mut self, spec: &VolumeSpec, cache: &mut TokenCache, now: Timestamp) {
         *self.publishes.entry(spec.driver().to_owned()).or_default() += 1;
-        for request in requests(spec, now) {
+        for request in requests(spec) {
             let holder = Holder { driver: spec.driver(), volume: &spec.volume, is_republished: true };
             let granted = match cache.ask(holder, &request, now) {
                 Asked::Cached(granted) => granted,
@@ -111,19 +96,18 @@ impl Day {
     }
 }
 
-/// A day of pods that have a volume of each of these drivers.
-fn day(mode: Republish, drivers: &[&str]) -> Day {
+fn day(mode: Republish) -> Day {
     let mut day = Day::default();
     let mut planner = Planner::new(Pace { republish: mode, ..Pace::default() }, Dice::seeded(1));
     let mut cache = TokenCache::new(Dice::seeded(2));
     let mut now = start();
-    for driver in drivers {
+    for (driver, _) in DRIVERS {
         planner.driver_changed(driver, true, now);
     }
     let mut specs = Vec::new();
     for pod in 0..PODS {
         let uid = format!("pod-{pod}");
-        let volumes: Vec<_> = drivers.iter().map(|driver| spec(&uid, driver)).collect();
+        let volumes: Vec<_> = DRIVERS.iter().map(|(driver, _)| spec(&uid, driver)).collect();
         specs.extend(volumes.iter().cloned());
         planner.pod_seen(
             PodIntent {
@@ -135,17 +119,12 @@ fn day(mode: Republish, drivers: &[&str]) -> Day {
             now,
         );
     }
-    let mut growth = 1;
     while now < start() + DAY {
-        if grown(now) > growth && growth < 3 {
-            growth = grown(now);
-            planner.driver_changed(GROWING, true, now);
-        }
         for due in cache.due(now, usize::MAX, |_, _| true) {
             for (request, flight) in due.requests {
                 let granted = day.grant(&request, now);
                 cache.landed(&request, flight, Ok(granted), now).unwrap();
-                for spec in specs.iter().filter(|spec| requests(spec, now).contains(&request)) {
+                for spec in specs.iter().filter(|spec| requests(spec).contains(&request)) {
                     planner.content_changed(&spec.key(), now);
                 }
             }
@@ -158,9 +137,7 @@ fn day(mode: Republish, drivers: &[&str]) -> Day {
         }
         // What has finished may have made room for more.
         if plan.actions.is_empty() {
-            let grows = start() + GROWTH * i32::try_from(growth).unwrap();
-            let grows = Some(grows).filter(|_| growth < 3);
-            let next = plan.wake.into_iter().chain(cache.next_refresh()).chain(grows).min();
+            let next = plan.wake.into_iter().chain(cache.next_refresh()).min();
             now = next.unwrap().max(now);
         }
     }
@@ -169,8 +146,7 @@ fn day(mode: Republish, drivers: &[&str]) -> Day {
 
 #[test]
 fn the_same_tokens_in_a_fraction_of_the_calls() {
-    let drivers = ["short", "hour", "both"];
-    let (sync, change) = (day(Republish::PodSync, &drivers), day(Republish::OnChange, &drivers));
+    let (sync, change) = (day(Republish::PodSync), day(Republish::OnChange));
     // With each sync a token comes up to 90 s after it was issued, so the day's last are left out.
     let until = start() + DAY - SignedDuration::from_secs(90);
     let before = |day: &Day| {
@@ -178,7 +154,7 @@ fn the_same_tokens_in_a_fraction_of_the_calls() {
         delivered.values_mut().for_each(|tokens| tokens.retain(|issued| *issued < until));
         delivered
     };
-    assert!(before(&sync) == before(&change), "the drivers are not given the same tokens");
+    assert_eq!(before(&sync), before(&change));
     assert_eq!(sync.token_requests, change.token_requests);
     for (driver, floor) in [("short", 5), ("hour", 25), ("both", 4)] {
         let (often, seldom) = (sync.publishes[driver], change.publishes[driver]);
@@ -201,20 +177,4 @@ fn the_same_tokens_in_a_fraction_of_the_calls() {
     println!("least life left at delivery: {:#}, {:#}", sync.least_left.unwrap(), change.least_left.unwrap());
     // Refreshed ahead of need: a token of ten minutes is delivered with two minutes left, where upstream may leave 30 s.
     assert!(change.least_left.unwrap() >= SignedDuration::from_secs(130), "{:?}", change.least_left);
-}
-
-#[test]
-fn tokens_of_three_audiences_take_one_call() {
-    let (sync, change) = (day(Republish::PodSync, &[GROWING]), day(Republish::OnChange, &[GROWING]));
-    let lives = change.delivered.iter().filter(|((_, audience), _)| audience == "a");
-    let lives: usize = lives.map(|(_, tokens)| tokens.len()).sum();
-    let (often, seldom) = (sync.publishes[GROWING], change.publishes[GROWING]);
-    println!(
-        "{GROWING}: {often} calls with each pod sync, {seldom} on change for {lives} lives of tokens: {:.1} to 1",
-        often as f64 / seldom as f64
-    );
-    // Each was fetched minutes after the one before it. Of each pod there are the calls that tell of new audiences, and
-    // those until each has been refreshed once.
-    assert!(seldom <= lives + 5 * PODS, "{seldom} calls for {lives} lives");
-    assert!(often >= 5 * seldom, "{often} and {seldom}");
 }

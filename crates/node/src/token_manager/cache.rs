@@ -96,16 +96,6 @@ impl PodTokens {
     }
 }
 
-/// Which of a pod's tokens are refreshed now: those that are due, and with them those whose publish can be spared.
-fn going_together(entries: &[Entry], now: Timestamp) -> Vec<bool> {
-    let first: Vec<&Entry> = entries.iter().filter(|entry| entry.is_due(now, Duration::ZERO)).collect();
-    let goes = |entry: &Entry| {
-        entry.is_due(now, TOGETHER)
-            || (entry.may_come_early(now) && first.iter().any(|first| entry.is_told_with(first)))
-    };
-    entries.iter().map(goes).collect()
-}
-
 impl TokenCache {
     /// An empty cache.
     pub fn new(dice: Dice) -> Self {
@@ -189,9 +179,6 @@ impl TokenCache {
 
     /// What is to be refreshed now, for at most so many pods. `is_republished` says of a volume whether it still is:
     /// tokens of others are left to whoever asks for them.
-    ///
-    /// Tokens of a volume that live equally long are refreshed with the first of them, however far apart they were fetched:
-    /// a publish for each would tell a driver in three calls what it could have been told in one.
     pub fn due(
         &mut self,
         now: Timestamp,
@@ -207,9 +194,7 @@ impl TokenCache {
             if due.len() < most_pods && pod.entries.iter().any(|entry| entry.is_due(now, Duration::ZERO)) {
                 pod.turn = pod.dice.fraction();
                 let mut requests = Vec::new();
-                let going = going_together(&pod.entries, now);
-                let entries = pod.entries.iter_mut().zip(going);
-                for (entry, _) in entries.filter(|(_, goes)| *goes) {
+                for entry in pod.entries.iter_mut().filter(|entry| entry.is_due(now, TOGETHER)) {
                     entry.refresh_only(|volume| is_republished(uid, volume));
                     if entry.planned().is_some() {
                         self.flights += 1;

@@ -170,22 +170,6 @@ impl Entry {
             && self.planned.is_some_and(|planned| planned.waits_until(now).is_none_or(|at| at - slack <= now))
     }
 
-    /// Whether a publish that tells a driver of the one may as well tell it of the other from now on: they live equally long,
-    /// a volume has both, and neither is in trouble, in which it comes when it can.
-    pub(super) fn is_told_with(&self, other: &Self) -> bool {
-        let life = |entry: &Self| entry.current.as_ref().filter(|_| entry.trouble.is_none())?.ttl_seconds;
-        life(self).is_some()
-            && life(self) == life(other)
-            && self.holders().any(|volume| other.is_held_by(volume))
-    }
-
-    /// Whether its refresh is planned, and its token so old that a first refresh could have come by now.
-    pub(super) fn may_come_early(&self, now: Timestamp) -> bool {
-        let granted = self.current.as_ref().filter(|_| self.planned.is_some() && self.flight.is_none());
-        let earliest = granted.and_then(|granted| planned_refresh(&lifetime(granted), Spread::Wide, 0.0));
-        earliest.is_some_and(|earliest| earliest <= now)
-    }
-
     /// Plans the next refresh, unless there is a plan or nobody is served by one.
     pub(super) fn plan(&mut self, spread: Spread, turn: f64, now: Timestamp) {
         if self.planned.is_some() || self.flight.is_some() || !self.is_republished() {

@@ -181,37 +181,6 @@ fn the_tokens_of_a_pod_are_refreshed_together_and_of_many_pods_some_at_a_time() 
 }
 
 #[test]
-fn a_token_in_trouble_or_of_another_life_takes_none_along() {
-    let mut cache = TokenCache::new(Dice::seeded(1));
-    let (short, long, refusing) = (request("u", "a"), request("u", "b"), request("u", "c"));
-    fill(&mut cache, REPUBLISHED, &short, at(0));
-    let flight = fetch(&mut cache, REPUBLISHED, &long, at(0));
-    let hour = GrantedToken { expires: at(3600), ttl_seconds: Some(3600), ..granted("account", at(0)) };
-    cache.landed(&long, flight, Ok(hour), at(0)).unwrap();
-    let first = cache.next_refresh_of("u", "data").unwrap();
-    let flight = fetch(&mut cache, REPUBLISHED, &refusing, at(0));
-    cache.landed(&refusing, flight, Err(refused()), at(0)).unwrap_err();
-    // The refused one is tried again and again, alone, until the short one's turn comes; the long one's is later.
-    let mut seen = Vec::new();
-    for second in 0..=470 {
-        for due in cache.due(at(second), 8, all) {
-            for (request, flight) in due.requests {
-                let answer =
-                    if request == refusing { Err(refused()) } else { Ok(granted("account", at(second))) };
-                let _ = cache.landed(&request, flight, answer, at(second));
-                seen.push((second, request));
-            }
-        }
-    }
-    let shorts: Vec<i64> =
-        seen.iter().filter(|(_, request)| *request == short).map(|(second, _)| *second).collect();
-    assert_eq!(shorts.len(), 1, "{seen:?}");
-    assert!(at(shorts[0]) >= first, "{seen:?}");
-    assert!(seen.iter().filter(|(_, request)| *request == refusing).count() > 6, "{seen:?}");
-    assert!(seen.iter().all(|(_, request)| *request != long), "{seen:?}");
-}
-
-#[test]
 fn a_fleet_that_starts_at_once_is_spread_after_one_refresh_and_stays_so() {
     // Of each node's pod: when its tokens are refreshed.
     let mut caches: Vec<TokenCache> = (0..2000).map(|seed| TokenCache::new(Dice::seeded(seed))).collect();
@@ -278,35 +247,6 @@ fn past_the_most_keys_the_first_to_expire_makes_room() {
 }
 
 proptest! {
-    /// However far apart a pod's tokens were fetched: once each has been refreshed ahead of need, one refresh brings all.
-    #[test]
-    fn tokens_that_live_equally_long_come_together(offsets in prop::array::uniform3(0i64..480), seed in any::<u64>()) {
-        let mut cache = TokenCache::new(Dice::seeded(seed));
-        let requests = ["a", "b", "c"].map(|audience| request("u", audience));
-        let mut last = offsets;
-        let mut refreshes = Vec::new();
-        for second in 0..4000 {
-            for (request, _) in requests.iter().zip(offsets).filter(|(_, offset)| *offset == second) {
-                fill(&mut cache, REPUBLISHED, request, at(second));
-            }
-            for due in cache.due(at(second), 8, all) {
-                refreshes.push((second, due.requests.len()));
-                for (request, flight) in due.requests {
-                    cache.landed(&request, flight, Ok(granted("account", at(second))), at(second)).unwrap();
-                    let which = requests.iter().position(|wanted| *wanted == request).unwrap();
-                    // Never so early that it would have been too early for a first refresh, of 47 s at least; another's turn
-                    // may have been 10 s before.
-                    prop_assert!(second - last[which] >= 37, "{:?} {}", refreshes, which);
-                    last[which] = second;
-                }
-            }
-        }
-        let settled = offsets.iter().max().unwrap() + 2 * 475;
-        let later: Vec<_> = refreshes.iter().filter(|(second, _)| *second > settled).collect();
-        prop_assert!(later.iter().all(|(_, tokens)| *tokens == 3), "{:?} {:?}", offsets, refreshes);
-        prop_assert!((5..=7).contains(&later.len()), "{:?}", refreshes);
-    }
-
     /// Whatever happens: no dead token is given out, one request per key is in flight, and nothing is left in the end.
     #[test]
     fn no_dead_token_and_no_second_request(steps in prop::collection::vec((0u8..6, 0usize..4, 1i64..200), 1..120)) {
