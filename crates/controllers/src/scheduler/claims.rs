@@ -73,7 +73,12 @@ impl<'a> Claims<'a> {
     /// What the pod wants, or why no node will do.
     pub(super) fn wishes(&self, metadata: &Metadata, spec: &PodSpec) -> Result<Wishes<'a>, String> {
         let mut wishes = Wishes::default();
+        let mut seen = BTreeSet::new();
         for name in spec.claims(&metadata.name) {
+            // Several of the pod's volumes may be of one claim.
+            if !seen.insert(name.clone()) {
+                continue;
+            }
             let Some(claim) = self.claims.get(&metadata.namespace, &name) else {
                 return Err(format!("persistentvolumeclaim \"{name}\" not found"));
             };

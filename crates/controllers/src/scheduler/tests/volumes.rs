@@ -198,6 +198,28 @@ fn a_claim_of_two_pods_is_granted_once() {
 }
 
 #[test]
+fn a_claim_that_a_pod_names_twice_needs_one_volume() {
+    let volume_of = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": "data"}});
+    let twice = json!({"volumes": [volume_of("one"), volume_of("two")]});
+    for (why, volumes, provisioner, wanted) in [
+        ("there is one", vec![volume("pv", None)], "", "persistentvolumes/pv"),
+        ("one is made", vec![], "p.example", "persistentvolumeclaims/ns/data"),
+    ] {
+        let scheduler = with_storage(
+            vec![node("n", json!({}))],
+            vec![pod("p", twice.clone())],
+            vec![claim("data", "slow", None)],
+            volumes,
+            vec![class("slow", provisioner)],
+            vec![],
+        );
+        let plan = scheduler.plan(Timestamp::UNIX_EPOCH).requests.into_iter();
+        let written: Vec<String> = plan.map(|request| request.target.to_string()).collect();
+        assert_eq!(written, [wanted], "{why}");
+    }
+}
+
+#[test]
 fn a_pod_does_not_go_where_the_volume_of_its_claim_is_not_to_be() {
     let cramped = |name: &str| {
         let mut node = node(name, json!({}));
