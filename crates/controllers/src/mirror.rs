@@ -84,6 +84,11 @@ impl<T: Object> Mirror<T> {
                 let Some(object) = self.read(&object) else { return false };
                 self.seen = self.seen.max(revision(&object));
                 let (namespace, name) = key(&object);
+                // One made anew since, as the answer to a write has told already.
+                let is_newer = |known: &T| revision(known) > revision(&object);
+                if self.get(namespace, name).is_some_and(is_newer) {
+                    return false;
+                }
                 let Some(known) = self.remove(namespace, name) else { return false };
                 changed(Some(&known), None);
                 true
@@ -116,12 +121,15 @@ impl<T: Object> Mirror<T> {
         }
     }
 
-    fn put(&mut self, object: T, changed: &mut impl FnMut(Option<&T>, Option<&T>)) -> bool {
+    fn put(&mut self, mut object: T, changed: &mut impl FnMut(Option<&T>, Option<&T>)) -> bool {
         let (namespace, name) = key(&object);
         let known = self.get(namespace, name);
         // The answer to a write comes before the watch has told of the writes before it.
         if known.is_some_and(|known| revision(known) > revision(&object)) {
             return false;
+        }
+        if let Some(known) = known.filter(|known| known.metadata().uid == object.metadata().uid) {
+            object.keep_final(known);
         }
         let any = known.is_none_or(|known| !is_same(known, &object));
         if any {
@@ -249,5 +257,23 @@ mod tests {
         assert_eq!(seen(&mirror), [("a", false)]);
         mirror.expect_deletion("", "a", "");
         assert_eq!(seen(&mirror), [("a", true)]);
+    }
+
+    #[test]
+    fn a_watch_that_lags_behind_undoes_no_deletion_and_deletes_nothing_made_since() {
+        let mut mirror: Mirror<Namespace> = Mirror::new(Resource::NAMESPACES);
+        mirror.observe(WatchEvent::listed(vec![namespace("a", "3", "Active")]));
+        mirror.expect_deletion("", "a", "");
+        assert!(!mirror.observe(WatchEvent::applied(namespace("a", "4", "Active"))));
+        assert!(!mirror.observe(WatchEvent::listed(vec![namespace("a", "5", "Active")])));
+        assert_eq!(seen(&mirror), [("a", true)]);
+        let mut another = namespace("a", "9", "Active");
+        another["metadata"]["uid"] = json!("another");
+        mirror.learn(&another.into());
+        assert_eq!(seen(&mirror), [("a", false)]);
+        assert!(!mirror.observe(WatchEvent::deleted(namespace("a", "8", "Active"))));
+        assert_eq!(seen(&mirror), [("a", false)]);
+        assert!(mirror.observe(WatchEvent::deleted(namespace("a", "10", "Active"))));
+        assert_eq!(seen(&mirror), []);
     }
 }

@@ -24,6 +24,14 @@ pub(crate) trait Object: DeserializeOwned + Clone + PartialEq {
     fn metadata(&self) -> &Metadata;
 
     fn metadata_mut(&mut self) -> &mut Metadata;
+
+    /// Keeps what is final of another state of the same object: what was learnt from the answer to a write is not undone by a
+    /// watch that has yet to come to that write.
+    fn keep_final(&mut self, known: &Self) {
+        if known.metadata().is_deleting() {
+            self.metadata_mut().set_deleting();
+        }
+    }
 }
 
 /// Makes kinds with a member `metadata` objects.

@@ -53,8 +53,13 @@ impl World {
 
     /// Lets a controller hear of all that has happened since the last time.
     pub(crate) fn tell(&mut self, controller: &mut impl Controller, now: Timestamp) {
+        self.tell_some(controller, usize::MAX, now);
+    }
+
+    /// Lets a controller hear of what has happened first since the last time: a watch that lags behind.
+    pub(crate) fn tell_some(&mut self, controller: &mut impl Controller, most: usize, now: Timestamp) {
         let watched = controller.watches();
-        for (resource, event) in self.log.drain(..) {
+        for (resource, event) in self.log.drain(..most.min(self.log.len())) {
             if watched.contains(&resource) {
                 controller.observe_at(resource, event, now);
             }

@@ -88,6 +88,7 @@ impl From<Pod> for SchedulerPod {
 }
 
 impl SchedulerPod {
+    /// Takes a pod that waits for bound to that node.
     pub(super) fn assign(&mut self, node: &str) {
         if let Place::Waiting(_) = &self.place {
             self.place = Place::On(node.to_owned());
@@ -115,6 +116,16 @@ impl Object for SchedulerPod {
 
     fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
+    }
+
+    /// A pod that has been bound stays where it is, though the answer to a binding tells no revision.
+    fn keep_final(&mut self, known: &Self) {
+        if known.metadata.is_deleting() {
+            self.metadata.set_deleting();
+        }
+        if let Place::On(node) = &known.place {
+            self.assign(node);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::objects::Metadata;
 
+mod echoes;
 mod neighbours;
 mod preemption;
 mod rules;
