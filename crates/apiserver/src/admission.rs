@@ -34,7 +34,7 @@ pub(crate) fn fill_in(
             metrics.plugin(SERVICE_ACCOUNT, ADMIT, CREATE, || {
                 service_account::admit_pod(object, namespace, cluster)
             })?;
-            metrics.plugin(PRIORITY, ADMIT, CREATE, || priority::admit_pod(object))?;
+            metrics.plugin(PRIORITY, ADMIT, CREATE, || priority::admit_pod(object, cluster))?;
             fill_in(TOLERATIONS, &mut || tolerations::admit_pod(object));
         }
         ("", "Node", _) => fill_in(TAINTS, &mut || taints::admit_node(object)),
@@ -71,6 +71,21 @@ pub(crate) fn fill_in_change(kind: &Kind, object: &mut Object, metrics: &Admissi
     }
 }
 
+/// Refuses a new object that validation has nothing against.
+pub(crate) fn check_new(
+    kind: &Kind,
+    object: &Object,
+    cluster: &ClusterView,
+    metrics: &AdmissionMetrics,
+) -> Result<(), ApiError> {
+    match (kind.group, kind.kind) {
+        ("scheduling.k8s.io", "PriorityClass") => {
+            metrics.plugin(PRIORITY, VALIDATE, CREATE, || priority::check_class(object, cluster, true))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a change that validation has nothing against.
 pub(crate) fn check_change(
     kind: &Kind,
@@ -82,6 +97,9 @@ pub(crate) fn check_change(
     match (kind.group, kind.kind) {
         ("", "PersistentVolumeClaim") => {
             metrics.plugin(RESIZE, VALIDATE, UPDATE, || claim_resize::admit_change(new, old, cluster))
+        }
+        ("scheduling.k8s.io", "PriorityClass") => {
+            metrics.plugin(PRIORITY, VALIDATE, UPDATE, || priority::check_class(new, cluster, false))
         }
         _ => Ok(()),
     }

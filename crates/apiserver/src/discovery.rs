@@ -35,13 +35,14 @@ pub(crate) fn groups() -> Value {
 }
 
 /// Upstream's order of preference. Where two groups know the same name, clients take the first.
-const PREFERENCE: [&str; 8] = [
+const PREFERENCE: [&str; 9] = [
     "apps",
     "authentication.k8s.io",
     "authorization.k8s.io",
     "rbac.authorization.k8s.io",
     "storage.k8s.io",
     "admissionregistration.k8s.io",
+    "scheduling.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
 ];
@@ -195,6 +196,7 @@ mod tests {
             ("", "pods", "xPOwRZ+Yhw8="),
             ("storage.k8s.io", "csidrivers", "hL6j/rwBV5w="),
             ("apps", "daemonsets", "dd7pWHUlMKQ="),
+            ("scheduling.k8s.io", "priorityclasses", "1QwjyaZjj3Y="),
         ];
         for (group, plural, hash) in table {
             let kind = tokenward_kube_schema::find_resource(group, "v1", plural).expect("served");

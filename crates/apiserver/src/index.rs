@@ -80,6 +80,15 @@ pub enum Facts {
         /// `spec.unschedulable`.
         unschedulable: bool,
     },
+    /// A PriorityClass.
+    PriorityClass {
+        /// `value`.
+        value: i64,
+        /// `globalDefault`.
+        is_default: bool,
+        /// `preemptionPolicy`.
+        preemption: Option<String>,
+    },
     /// A Role or ClusterRole: its rules.
     Role(Arc<[PolicyRule]>),
     /// A RoleBinding or ClusterRoleBinding.
@@ -186,6 +195,14 @@ impl Index {
             "storage.k8s.io/volumeattachments" => Facts::VolumeAttachment { node: source.spec.node_name },
             "secrets" => Facts::Secret { kind: source.kind_of_secret },
             "nodes" => Facts::Node { unschedulable: source.spec.unschedulable },
+            "scheduling.k8s.io/priorityclasses" => form.read().map_or(
+                Facts::None,
+                |PriorityClass { value, global_default, preemption_policy }| Facts::PriorityClass {
+                    value,
+                    is_default: global_default,
+                    preemption: preemption_policy,
+                },
+            ),
             "rbac.authorization.k8s.io/clusterroles" | "rbac.authorization.k8s.io/roles" => form
                 .read::<Role>()
                 .map_or(Facts::None, |role| Facts::Role(role.rules.unwrap_or_default().into())),
@@ -366,6 +383,14 @@ struct InvolvedObject {
 #[serde(default)]
 struct EventSource {
     component: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PriorityClass {
+    value: i64,
+    global_default: bool,
+    preemption_policy: Option<String>,
 }
 
 #[derive(Deserialize)]

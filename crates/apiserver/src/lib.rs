@@ -68,6 +68,7 @@ mod signal;
 mod status;
 mod storage;
 mod strategy;
+mod system_priorities;
 mod table;
 mod token_request;
 mod token_review;

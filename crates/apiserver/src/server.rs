@@ -45,7 +45,9 @@ use crate::status::ApiError;
 use crate::table::Include;
 use crate::token_request::Asked;
 use crate::webhook::noting_waits;
-use crate::{binding, default_roles, discovery, face, review, token_request, token_review};
+use crate::{
+    binding, default_roles, discovery, face, review, system_priorities, token_request, token_review,
+};
 
 /// What an API server is made of.
 #[derive(Clone, Debug)]
@@ -172,6 +174,14 @@ impl ApiServer {
     pub async fn establish_default_roles(&self) -> Result<(), ApiError> {
         // Done once, and as large as all writes that it makes.
         Box::pin(default_roles::establish(&self.shared.registry)).await
+    }
+
+    /// Makes the priority classes that every cluster has. Until then no pod can name them.
+    ///
+    /// # Errors
+    /// When the store does not take them.
+    pub async fn establish_system_priorities(&self) -> Result<(), ApiError> {
+        Box::pin(system_priorities::establish(&self.shared.registry)).await
     }
 
     pub(crate) fn registry(&self) -> &Registry {

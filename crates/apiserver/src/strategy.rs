@@ -16,6 +16,7 @@ mod namespace;
 mod node;
 mod pod;
 mod pod_spec;
+mod priority_class;
 mod role;
 mod secret;
 mod service_account;
@@ -61,6 +62,11 @@ pub(crate) trait Strategy: Sync {
 
     /// Rules beyond those of the metadata.
     fn validate(&self, _object: &Object) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// Rules that only a new object has to keep, upstream's changes being held to less.
+    fn validate_creation(&self, _object: &Object) -> Vec<FieldError> {
         Vec::new()
     }
 
@@ -131,6 +137,7 @@ pub(crate) fn of(kind: &Kind) -> &'static dyn Strategy {
         (rbac::GROUP, "ClusterRole") => &role::RoleStrategy { namespaced: false },
         (rbac::GROUP, "RoleBinding") => &role::BindingStrategy { namespaced: true },
         (rbac::GROUP, "ClusterRoleBinding") => &role::BindingStrategy { namespaced: false },
+        ("scheduling.k8s.io", "PriorityClass") => &priority_class::PriorityClassStrategy,
         ("storage.k8s.io", "CSIDriver") => &csi_driver::CsiDriverStrategy,
         ("storage.k8s.io", "CSINode") => &csi_node::CsiNodeStrategy,
         ("storage.k8s.io", "StorageClass") => &storage_class::StorageClassStrategy,
@@ -152,6 +159,7 @@ pub(crate) fn validate_new(kind: &Kind, object: &Object) -> Vec<FieldError> {
     let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
     let mut errors = metadata::validate(metadata, kind.namespaced, strategy.name_rule());
     errors.extend(strategy.validate(object));
+    errors.extend(strategy.validate_creation(object));
     errors
 }
 
@@ -246,7 +254,7 @@ pub(crate) mod tests {
         ] {
             assert!(conditional.contains(&kind), "{kind}");
         }
-        for kind in ["ConfigMap", "DaemonSet", "Node", "Pod", "Secret", "StorageClass"] {
+        for kind in ["ConfigMap", "DaemonSet", "Node", "Pod", "PriorityClass", "Secret", "StorageClass"] {
             assert!(!conditional.contains(&kind), "{kind}");
         }
     }

@@ -105,6 +105,7 @@ fn layout(kind: &Kind, release: Release) -> &'static Layout {
         ("coordination.k8s.io", "Lease") => &others::LEASE,
         ("discovery.k8s.io", "EndpointSlice") => &others::ENDPOINT_SLICE,
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &others::ROLE_BINDING,
+        ("scheduling.k8s.io", "PriorityClass") => &others::PRIORITY_CLASS,
         ("storage.k8s.io", "CSIDriver") => &storage::CSI_DRIVER,
         ("storage.k8s.io", "CSINode") => &storage::CSI_NODE,
         ("storage.k8s.io", "StorageClass") => &storage::STORAGE_CLASS,

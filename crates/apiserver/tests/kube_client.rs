@@ -105,6 +105,7 @@ impl Cluster {
         config.static_tokens = StaticTokens::parse("static-canary,operator,1,\"system:masters\"").unwrap();
         let server = ApiServer::new(config);
         server.establish_default_roles().await.unwrap();
+        server.establish_system_priorities().await.unwrap();
         let authority = Authority::new();
         let (port, stop, serving) = listen(&server, &authority, 0).await;
         Self { authority, store, server, port, stop, serving }

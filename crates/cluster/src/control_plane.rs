@@ -135,6 +135,9 @@ pub enum ControlPlaneError {
     /// The store did not take the roles that every cluster has.
     #[error("cannot make the default roles")]
     DefaultRoles(#[source] ApiError),
+    /// The store did not take the priority classes that every cluster has.
+    #[error("cannot make the system's priority classes")]
+    SystemPriorities(#[source] ApiError),
     /// A certificate could not be made.
     #[error("cannot make the certificates of the run")]
     Certificates(#[from] PkiError),
@@ -178,7 +181,11 @@ impl ControlPlane {
         server_config.node_access =
             Some(node_access(&authority, config.node_authorities, config.node_client, now)?);
         let server = ApiServer::new(server_config);
-        server.establish_default_roles().await.map_err(ControlPlaneError::DefaultRoles)?;
+        // Together: a store on disk makes them durable together.
+        let (roles, priorities) =
+            tokio::join!(server.establish_default_roles(), server.establish_system_priorities());
+        roles.map_err(ControlPlaneError::DefaultRoles)?;
+        priorities.map_err(ControlPlaneError::SystemPriorities)?;
 
         let url = format!("https://{reachable}");
         let mut client_authorities = vec![authority.certificate_der().clone()];

@@ -19,7 +19,7 @@
 //!
 //! Start at [`Release`] and [`FeatureGates`]; [`csi_driver`] has the rules of the one kind that this project is about,
 //! [`metadata`] and [`names`] those of every kind, [`label_selector`] and [`quantity`] what many fields hold,
-//! [`FieldError`] how all of them are reported.
+//! [`priority`] the ranks of pods, [`FieldError`] how all of them are reported.
 
 pub mod csi_driver;
 mod field_error;
@@ -27,6 +27,7 @@ mod gates;
 pub mod label_selector;
 pub mod metadata;
 pub mod names;
+pub mod priority;
 pub mod quantity;
 pub mod rbac;
 mod release;

@@ -91,6 +91,7 @@ impl Registry {
         let version = object.metadata_text("resourceVersion").to_owned();
         object.set_metadata_text("resourceVersion", "");
         let object = print(kind, &self.gates, object)?;
+        admission::check_new(kind, &object, &self.view, &self.admission)?;
         self.ask_about_creation(target, "", kind, user, &object, options, warnings).await?;
         if !matches!(version.as_str(), "" | "0") {
             let text = "resourceVersion should not be set on objects to be created";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::column::{AGE, Layout, NAME, integer, text};
+use super::column::{AGE, Layout, NAME, boolean, integer, text};
 use super::seen::{Seen, UNSET, items_in, joined, text_in};
 
 /// A kind without a table of its own.
@@ -14,6 +14,25 @@ pub(super) static ANY: Layout = Layout {
 pub(super) static LEASE: Layout = Layout {
     columns: &[NAME, text("Holder", "Who holds it."), AGE],
     cells: |lease| vec![lease.name().into(), lease.text("/spec/holderIdentity").into(), lease.age()],
+};
+
+pub(super) static PRIORITY_CLASS: Layout = Layout {
+    columns: &[
+        NAME,
+        integer("Value", "The priority of its pods."),
+        boolean("Global-Default", "Whether pods that name no class are of this one."),
+        AGE,
+        text("PreemptionPolicy", "Whether its pods push out others."),
+    ],
+    cells: |class| {
+        vec![
+            class.name().into(),
+            class.number("/value").into(),
+            class.is("/globalDefault").into(),
+            class.age(),
+            class.text_or("/preemptionPolicy", "PreemptLowerPriority").into(),
+        ]
+    },
 };
 
 pub(super) static WEBHOOK_CONFIGURATION: Layout = Layout {

@@ -134,6 +134,11 @@ fn volumes_and_what_belongs_to_them() {
             }),
         ),
     ];
+    let ranks = [
+        object("low", &json!({"value": -5, "globalDefault": true, "preemptionPolicy": "Never"})),
+        object("system-node-critical", &json!({"value": 2_000_001_000})),
+    ];
+    assert_snapshot!("priorityclasses", print("scheduling.k8s.io", "priorityclasses", &ranks));
     assert_snapshot!("storageclasses", print("storage.k8s.io", "storageclasses", &classes));
     let attachment = object(
         "a",

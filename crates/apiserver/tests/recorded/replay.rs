@@ -90,6 +90,7 @@ impl Replay {
         let server = server(gates, store.clone(), issuer.clone(), &clock);
         // The real one makes these for itself.
         server.establish_default_roles().await.unwrap();
+        server.establish_system_priorities().await.unwrap();
         let admin = server.client(User::authenticated("admin", ["system:masters".to_owned()]));
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             admin.create("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.unwrap();

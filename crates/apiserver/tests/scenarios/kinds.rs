@@ -170,23 +170,12 @@ async fn volumes_and_claims_are_protected_and_dated() {
 }
 
 #[tokio::test]
-async fn new_nodes_are_tainted_and_pods_have_a_priority() {
+async fn new_nodes_are_tainted() {
     let admin = administrator().await;
     let node = admin.create("/api/v1/nodes", &json!({"metadata": {"name": "n9"}})).await.unwrap().object;
     assert_eq!(
         node["spec"]["taints"],
         json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}])
-    );
-    let mut critical = pod("critical");
-    critical["spec"]["priorityClassName"] = "system-node-critical".into();
-    let made = admin.create(PODS, &critical).await.unwrap().object;
-    assert_eq!(made["spec"]["priority"], 2_000_001_000);
-    let mut unknown = pod("unknown");
-    unknown["spec"]["priorityClassName"] = "gold".into();
-    let refused = admin.create(PODS, &unknown).await.unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "pods \"unknown\" is forbidden: no PriorityClass with name gold was found"
     );
 }
 

@@ -16,6 +16,7 @@ mod lists;
 mod metrics;
 mod node_proxies;
 mod patches;
+mod priorities;
 mod protobuf;
 mod releases;
 mod roles;

@@ -85,6 +85,7 @@ impl Testbed {
     pub(crate) async fn furnished(&self) -> (ApiServer, Client) {
         let server = self.server(Release::V1_35);
         server.establish_default_roles().await.unwrap();
+        server.establish_system_priorities().await.unwrap();
         let admin = server.client(admin());
         let objects = [
             ("/api/v1/namespaces", json!({"metadata": {"name": "apps"}})),

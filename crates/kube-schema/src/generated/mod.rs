@@ -12,6 +12,7 @@ mod meta;
 mod rbac;
 mod resource;
 mod runtime;
+mod scheduling;
 mod storage;
 
 use crate::table::Message;
@@ -275,6 +276,7 @@ pub(crate) static MESSAGES: &[Message] = &[
     Message { name: "runtime.RawExtension", fields: runtime::RAW_EXTENSION },
     Message { name: "runtime.TypeMeta", fields: runtime::TYPE_META },
     Message { name: "runtime.Unknown", fields: runtime::UNKNOWN },
+    Message { name: "scheduling/v1.PriorityClass", fields: scheduling::PRIORITY_CLASS },
     Message { name: "storage/v1.CSIDriver", fields: storage::CSI_DRIVER },
     Message { name: "storage/v1.CSIDriverSpec", fields: storage::CSI_DRIVER_SPEC },
     Message { name: "storage/v1.CSINode", fields: storage::CSI_NODE },

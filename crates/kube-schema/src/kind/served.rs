@@ -308,6 +308,17 @@ pub(super) static KINDS: &[Kind] = &[
         ..USUAL
     },
     Kind {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        list_kind: "PriorityClassList",
+        plural: "priorityclasses",
+        singular: "priorityclass",
+        namespaced: false,
+        short_names: &["pc"],
+        message: "scheduling/v1.PriorityClass",
+        ..USUAL
+    },
+    Kind {
         group: "storage.k8s.io",
         kind: "CSIDriver",
         list_kind: "CSIDriverList",
