@@ -17,6 +17,8 @@ use support::admin::Admin;
 use support::place::{Place, files_below};
 use support::repository;
 use support::run::{Run, Signal};
+use tokenward_cluster::pki::Authority;
+use tokenward_tokens::Clock;
 
 const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
 const DRIVERS: &str = "/apis/storage.k8s.io/v1/csidrivers";
@@ -176,15 +178,67 @@ fn an_older_server_over_the_same_etcd_loses_the_field_at_its_next_write() {
     }
 }
 
+/// etcd's certificates and ours are replaced as files, while the server serves.
+#[test]
+fn certificates_for_etcd_are_replaced_under_a_running_server() {
+    let place = Place::new();
+    let now = Clock::system().now();
+    let first = Authority::generate(now).unwrap();
+    let Some(mut etcd) = Etcd::start_with(&place, Some(&first)) else { return };
+    let write = |name: &str, text: &str| fs::rename(place.write("next", text), place.file(name)).unwrap();
+    let replace = |authority: &Authority| {
+        let client = authority.client("api", None, now).unwrap();
+        write("etcd-ca.pem", &authority.certificate_pem());
+        write("etcd-client.pem", &client.certificate_pem());
+        write("etcd-client.key", &client.expose_key_pem());
+    };
+    replace(&first);
+    let arguments = [
+        format!("--etcd={}", etcd.url),
+        flag("etcd-cafile", place.file("etcd-ca.pem")),
+        flag("etcd-certfile", place.file("etcd-client.pem")),
+        flag("etcd-keyfile", place.file("etcd-client.key")),
+        "--listen=127.0.0.1:0".to_owned(),
+    ];
+    let (run, kubeconfig) = serve(&place, &arguments);
+    let admin = Admin::new(&kubeconfig);
+    admin.create(ACCOUNTS, &json!({"metadata": {"name": "before"}}));
+
+    write("etcd-client.pem", "nothing");
+    let line = run.stderr_line(|line| line.contains("certificates for etcd are kept as they were"));
+    assert!(line.contains("--etcd-certfile: `"), "{line}");
+    admin.create(ACCOUNTS, &json!({"metadata": {"name": "meanwhile"}}));
+
+    let second = Authority::generate(now).unwrap();
+    etcd.restart(&place, Some(&second));
+    run.stderr_line(|line| line.contains("etcd does not answer"));
+    replace(&second);
+    run.stderr_line(|line| line.contains("etcd is spoken to with other certificates from now on"));
+    run.stderr_line(|line| line.contains("etcd answers again"));
+    admin.create(ACCOUNTS, &json!({"metadata": {"name": "after"}}));
+    for name in ["before", "meanwhile", "after"] {
+        assert_eq!(admin.get(&format!("{ACCOUNTS}/{name}"))["metadata"]["name"], name);
+    }
+    run.signal(Signal::TERM);
+    assert_eq!(run.wait().code, Some(0));
+}
+
 /// A real etcd; none when the test is left out.
 struct Etcd {
+    program: PathBuf,
     run: Run,
     url: String,
+    peer_url: String,
 }
 
 impl Etcd {
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
     fn start(place: &Place) -> Option<Self> {
+        Self::start_with(place, None)
+    }
+
+    /// With an authority it is for those alone who have a certificate of it.
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know what was left out")]
+    fn start_with(place: &Place, authority: Option<&Authority>) -> Option<Self> {
         let on_path = || {
             let path = std::env::var_os("PATH")?;
             std::env::split_paths(&path).map(|path| path.join("etcd")).find(|path| path.is_file())
@@ -195,23 +249,47 @@ impl Etcd {
             eprintln!("left out: no etcd on the PATH and none named in TOKENWARD_ETCD");
             return None;
         };
-        let url = format!("http://127.0.0.1:{}", free_port());
-        let peer = format!("http://127.0.0.1:{}", free_port());
-        let run = support::run::Command::of(
-            &program,
-            &[],
-            [
-                flag("data-dir", place.file("etcd")),
-                format!("--listen-client-urls={url}"),
-                format!("--advertise-client-urls={url}"),
-                format!("--listen-peer-urls={peer}"),
-                format!("--initial-advertise-peer-urls={peer}"),
-                format!("--initial-cluster=default={peer}"),
-            ],
-        )
-        .start();
+        let scheme = if authority.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{}", free_port());
+        let peer_url = format!("http://127.0.0.1:{}", free_port());
+        let run = Self::run(&program, place, [&url, &peer_url], authority);
+        Some(Self { program, run, url, peer_url })
+    }
+
+    /// On the same data and the same ports.
+    fn restart(&mut self, place: &Place, authority: Option<&Authority>) {
+        self.run.signal(Signal::KILL);
+        let limit = Instant::now() + support::LIMIT;
+        while self.run.is_running() {
+            assert!(Instant::now() < limit, "etcd survives its end");
+            std::thread::yield_now();
+        }
+        self.run = Self::run(&self.program, place, [&self.url, &self.peer_url], authority);
+    }
+
+    fn run(program: &Path, place: &Place, [url, peer]: [&str; 2], authority: Option<&Authority>) -> Run {
+        let mut arguments = vec![
+            flag("data-dir", place.file("etcd")),
+            format!("--listen-client-urls={url}"),
+            format!("--advertise-client-urls={url}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+        ];
+        if let Some(authority) = authority {
+            let server = authority.server(&[], Clock::system().now()).unwrap();
+            for (name, file, text) in [
+                ("trusted-ca-file", "server-ca.pem", authority.certificate_pem()),
+                ("cert-file", "server.pem", server.certificate_pem()),
+                ("key-file", "server.key", server.expose_key_pem().to_string()),
+            ] {
+                arguments.push(flag(name, place.write(file, &text)));
+            }
+            arguments.push("--client-cert-auth".to_owned());
+        }
+        let run = support::run::Command::of(program, &[], arguments).start();
         run.stderr_line(|line| line.contains("ready to serve client requests"));
-        Some(Self { run, url })
+        run
     }
 }
 

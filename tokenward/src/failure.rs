@@ -77,6 +77,15 @@ impl Failure {
         self
     }
 
+    /// What went wrong and why, for the log.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.message.clone();
+        if let Some(cause) = &self.cause {
+            let _ = write!(text, ": {cause}");
+        }
+        text
+    }
+
     /// 1 when the answer is no, 2 when there is no answer.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.kind {
@@ -91,11 +100,7 @@ impl Failure {
         if self.kind == FailureKind::BrokenPipe {
             return String::new();
         }
-        let mut text = format!("{} {}", style.error("Error:"), self.message);
-        if let Some(cause) = &self.cause {
-            let _ = write!(text, ": {cause}");
-        }
-        text.push('\n');
+        let mut text = format!("{} {}\n", style.error("Error:"), self.text());
         for hint in &self.hints {
             let _ = writeln!(text, "{} {hint}", style.hint("Hint:"));
         }

@@ -1,25 +1,17 @@
 //! The keys of service account tokens as files, followed while the server runs: whoever replaces the signing key, or
-//! adds a key to be verified with, need not restart it.
-//!
-//! Files are looked at by their metadata once a second, and read only after they have changed and lain still for a
-//! look: a file that is being written is not read in the middle. One that cannot be used is told once, and the keys
-//! before it stay.
+//! adds a key to be verified with, need not restart it. When the files cannot be used the keys before them stay.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokenward_apiserver::ApiServer;
 use tokenward_issuer::{KeyError, KeySet, SigningKey, VerifyingKey};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-/// How often the files are looked at.
-const PERIOD: Duration = Duration::from_secs(1);
+use crate::followed_files::{self, Files};
 
 /// Where the keys are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,12 +60,17 @@ impl KeyFiles {
     pub fn is_empty(&self) -> bool {
         self.signing.is_none() && self.verifying.is_empty()
     }
+}
 
-    /// Reads all of them.
-    ///
-    /// # Errors
-    /// When one of them cannot be read or used.
-    pub fn read(&self) -> Result<Keys, KeyFileError> {
+impl Files for KeyFiles {
+    type Content = Keys;
+    type Error = KeyFileError;
+
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.signing.iter().chain(&self.verifying).map(PathBuf::as_path)
+    }
+
+    fn read(&self) -> Result<Keys, KeyFileError> {
         let unusable = |path: &Path, source| KeyFileError::Key { path: path.to_owned(), source };
         let signing = self
             .signing
@@ -86,88 +83,21 @@ impl KeyFiles {
         }
         Ok(Keys { signing: signing.transpose()?, verifying })
     }
-
-    fn stamps(&self) -> Vec<Option<Stamp>> {
-        self.signing.iter().chain(&self.verifying).map(|path| Stamp::of(path)).collect()
-    }
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     fs::read(path).map(Zeroizing::new).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })
 }
 
-/// What tells one state of a file from another: which file it is, how large, and when it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// None for a file that is not there. Links are followed, as mounted Secrets replace theirs.
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-}
-
-/// Notices changes.
-struct Follower {
-    files: KeyFiles,
-    /// As they were when they were read last, well or not.
-    read: Vec<Option<Stamp>>,
-    /// As they were at the last look.
-    seen: Vec<Option<Stamp>>,
-}
-
-impl Follower {
-    /// The first look reads: files may have changed since somebody read them.
-    fn new(files: KeyFiles) -> Self {
-        Self { files, read: Vec::new(), seen: Vec::new() }
-    }
-
-    /// The keys, if the files have changed since they were read and have not since the last look.
-    fn look(&mut self) -> Option<Result<Keys, KeyFileError>> {
-        let stamps = self.files.stamps();
-        let lies_still = stamps == self.seen;
-        self.seen.clone_from(&stamps);
-        if !lies_still || stamps == self.read {
-            return None;
-        }
-        self.read = stamps;
-        Some(self.files.read())
-    }
-}
-
 /// Follows the files until `stop`, and gives the server every change.
 pub(crate) async fn follow(files: KeyFiles, server: ApiServer, stop: CancellationToken) {
-    let mut follower = Follower::new(files);
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let looked = tokio::task::spawn_blocking(move || {
-            let outcome = follower.look();
-            (follower, outcome)
-        });
-        let Ok((back, outcome)) = looked.await else { return };
-        follower = back;
-        match outcome {
-            Some(Ok(keys)) => apply(keys, &server),
-            Some(Err(error)) => {
-                tracing::error!(error = %chain(&error), "keys of service account tokens are kept as they were");
-            }
-            None => {}
+    let take = move |read: Result<Keys, KeyFileError>| match read {
+        Ok(keys) => apply(keys, &server),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "keys of service account tokens are kept as they were");
         }
-    }
+    };
+    followed_files::follow(files, take, stop).await;
 }
 
 fn apply(keys: Keys, server: &ApiServer) {
@@ -201,6 +131,7 @@ mod tests {
     use tokenward_issuer::Algorithm;
 
     use super::*;
+    use crate::followed_files::Follower;
 
     fn write(path: &Path, text: &[u8]) {
         // In another file first, as everybody does who replaces one that is in use.

@@ -38,6 +38,7 @@ pub mod control_plane;
 mod controllers_api;
 pub mod delivery;
 pub mod drivers;
+pub mod followed_files;
 pub mod kept_keys;
 pub mod key_files;
 pub mod kubeconfig;

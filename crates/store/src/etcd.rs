@@ -105,6 +105,14 @@ pub enum EtcdError {
     /// There can be no TLS with them.
     #[error(transparent)]
     Tls(#[from] EtcdTlsError),
+    /// They answer, and do not let this server read.
+    #[error("etcd at {endpoints} refuses to be read: {reason}")]
+    Refused {
+        /// Who was asked.
+        endpoints: String,
+        /// What etcd says.
+        reason: String,
+    },
     /// None of the servers answers.
     #[error("no etcd server answers at {endpoints}; start it, or correct the addresses")]
     NoAnswer {
@@ -114,6 +122,17 @@ pub enum EtcdError {
         #[source]
         source: Unavailable,
     },
+}
+
+impl EtcdError {
+    /// Nothing could be read there.
+    fn of(endpoints: &[EtcdEndpoint], error: Unavailable) -> Self {
+        let endpoints = endpoints.iter().map(EtcdEndpoint::to_string).collect::<Vec<_>>().join(", ");
+        match error {
+            Unavailable::Refused(reason) => Self::Refused { endpoints, reason },
+            source => Self::NoAnswer { endpoints, source },
+        }
+    }
 }
 
 /// The way to etcd.
@@ -144,10 +163,7 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
                 move |key, bytes| indexer(key, bytes)
             }),
         });
-        let snapshot = source.snapshot().await.map_err(|source| EtcdError::NoAnswer {
-            endpoints: options.endpoints.iter().map(EtcdEndpoint::to_string).collect::<Vec<_>>().join(", "),
-            source,
-        })?;
+        let snapshot = source.snapshot().await.map_err(|error| EtcdError::of(&options.endpoints, error))?;
         let revision = snapshot.revision;
         let memory = Memory::new(revision, revision, options.history, move |key, bytes| indexer(key, bytes));
         for entry in snapshot.entries {
@@ -290,18 +306,21 @@ impl std::fmt::Debug for generated::PutRequest {
     }
 }
 
-/// Asks etcd from time to time whether it is there.
+/// Asks etcd from time to time whether it is there, and lets this server read.
 async fn feel_pulse<I: Clone>(source: Arc<Source<I>>, answers: Arc<AtomicBool>) {
     let request = key_alone(source.layout.root());
     loop {
         tokio::time::sleep(PULSE).await;
-        let alive = source.client.range(&request).await.is_ok();
-        if answers.swap(alive, Ordering::Relaxed) != alive {
-            if alive {
-                tracing::info!("etcd answers again");
-            } else {
-                tracing::error!("etcd does not answer; reads go on from memory, writes fail");
+        let answer = source.client.range(&request).await;
+        if answers.swap(answer.is_ok(), Ordering::Relaxed) == answer.is_ok() {
+            continue;
+        }
+        match answer {
+            Ok(_) => tracing::info!("etcd answers again"),
+            Err(Unavailable::Refused(reason)) => {
+                tracing::error!(reason, "etcd refuses to be read; reads go on from memory, writes fail");
             }
+            Err(_) => tracing::error!("etcd does not answer; reads go on from memory, writes fail"),
         }
     }
 }

@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use support::etcd::{Authority, EtcdServer};
+use support::etcd::EtcdServer;
 use tokenward_store::{
-    EtcdError, EtcdOptions, EtcdTls, EventKind, Key, Page, Revision, Scope, Start, Store, Unavailable,
-    Unstamped, WriteError,
+    EtcdError, EtcdOptions, EventKind, Key, Page, Revision, Scope, Start, Store, Unavailable, Unstamped,
+    WriteError,
 };
 
 fn key(name: &str) -> Key {
@@ -39,39 +39,6 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) {
         }
     });
     assert!(waited.await.is_ok(), "{what} has not happened in a minute");
-}
-
-#[tokio::test]
-async fn etcd_behind_tls_is_for_those_with_a_certificate() {
-    let Some(mut etcd) = EtcdServer::start_with_tls().await else { return };
-    let store = store(&etcd).await;
-    let mut watch = store.watch(&pods(), Start::Now).unwrap();
-    let written = store.create(key("a"), value("1")).await.unwrap();
-    assert_eq!(watch.next().await.unwrap().events[0].entry.value, written.value);
-
-    let authority = etcd.authority().certificate();
-    let strangers = Authority::new();
-    let tls = |authority, client| Some(EtcdTls::new(vec![authority], client).unwrap());
-    for (tls, what) in [
-        (tls(authority.clone(), None), "no certificate"),
-        (tls(authority, Some(strangers.client("tests"))), "somebody else's certificate"),
-        (
-            tls(strangers.certificate(), Some(etcd.authority().client("tests"))),
-            "another authority of servers",
-        ),
-    ] {
-        let options = EtcdOptions { tls, timeout: Duration::from_secs(2), ..etcd.options("/registry") };
-        let refused = Store::etcd(options, |_, _| ()).await.map(|_| ()).unwrap_err();
-        assert!(matches!(refused, EtcdError::NoAnswer { .. }), "{what}: {refused}");
-    }
-
-    // It goes away and comes back: TLS is begun anew.
-    etcd.kill();
-    eventually("etcd's absence", || store.etcd_answers() == Some(false)).await;
-    etcd.run().await;
-    eventually("etcd's return", || store.etcd_answers() == Some(true)).await;
-    let again = store.update(&written.key, written.revision, value("2")).await.unwrap();
-    assert_eq!(store.get(&written.key).unwrap().revision, again.revision);
 }
 
 #[tokio::test]

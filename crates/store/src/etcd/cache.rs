@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::Decoder;
-use super::client::{Client, end_of};
+use super::client::{Client, end_of, words_of_etcd};
 use super::generated::event::EventType;
 use super::generated::watch_request::RequestUnion;
 use super::generated::{Event, KeyValue, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse};
@@ -114,7 +114,8 @@ pub(crate) async fn follow<I: Clone + Send + Sync + 'static>(
                 if has_worked {
                     wait = FIRST_WAIT;
                 }
-                tracing::warn!(code = ?status.code(), "the watch of etcd has ended; it is opened again");
+                let reason = words_of_etcd(status.message());
+                tracing::warn!(code = ?status.code(), reason, "the watch of etcd has ended; it is opened again");
             }
             Ended::Compacted => match source.snapshot().await {
                 Ok(snapshot) if snapshot.revision >= memory.current_revision() => {
@@ -165,7 +166,7 @@ async fn stream<I: Clone + Send + Sync + 'static>(
                     return Ok(Ended::Compacted);
                 }
                 if response.canceled {
-                    return Err(Status::aborted("etcd cancelled the watch"));
+                    return Err(Status::aborted(response.cancel_reason));
                 }
                 let newest = revision_of(response.header.map_or(0, |header| header.revision));
                 if newest < start {

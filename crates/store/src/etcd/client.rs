@@ -1,15 +1,18 @@
 //! Calls to etcd: one server of several at a time, each call with a time limit.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::generated::kv_client::KvClient;
 use super::generated::watch_client::WatchClient;
 use super::generated::{CompactionRequest, RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use super::tls::Credentials;
 use super::{EtcdError, EtcdTls};
 use crate::Unavailable;
 
@@ -67,10 +70,24 @@ impl std::fmt::Display for EtcdEndpoint {
 }
 
 pub(crate) struct Client {
-    channels: Vec<Channel>,
-    /// Which one is in use.
-    current: Mutex<usize>,
+    servers: Vec<Server>,
+    connections: Mutex<Connections>,
     timeout: Duration,
+}
+
+/// One server, not connected to.
+struct Server {
+    endpoint: Endpoint,
+    is_tls: bool,
+}
+
+struct Connections {
+    /// One for each server.
+    channels: Vec<Channel>,
+    /// Which of them is in use.
+    current: usize,
+    /// What those with TLS were made with, and what is to come.
+    tls: Option<watch::Receiver<Arc<Credentials>>>,
 }
 
 impl Client {
@@ -84,19 +101,20 @@ impl Client {
             None if endpoints.iter().any(|endpoint| endpoint.is_tls) => Some(EtcdTls::new(Vec::new(), None)?),
             tls => tls,
         };
-        let channels = endpoints.iter().map(|endpoint| {
-            let to = Endpoint::from_shared(endpoint.url.clone())?
+        let servers = endpoints.iter().map(|server| {
+            let endpoint = Endpoint::from_shared(server.url.clone())?
                 .connect_timeout(timeout)
                 .http2_keep_alive_interval(KEEP_ALIVE)
                 .keep_alive_timeout(timeout)
                 .keep_alive_while_idle(true);
-            Ok(match &tls {
-                Some(tls) if endpoint.is_tls => tls.channel(&to),
-                _ => to.connect_lazy(),
-            })
+            Ok(Server { endpoint, is_tls: server.is_tls })
         });
-        let channels = channels.collect::<Result<_, tonic::transport::Error>>()?;
-        Ok(Self { channels, current: Mutex::new(0), timeout })
+        let servers = servers.collect::<Result<Vec<_>, tonic::transport::Error>>()?;
+        let mut tls = tls.map(|tls| tls.follow());
+        let credentials = tls.as_mut().map(|tls| tls.borrow_and_update().clone());
+        let channels = servers.iter().map(|server| server.channel(credentials.as_deref())).collect();
+        let connections = Mutex::new(Connections { channels, current: 0, tls });
+        Ok(Self { servers, connections, timeout })
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -104,15 +122,16 @@ impl Client {
     }
 
     fn channel(&self) -> (usize, Channel) {
-        let current = *self.current.lock();
-        (current, self.channels[current].clone())
+        let mut connections = self.connections.lock();
+        connections.follow_tls(&self.servers);
+        (connections.current, connections.channels[connections.current].clone())
     }
 
     /// Turns to another server, unless somebody else has done so since `failed` was in use.
     fn turn_from(&self, failed: usize) {
-        let mut current = self.current.lock();
-        if *current == failed {
-            *current = (failed + 1) % self.channels.len();
+        let mut connections = self.connections.lock();
+        if connections.current == failed {
+            connections.current = (failed + 1) % self.servers.len();
         }
     }
 
@@ -140,7 +159,7 @@ impl Client {
     /// Reads. Tried with every server once.
     pub(crate) async fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Unavailable> {
         let mut last = Unavailable::TimedOut;
-        for _ in &self.channels {
+        for _ in &self.servers {
             let call = async |channel| kv(channel).range(request.clone()).await;
             match self.call(call).await {
                 Err(error) if !matches!(error, Unavailable::Refused(_)) => last = error,
@@ -181,8 +200,41 @@ impl Client {
     }
 }
 
+impl Server {
+    /// A channel, which connects when something is asked.
+    fn channel(&self, credentials: Option<&Credentials>) -> Channel {
+        match credentials {
+            Some(credentials) if self.is_tls => credentials.channel(&self.endpoint),
+            _ => self.endpoint.connect_lazy(),
+        }
+    }
+}
+
+impl Connections {
+    /// Makes the channels with TLS anew if they were made with what does not count any more. Calls that are under way have
+    /// their own hold on theirs.
+    fn follow_tls(&mut self, servers: &[Server]) {
+        let Some(tls) = &mut self.tls else { return };
+        // Without a sender nothing is to come.
+        if !tls.has_changed().unwrap_or(false) {
+            return;
+        }
+        let credentials = tls.borrow_and_update().clone();
+        for (server, channel) in servers.iter().zip(&mut self.channels) {
+            if server.is_tls {
+                *channel = server.channel(Some(&credentials));
+            }
+        }
+    }
+}
+
 fn kv(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+/// What etcd itself says of a refusal, without what its library puts before it.
+pub(crate) fn words_of_etcd(text: &str) -> Option<&str> {
+    text.find("etcdserver: ").map(|start| &text[start..])
 }
 
 /// What a caller may know. The transport's own texts name hosts; etcd's do not.

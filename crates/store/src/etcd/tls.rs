@@ -9,13 +9,25 @@ use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-/// How `https://` endpoints of etcd are spoken to.
+/// How `https://` endpoints of etcd are spoken to. Clones are one: what replaces it counts for all stores that were made with it.
 #[derive(Clone)]
 pub struct EtcdTls {
+    current: Arc<watch::Sender<Arc<Credentials>>>,
+}
+
+/// A certificate with those that lead to its authority, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Of one moment.
+pub(super) struct Credentials {
+    authorities: Vec<CertificateDer<'static>>,
+    /// It tells keys apart too: one is of no use with another's certificate.
+    chain: Vec<CertificateDer<'static>>,
     config: Arc<rustls::ClientConfig>,
 }
 
@@ -42,14 +54,49 @@ impl EtcdTls {
     /// When something of it cannot be used.
     pub fn new(
         authorities: Vec<CertificateDer<'static>>,
-        identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+        identity: Option<Identity>,
+    ) -> Result<Self, EtcdTlsError> {
+        let credentials = Credentials::new(authorities, identity)?;
+        Ok(Self { current: Arc::new(watch::Sender::new(Arc::new(credentials))) })
+    }
+
+    /// The same from now on with these. Whatever is asked next goes over a connection of its own; what is under way, the
+    /// watch above all, keeps the one that it has. Gives whether they are others than before.
+    ///
+    /// # Errors
+    /// When something of it cannot be used: then all stays as it was.
+    pub fn replace(
+        &self,
+        authorities: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
+    ) -> Result<bool, EtcdTlsError> {
+        let next = Credentials::new(authorities, identity)?;
+        Ok(self.current.send_if_modified(|current| {
+            let is_other = !current.is_same_as(&next);
+            if is_other {
+                *current = Arc::new(next);
+            }
+            is_other
+        }))
+    }
+
+    /// What counts now, and what comes after it.
+    pub(super) fn follow(&self) -> watch::Receiver<Arc<Credentials>> {
+        self.current.subscribe()
+    }
+}
+
+impl Credentials {
+    fn new(
+        authorities: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
     ) -> Result<Self, EtcdTlsError> {
         let mut roots = RootCertStore::empty();
         if authorities.is_empty() {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
-        for authority in authorities {
-            roots.add(authority).map_err(EtcdTlsError::Authority)?;
+        for authority in &authorities {
+            roots.add(authority.clone()).map_err(EtcdTlsError::Authority)?;
         }
         if roots.is_empty() {
             return Err(EtcdTlsError::NoAuthority);
@@ -59,6 +106,7 @@ impl EtcdTls {
             .with_safe_default_protocol_versions()
             .map_err(EtcdTlsError::Identity)?
             .with_root_certificates(roots);
+        let chain = identity.as_ref().map(|(chain, _)| chain.clone()).unwrap_or_default();
         let mut config = match identity {
             Some((chain, key)) => {
                 builder.with_client_auth_cert(chain, key).map_err(EtcdTlsError::Identity)?
@@ -66,7 +114,11 @@ impl EtcdTls {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { authorities, chain, config: Arc::new(config) })
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.authorities == other.authorities && self.chain == other.chain
     }
 
     /// A channel to an `https://` endpoint, which connects when something is asked.

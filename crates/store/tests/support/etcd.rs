@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -105,6 +105,16 @@ impl EtcdServer {
         format!("{scheme}://127.0.0.1:{}", self.client_port)
     }
 
+    /// Where it listens for clients.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.client_port).into()
+    }
+
+    /// Lets it and its clients have certificates of another authority when it is started again.
+    pub(crate) fn change_authority(&mut self) {
+        self.authority = Some(Box::new(Authority::new()));
+    }
+
     pub(crate) fn authority(&self) -> &Authority {
         self.authority.as_deref().expect("a server behind TLS")
     }
@@ -155,7 +165,7 @@ impl EtcdServer {
             .spawn()
             .unwrap();
         self.process = Some(process);
-        let address = ("127.0.0.1", self.client_port);
+        let address = self.address();
         let listening = tokio::time::timeout(Duration::from_secs(60), async {
             while tokio::net::TcpStream::connect(address).await.is_err() {
                 let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part")]
 
 pub(crate) mod etcd;
+pub(crate) mod etcd_users;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
