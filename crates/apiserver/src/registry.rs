@@ -232,19 +232,7 @@ impl Registry {
         object: &Object,
     ) -> Result<Result<Arc<Entry<Index>>, WriteError<Index>>, ApiError> {
         let (value, index) = (encode(object)?, Index::of_tree(&read.key, object));
-        let written = self.store.update_indexed(&read.key, read.revision, value, index).await;
-        // What differs in nothing is not written.
-        if written.as_ref().is_ok_and(|written| written.revision != read.revision) {
-            read.index.encodings.set_apart();
-        }
-        Ok(written)
-    }
-
-    /// Removes an object that was read. Gives its last state, as watchers get it.
-    async fn remove(&self, read: &Entry<Index>) -> Result<Arc<Entry<Index>>, WriteError<Index>> {
-        let removed = self.store.delete(&read.key, Some(read.revision)).await?;
-        read.index.encodings.set_apart();
-        Ok(removed)
+        Ok(self.store.update_indexed(&read.key, read.revision, value, index).await)
     }
 
     fn get(&self, target: Target<'_>) -> Result<Arc<Entry<Index>>, ApiError> {

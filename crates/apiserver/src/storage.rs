@@ -25,7 +25,7 @@ const PROTOBUF: &[u8] = b"k8s\0";
 ///
 /// The handle outlives any server: several servers, of different releases too, may stand over the same data.
 pub fn new_store() -> Store<Index> {
-    Store::memory(Index::of)
+    Store::memory(Index::of).setting_apart(set_apart)
 }
 
 /// The store in a directory of this machine, and what was found there.
@@ -33,7 +33,8 @@ pub fn new_store() -> Store<Index> {
 /// # Errors
 /// As [`Store::open`].
 pub fn open_store(directory: &Path) -> Result<(Store<Index>, Recovery), OpenError> {
-    Store::open(directory, LogOptions::default(), Index::of)
+    let (store, recovery) = Store::open(directory, LogOptions::default(), Index::of)?;
+    Ok((store.setting_apart(set_apart), recovery))
 }
 
 /// The store in etcd. Objects are where kube-apiserver has them, as JSON; those that it has written in protobuf are read too.
@@ -45,7 +46,12 @@ pub async fn etcd_store(
     tls: Option<EtcdTls>,
 ) -> Result<Store<Index>, EtcdError> {
     let options = EtcdOptions { tls, ..EtcdOptions::new(endpoints, layout(), read_stored) };
-    Store::etcd(options, Index::of).await
+    Ok(Store::etcd(options, Index::of).await?.setting_apart(set_apart))
+}
+
+/// History may keep an object's earlier revision for long, and must not keep its neighbours for its sake.
+fn set_apart(past: &Index) {
+    past.encodings.set_apart();
 }
 
 impl ApiError {

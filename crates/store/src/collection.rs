@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -40,18 +40,27 @@ impl Counter {
     }
 }
 
+/// What is done with the index of an object that has another revision by now, or is gone: [`crate::Store::setting_apart`].
+pub(crate) type SetApart<I> = Arc<OnceLock<Box<dyn Fn(&I) + Send + Sync>>>;
+
 pub(crate) struct Collection<I> {
     state: RwLock<State<I>>,
     /// Rung after every write, when the lock is free again. Other collections' watchers do not hear it.
     bell: watch::Sender<()>,
     counter: Counter,
+    set_apart: SetApart<I>,
 }
 
 impl<I> Collection<I> {
     /// An empty collection, of whose states before `floor` nothing is known.
-    pub(crate) fn new(counter: Counter, limits: HistoryLimits, floor: Revision) -> Self {
+    pub(crate) fn new(
+        counter: Counter,
+        limits: HistoryLimits,
+        floor: Revision,
+        set_apart: SetApart<I>,
+    ) -> Self {
         let state = State { objects: BTreeMap::new(), history: History::new(limits, floor) };
-        Self { state: RwLock::new(state), bell: watch::Sender::new(()), counter }
+        Self { state: RwLock::new(state), bell: watch::Sender::new(()), counter, set_apart }
     }
 
     /// The state, and the revision up to which it is complete for as long as the guard lives.
@@ -63,17 +72,26 @@ impl<I> Collection<I> {
 
     /// Takes in what has been decided and may be seen from now on, in the order of the revisions.
     pub(crate) fn apply(&self, writes: impl IntoIterator<Item = Write<I>>) {
+        let mut past = Vec::new();
         let mut state = self.state.write();
         for write in writes {
             let revision = write.entry().revision;
-            state.apply(write);
+            past.extend(state.apply(write));
             self.counter.raise(revision);
         }
         drop(state);
-        self.ring();
+        self.follow_up(past);
     }
 
-    /// The state to be changed by hand. Who does so raises the counter before the guard goes, and rings after.
+    /// What comes after writes, when the lock is free again; `past` are the entries that they took the place of.
+    pub(crate) fn follow_up(&self, past: impl IntoIterator<Item = Arc<Entry<I>>>) {
+        self.ring();
+        if let Some(set_apart) = self.set_apart.get() {
+            past.into_iter().for_each(|entry| set_apart(&entry.index));
+        }
+    }
+
+    /// The state to be changed by hand. Who does so raises the counter before the guard goes, and follows up after.
     pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, State<I>> {
         self.state.write()
     }
@@ -98,9 +116,9 @@ impl<I: Clone> Collection<I> {
             Decision::Write(write) => write,
         };
         let entry = write.entry().clone();
-        state.apply(write);
+        let past = state.apply(write);
         drop(state);
-        self.ring();
+        self.follow_up(past);
         Ok(entry)
     }
 }
@@ -120,7 +138,8 @@ impl<I> State<I> {
         self.objects.get(path)
     }
 
-    pub(crate) fn apply(&mut self, write: Write<I>) {
+    /// Gives the entry whose place it takes.
+    pub(crate) fn apply(&mut self, write: Write<I>) -> Option<Arc<Entry<I>>> {
         match write {
             Write::Put(entry) => self.put(entry),
             Write::Delete(last) => self.delete(last),
@@ -143,16 +162,18 @@ impl<I> State<I> {
         self.objects.values()
     }
 
-    fn put(&mut self, entry: Arc<Entry<I>>) {
+    fn put(&mut self, entry: Arc<Entry<I>>) -> Option<Arc<Entry<I>>> {
         let previous = self.objects.insert(entry.key.path().clone(), entry.clone());
-        let revision = entry.revision;
+        let (past, revision) = (previous.clone(), entry.revision);
         self.history.push(Arc::new(Event { kind: EventKind::Put, entry, previous, revision }));
+        past
     }
 
-    fn delete(&mut self, last: Arc<Entry<I>>) {
+    fn delete(&mut self, last: Arc<Entry<I>>) -> Option<Arc<Entry<I>>> {
         let previous = self.objects.remove(&**last.key.path());
-        let revision = last.revision;
+        let (past, revision) = (previous.clone(), last.revision);
         self.history.push(Arc::new(Event { kind: EventKind::Delete, entry: last, previous, revision }));
+        past
     }
 
     /// The page of the newest state, which is that of revision `current`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use crate::change::{Change, Write};
-use crate::collection::{Collection, Counter};
+use crate::collection::{Collection, Counter, SetApart};
 use crate::{Entry, HistoryLimits, Key, Revision, WriteError};
 
 type Collections<I> = HashMap<Arc<str>, Arc<Collection<I>>>;
@@ -21,6 +21,7 @@ pub(crate) struct Memory<I> {
     limits: HistoryLimits,
     /// History begins here, in collections that are made later too. Changed under the lock of `collections`.
     floor: AtomicU64,
+    set_apart: SetApart<I>,
 }
 
 impl<I> Memory<I> {
@@ -33,7 +34,13 @@ impl<I> Memory<I> {
     ) -> Self {
         let counter = Counter::starting_at(current);
         let floor = AtomicU64::new(floor.get());
-        Self { counter, collections: RwLock::default(), indexer: Box::new(indexer), limits, floor }
+        let set_apart = SetApart::default();
+        Self { counter, collections: RwLock::default(), indexer: Box::new(indexer), limits, floor, set_apart }
+    }
+
+    /// As [`crate::Store::setting_apart`]. The first to say it counts.
+    pub(crate) fn set_apart_with(&self, set_apart: impl Fn(&I) + Send + Sync + 'static) {
+        let _ = self.set_apart.set(Box::new(set_apart));
     }
 
     pub(crate) fn current_revision(&self) -> Revision {
@@ -54,7 +61,8 @@ impl<I> Memory<I> {
 
     fn made(&self, collections: &mut Collections<I>, name: &Arc<str>) -> Arc<Collection<I>> {
         let floor = Revision::new(self.floor.load(Ordering::SeqCst));
-        let new = || Arc::new(Collection::new(self.counter.clone(), self.limits, floor));
+        let new =
+            || Arc::new(Collection::new(self.counter.clone(), self.limits, floor, self.set_apart.clone()));
         collections.entry(name.clone()).or_insert_with(new).clone()
     }
 
@@ -101,14 +109,19 @@ impl<I> Memory<I> {
         // Always in the order of the names; readers hold one lock at a time.
         let mut states: BTreeMap<&Arc<str>, _> =
             collections.iter().map(|(name, collection)| (name, collection.lock())).collect();
+        let mut past: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
         for write in writes {
             let revision = write.entry().revision;
             let name = write.entry().key.shared_collection().clone();
-            states.get_mut(&name).expect("every collection of the writes is locked").apply(write);
+            let state = states.get_mut(&name).expect("every collection of the writes is locked");
+            let before = state.apply(write);
+            past.entry(name).or_default().extend(before);
             self.counter.raise(revision);
         }
         drop(states);
-        collections.values().for_each(|collection| collection.ring());
+        for (name, collection) in &collections {
+            collection.follow_up(past.remove(name).unwrap_or_default());
+        }
     }
 
     /// Says that nothing has been written up to `revision` but what has been taken in.

@@ -189,6 +189,17 @@ impl<I: Clone + Send + Sync + 'static> Store<I> {
     }
 }
 
+impl<I> Store<I> {
+    /// Calls `set_apart` with the index of every object that has another revision from then on, or is gone, whoever wrote that: history
+    /// may keep it for long, and whatever an index shares with others need not be kept for it. Called once the write is seen,
+    /// without a lock. For whoever makes the store: once, and before the first write that matters.
+    #[must_use]
+    pub fn setting_apart(self, set_apart: impl Fn(&I) + Send + Sync + 'static) -> Self {
+        self.memory.set_apart_with(set_apart);
+        self
+    }
+}
+
 /// Reads: answered from memory, whoever keeps the objects.
 impl<I> Store<I> {
     /// The newest revision that any write has got. A listing made after this call is at this revision or a newer one.

@@ -84,6 +84,24 @@ async fn what_one_server_writes_the_other_sees_and_may_not_overwrite_unseen() {
 }
 
 #[tokio::test]
+async fn what_others_write_over_is_set_apart_as_what_is_written_here() {
+    let Some(etcd) = EtcdServer::start().await else { return };
+    let (sender, told) = std::sync::mpsc::channel();
+    let one = store(&etcd).await.setting_apart(move |length| sender.send(*length).unwrap());
+    let two = store(&etcd).await;
+    let a = one.create(key("a"), value("1")).await.unwrap();
+    let b = one.create(key("b"), value("22")).await.unwrap();
+    two.reached(b.revision).await;
+    let again = two.update(&a.key, a.revision, value("333")).await.unwrap();
+    two.delete(&b.key, None).await.unwrap();
+    let last = two.update(&a.key, again.revision, value("4")).await.unwrap();
+    one.reached(last.revision).await;
+    one.delete(&a.key, Some(last.revision)).await.unwrap();
+    let lengths: Vec<usize> = told.try_iter().collect();
+    assert_eq!(lengths, [2, 3, 4, 2]);
+}
+
+#[tokio::test]
 async fn another_server_starts_with_what_is_there() {
     let Some(etcd) = EtcdServer::start().await else { return };
     let one = store(&etcd).await;

@@ -79,7 +79,7 @@ impl Registry {
             let is_held = grace > 0 || !finalizers.is_empty() || strategy.held_back(&old);
             if !is_held {
                 if options.dry_run.is_empty() {
-                    match self.remove(&entry).await {
+                    match self.store.delete(&entry.key, Some(entry.revision)).await {
                         Ok(entry) => return Ok(self.answer_of_deletion(target, &entry)),
                         Err(WriteError::Conflict { .. }) => continue,
                         Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
@@ -166,7 +166,7 @@ impl Registry {
         let mut forgotten = 0;
         for entry in self.view.entries("events").iter().filter(|entry| entry.revision <= until) {
             // One that was written or removed just now is left to its writer.
-            forgotten += usize::from(self.remove(entry).await.is_ok());
+            forgotten += usize::from(self.store.delete(&entry.key, Some(entry.revision)).await.is_ok());
         }
         forgotten
     }

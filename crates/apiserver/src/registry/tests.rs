@@ -56,8 +56,11 @@ async fn past_revisions_keep_none_of_the_block_that_they_were_listed_in() {
     assert_eq!(kept(&entries[1]).0, block, "nothing was written");
     let changed = registry.put_changed(&entries[1], &config_map("map-01", "after")).await;
     assert!(matches!(changed, Ok(Ok(_))));
-    registry.remove(&entries[2]).await.expect("it is there");
-    for past in &entries[1..=2] {
+    registry.store.delete(&entries[2].key, None).await.expect("it is there");
+    // Another server over the same store.
+    let value = encode(&config_map("map-03", "elsewhere")).unwrap_or_else(|_| panic!("it can be encoded"));
+    registry.store.update(&entries[3].key, entries[3].revision, value).await.expect("it is there");
+    for past in &entries[1..=3] {
         let (block, own) = kept(past);
         assert_eq!(block, own);
     }
@@ -65,7 +68,7 @@ async fn past_revisions_keep_none_of_the_block_that_they_were_listed_in() {
     // Nor does a list of an older state put them into another.
     list(newest);
     assert!(list(at_first) == before, "the state of then");
-    for past in &entries[1..=2] {
+    for past in &entries[1..=3] {
         let (block, own) = kept(past);
         assert_eq!(block, own);
     }

@@ -142,7 +142,7 @@ impl Registry {
                 && new.metadata_number("deletionGracePeriodSeconds") == 0
                 && !strategy::of(target.kind).held_back(&new);
             let written = if is_over {
-                self.remove(&entry).await.map(|_| {
+                self.store.delete(&entry.key, Some(entry.revision)).await.map(|_| {
                     let mut last = new;
                     last.set_metadata_text("resourceVersion", &entry.revision.to_string());
                     Shown::of_tree(target.kind, &last)
