@@ -15,7 +15,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokenward_kube_rules::Release;
 
-pub(crate) use self::packing::Packing;
+pub(crate) use self::packing::{Extent, Packing};
+use self::stretch::Held;
 pub(crate) use self::stretch::Stretch;
 
 /// The encodings of one revision of one object.
@@ -29,7 +30,7 @@ pub(crate) struct Encodings {
 /// Where an encoding is, once it has been made.
 #[derive(Default)]
 struct Kept {
-    stretch: Option<Stretch>,
+    stretch: Option<Held>,
     /// Whether the object has another revision by now, or is gone.
     is_past: bool,
 }
@@ -59,11 +60,11 @@ impl Encodings {
     /// Those of `encode`.
     pub(crate) fn protobuf<E>(&self, encode: impl FnOnce() -> Result<Stretch, E>) -> Result<Stretch, E> {
         if let Some(known) = &self.protobuf.lock().stretch {
-            return Ok(known.clone());
+            return Ok(Stretch::clone(known));
         }
         // Whoever comes at the same time encodes it too, and the first to be ready is kept: nobody waits for another.
         let encoded = encode()?;
-        Ok(self.protobuf.lock().stretch.get_or_insert(encoded).clone())
+        Ok(Stretch::clone(self.protobuf.lock().stretch.get_or_insert_with(|| Held::of(encoded))))
     }
 
     /// Says that another revision has followed, or none will: history may keep this one for long, and must not keep a
@@ -72,7 +73,7 @@ impl Encodings {
         let mut kept = self.protobuf.lock();
         kept.is_past = true;
         if let Some(shared) = kept.stretch.as_mut().filter(|stretch| !stretch.is_most_of_its_block()) {
-            *shared = Stretch::of(shared.bytes().to_vec());
+            *shared = Held::of(Stretch::of(shared.bytes().to_vec()));
         }
     }
 
@@ -80,7 +81,7 @@ impl Encodings {
     fn move_to(&self, place: Stretch) {
         let mut kept = self.protobuf.lock();
         if !kept.is_past {
-            kept.stretch = Some(place);
+            kept.stretch = Some(Held::of(place));
         }
     }
 }

@@ -12,14 +12,15 @@ use tokenward_kube_schema::Kind;
 use tokenward_store::Revision;
 
 use super::{Shown, Source};
+use crate::encodings::Extent;
 
 /// A list of objects.
 pub(crate) struct List {
     /// The kind of the items.
     pub(crate) kind: &'static Kind,
     pub(crate) items: Vec<Shown>,
-    /// Whether every object is among them that is between them in the order of the keys: no selector has left any out.
-    pub(crate) is_unbroken: bool,
+    /// Whether they are all that there is between the ends of the list.
+    pub(crate) extent: Extent,
     pub(crate) revision: Revision,
     /// Where the next part of a limited list begins.
     pub(crate) continue_token: Option<String>,

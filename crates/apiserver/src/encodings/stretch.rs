@@ -1,15 +1,47 @@
 //! Encoded bytes that share their memory with those of neighbours.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
 /// A part of a block of memory: one object, or several that follow each other. No `Debug`, since it may be a Secret.
 #[derive(Clone)]
 pub(crate) struct Stretch {
-    block: Arc<Vec<u8>>,
+    block: Arc<Block>,
     start: u32,
     end: u32,
+}
+
+struct Block {
+    bytes: Vec<u8>,
+    /// How many of them are what some object has now.
+    held: AtomicU32,
+}
+
+/// A stretch that an object has: as long as it does, the block counts its bytes.
+pub(super) struct Held(Stretch);
+
+impl Held {
+    pub(super) fn of(stretch: Stretch) -> Self {
+        stretch.block.held.fetch_add(stretch.end - stretch.start, Ordering::Relaxed);
+        Self(stretch)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.block.held.fetch_sub(self.0.end - self.0.start, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Held {
+    type Target = Stretch;
+
+    fn deref(&self) -> &Stretch {
+        &self.0
+    }
 }
 
 impl Stretch {
@@ -20,11 +52,11 @@ impl Stretch {
     pub(crate) fn of(mut bytes: Vec<u8>) -> Self {
         bytes.shrink_to_fit();
         let end = u32::try_from(bytes.len()).expect("an object or a block of less than 4 GiB");
-        Self { block: Arc::new(bytes), start: 0, end }
+        Self { block: Arc::new(Block { bytes, held: AtomicU32::new(0) }), start: 0, end }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.block[self.start as usize..self.end as usize]
+        &self.block.bytes[self.start as usize..self.end as usize]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,12 +91,22 @@ impl Stretch {
     /// Which block it is in, and how much memory that takes.
     #[cfg(test)]
     pub(crate) fn block_memory(&self) -> (*const u8, usize) {
-        (self.block.as_ptr(), self.block.capacity())
+        (self.block.bytes.as_ptr(), self.block.bytes.capacity())
+    }
+
+    /// Whether there is nothing else in its block.
+    pub(super) fn is_alone(&self) -> bool {
+        self.len() == self.block.bytes.len()
     }
 
     /// Whether most of the block's memory is in it.
     pub(super) fn is_most_of_its_block(&self) -> bool {
-        2 * self.len() >= self.block.len()
+        2 * self.len() >= self.block.bytes.len()
+    }
+
+    /// Whether the greater part of its block is what no object has any more.
+    pub(super) fn is_in_torn_block(&self) -> bool {
+        2 * u64::from(self.block.held.load(Ordering::Relaxed)) < self.block.bytes.len() as u64
     }
 }
 

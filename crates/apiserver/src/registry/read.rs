@@ -11,6 +11,7 @@ use tokenward_store::{Entry, Key, Listing, Page, ReadError, Revision, Scope};
 
 use super::{Registry, Target, Written, collection};
 use crate::content::List;
+use crate::encodings::Extent;
 use crate::index::{Index, selectable_fields};
 use crate::query::{ListAt, ListOptions, Selection};
 use crate::status::ApiError;
@@ -25,8 +26,7 @@ pub(crate) struct Collection<'a> {
 /// What a list shows.
 pub(super) struct Chosen {
     pub(super) entries: Vec<Arc<Entry<Index>>>,
-    /// Whether nothing between them has been left out.
-    is_unbroken: bool,
+    extent: Extent,
     revision: Revision,
     /// The last entry of a limited list that goes on behind it.
     next: Option<Key>,
@@ -141,7 +141,12 @@ impl Registry {
         }
         // Nobody has counted with a selector.
         let remaining = (selects_all && next.is_some()).then_some(remaining);
-        Ok(Chosen { entries, is_unbroken: selects_all, revision, next, remaining })
+        let extent = match &page {
+            _ if !selects_all => Extent::Selection,
+            Page { at: None, after: None, .. } if next.is_none() => Extent::Whole,
+            _ => Extent::Page,
+        };
+        Ok(Chosen { entries, extent, revision, next, remaining })
     }
 
     /// How many objects of each kind there are.
@@ -155,11 +160,11 @@ impl Registry {
     }
 
     pub(super) fn show_chosen(&self, of: Collection<'_>, chosen: Chosen) -> List {
-        let Chosen { entries, is_unbroken, revision, next, remaining } = chosen;
+        let Chosen { entries, extent, revision, next, remaining } = chosen;
         List {
             kind: of.kind,
             items: entries.into_iter().map(|entry| self.show(of.kind, entry)).collect(),
-            is_unbroken,
+            extent,
             revision,
             continue_token: next.map(|key| write_continue(of, revision, &key)),
             remaining,

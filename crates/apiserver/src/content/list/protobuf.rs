@@ -5,7 +5,7 @@ use tokenward_kube_schema::protobuf::{self, ListFrame, ListMeta};
 
 use super::pieces::{ListPieces, Part};
 use super::{List, Shown, Source};
-use crate::encodings::{Packing, Stretch};
+use crate::encodings::{Extent, Packing, Stretch};
 use crate::media::MetaVersion;
 use crate::status::ApiError;
 
@@ -21,7 +21,10 @@ impl List {
         let (api_version, list_kind) = (self.kind.api_version(), self.kind.list_kind);
         let items = std::mem::take(&mut self.items).into_iter();
         // An item that cannot be encoded must be found before the answer begins.
-        let stretches = if self.is_unbroken { packed(items)? } else { joined(items)? };
+        let stretches = match self.extent {
+            Extent::Whole | Extent::Page => packed(self.extent, items)?,
+            Extent::Selection => joined(items)?,
+        };
         let width = stretches.iter().map(Stretch::len).sum();
         Ok(self.framed(&api_version, list_kind, stretches, width))
     }
@@ -56,8 +59,8 @@ impl List {
 }
 
 /// The items in stretches as long as may be, for the next list too.
-fn packed(items: impl Iterator<Item = Shown>) -> Result<Vec<Stretch>, ApiError> {
-    let mut packing = Packing::default();
+fn packed(extent: Extent, items: impl Iterator<Item = Shown>) -> Result<Vec<Stretch>, ApiError> {
+    let mut packing = Packing::of(extent);
     for item in items {
         let encoded = item.protobuf()?;
         match item.source {

@@ -29,7 +29,7 @@ async fn pods(number: usize, size: usize) -> List {
         items.push(Shown::of_entry(kind, store.create(key, value).await.expect("new")));
     }
     let revision = store.current_revision();
-    List { kind, items, is_unbroken: true, revision, continue_token: None, remaining: Some(7) }
+    List { kind, items, extent: Extent::Whole, revision, continue_token: None, remaining: Some(7) }
 }
 
 /// Says what is wrong with the pieces of a list of items of about `size` bytes, which `list` makes.
@@ -46,8 +46,8 @@ fn check<P: Part>(size: usize, list: impl Fn() -> ListPieces<P>) {
 #[tokio::test]
 async fn pieces_are_bounded_and_make_the_whole_of_the_promised_length() {
     for (number, size) in [(0, 0), (1, 10), (3, 10), (100, 3_000), (3, 200_000), (400, 300)] {
-        for is_unbroken in [true, false] {
-            let pods = List { is_unbroken, ..pods(number, size).await };
+        for extent in [Extent::Whole, Extent::Page, Extent::Selection] {
+            let pods = List { extent, ..pods(number, size).await };
             let list = || List { items: pods.items.clone(), continue_token: None, ..pods };
             check(size, || list().into_json());
             check(size, || list().into_protobuf().expect("pods"));
