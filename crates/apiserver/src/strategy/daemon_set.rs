@@ -67,6 +67,15 @@ impl Strategy for DaemonSetStrategy {
         selector(new).immutable(&selector(old)).into_iter().collect()
     }
 
+    fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
+        pod_spec::warnings(&Field::of(object, "spec").child("template").child("spec"))
+    }
+
+    fn warnings_on_update(&self, new: &Object, old: &Object, gates: &FeatureGates) -> Vec<String> {
+        let is_other = new.metadata_number("generation") != old.metadata_number("generation");
+        if is_other { self.warnings_on_create(new, gates) } else { Vec::new() }
+    }
+
     fn validate_status(&self, new: &Object, old: &Object) -> Vec<FieldError> {
         const COUNTS: [&str; 8] = [
             "currentNumberScheduled",
@@ -128,7 +137,7 @@ fn template_faults(template: &Field<'_>) -> Vec<FieldError> {
     let (labels, annotations) = (metadata.child("labels"), metadata.child("annotations"));
     let mut errors = metadata::validate_labels(Some(labels.value()), &labels.path());
     errors.extend(metadata::validate_annotations(Some(annotations.value()), &annotations.path()));
-    errors.extend(pod_spec::validate(&spec));
+    errors.extend(pod_spec::validate(&spec, pod_spec::Owner::Template));
     errors.extend(spec.child("restartPolicy").one_of(&["Always"]));
     let deadline = spec.child("activeDeadlineSeconds");
     if deadline.is_set() {

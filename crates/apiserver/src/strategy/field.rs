@@ -132,9 +132,10 @@ impl<'a> Field<'a> {
         (!supported.contains(&found)).then(|| FieldError::not_supported(self.path(), found, supported))
     }
 
-    /// The faults that a rule of [`tokenward_kube_rules::names`] finds in the text.
+    /// The faults that a rule of [`tokenward_kube_rules::names`] finds in the text; what is not there is empty, as to Go.
     pub(super) fn faults(&self, rule: impl Fn(&str) -> Vec<String>) -> Vec<FieldError> {
-        rule(self.text()).iter().map(|fault| self.invalid(fault)).collect()
+        let faults = rule(self.text()).into_iter();
+        faults.map(|fault| FieldError::invalid(self.path(), self.text(), &fault)).collect()
     }
 
     /// `must be greater than or equal to 0`, of a number that is there.

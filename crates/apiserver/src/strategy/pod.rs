@@ -2,12 +2,13 @@
 
 mod update;
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokenward_kube_rules::{FeatureGates, FieldError};
 
 use super::field::Field;
 use super::{Strategy, pod_spec, start_phase};
-use crate::object::{Metadata, Object, at, child_mut, set_default, text_at};
+use crate::object::{Metadata, Object, at, child_mut, format_time, set_default, text_at};
 
 pub(super) struct PodStrategy;
 
@@ -25,7 +26,23 @@ impl Strategy for PodStrategy {
         start_phase(object, "Pending");
         let class = quality_of_service(object);
         child_mut(object, "status").insert("qosClass".to_owned(), class.into());
+        if at(object, &["spec", "schedulingGates"])
+            .and_then(Value::as_array)
+            .is_some_and(|gates| !gates.is_empty())
+        {
+            child_mut(object, "status").insert("conditions".to_owned(), json!([gated()]));
+        }
         object.metadata_mut().insert("generation".to_owned(), 1.into());
+    }
+
+    fn record_times(&self, new: &mut Object, old: Option<&Object>, now: Timestamp) {
+        if old.is_some() {
+            return;
+        }
+        let conditions = child_mut(new, "status").get_mut("conditions").and_then(Value::as_array_mut);
+        for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            condition.insert("lastTransitionTime".to_owned(), format_time(now).into());
+        }
     }
 
     fn prepare_update(&self, new: &mut Object, old: &Object, _gates: &FeatureGates) {
@@ -49,7 +66,7 @@ impl Strategy for PodStrategy {
     }
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
-        pod_spec::validate(&Field::of(object, "spec"))
+        pod_spec::validate(&Field::of(object, "spec"), pod_spec::Owner::Pod)
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
@@ -62,12 +79,12 @@ impl Strategy for PodStrategy {
         mirror_fault(new, old).into_iter().chain(changed).collect()
     }
 
+    fn validate_creation(&self, object: &Object) -> Vec<FieldError> {
+        pod_spec::validate_creation(&Field::of(object, "spec"))
+    }
+
     fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
-        let seconds = at(object, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64);
-        let is_negative = seconds.is_some_and(|seconds| seconds < 0);
-        let text = "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be \
-                    treated as 1.";
-        is_negative.then(|| text.to_owned()).into_iter().collect()
+        pod_spec::warnings(&Field::of(object, "spec"))
     }
 
     fn grace_seconds(&self, object: &Object, requested: Option<i64>) -> i64 {
@@ -82,6 +99,17 @@ impl Strategy for PodStrategy {
             seconds => seconds,
         }
     }
+}
+
+/// The condition of a pod that is held back from being scheduled.
+fn gated() -> Value {
+    json!({
+        "type": "PodScheduled",
+        "status": "False",
+        "lastProbeTime": null,
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    })
 }
 
 /// A pod is a mirror pod for life: as any other it would let its node read what its volumes name.
@@ -129,8 +157,6 @@ fn quality_of_service(pod: &Object) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn pod(spec: &Value) -> Object {
@@ -147,6 +173,22 @@ mod tests {
         running.insert("status".to_owned(), json!({"phase": "Failed"}));
         assert_eq!(PodStrategy.grace_seconds(&running, None), 0);
         assert_eq!(PodStrategy.grace_seconds(&pod(&json!({})), Some(30)), 0);
+    }
+
+    #[test]
+    fn a_pod_with_gates_says_so_from_the_start() {
+        let mut gated = pod(&json!({"schedulingGates": [{"name": "a"}]}));
+        let gates = FeatureGates::for_release(tokenward_kube_rules::Release::V1_35);
+        PodStrategy.prepare_create(&mut gated, &gates);
+        PodStrategy.record_times(&mut gated, None, Timestamp::UNIX_EPOCH);
+        let condition = at(&gated, &["status", "conditions"]).unwrap()[0].clone();
+        assert_eq!(
+            (&condition["type"], &condition["reason"], &condition["lastTransitionTime"]),
+            (&json!("PodScheduled"), &json!("SchedulingGated"), &json!("1970-01-01T00:00:00Z"))
+        );
+        let mut free = pod(&json!({}));
+        PodStrategy.prepare_create(&mut free, &gates);
+        assert_eq!(at(&free, &["status", "conditions"]), None);
     }
 
     #[test]

@@ -1,26 +1,105 @@
 //! What is wrong with a pod's containers.
 
-use tokenward_kube_rules::quantity::Quantity;
 use tokenward_kube_rules::{FieldError, names};
 
 use super::super::field::Field;
-use super::volumes::descending;
+use super::mounts::{self, Volume};
+use super::{Owner, environment, handlers, resources, security};
 
-/// The errors of a list of containers. `names` are those of the lists before it.
-pub(super) fn validate<'a>(list: &Field<'a>, volumes: &[&str], taken: &mut Vec<&'a str>) -> Vec<FieldError> {
+/// What the containers of a pod share.
+pub(super) struct Pod<'a> {
+    pub(super) spec: Field<'a>,
+    pub(super) volumes: Vec<Volume<'a>>,
+}
+
+/// The errors of a pod's containers, in upstream's order.
+pub(super) fn validate(pod: &Pod<'_>) -> Vec<FieldError> {
+    let (regular, first) = (pod.spec.child("containers"), pod.spec.child("initContainers"));
+    let grace = pod.spec.child("terminationGracePeriodSeconds").number();
     let mut errors = Vec::new();
-    for container in list.items() {
-        errors.extend(common(&container, volumes));
-        let name = container.child("name");
-        if taken.contains(&name.text()) {
-            errors.push(name.duplicate());
+    if regular.items().len() == 0 {
+        errors.push(regular.required(""));
+    }
+    let mut taken = Vec::new();
+    let mut ports = Vec::new();
+    for container in regular.items() {
+        errors.extend(common(&container, pod));
+        errors.extend(taken_fault(&container, &mut taken));
+        errors.extend(handlers::validate(&container, grace));
+        errors.extend(restart_fault(&container));
+    }
+    errors.extend(regular.items().flat_map(|container| host_port_faults(&container, &mut ports)));
+    for container in first.items() {
+        errors.extend(common(&container, pod));
+        errors.extend(restart_fault(&container));
+        errors.extend(taken_fault(&container, &mut taken));
+        errors.extend(host_port_faults(&container, &mut Vec::new()));
+        // One that is restarted always runs beside the others, as they do.
+        if container.child("restartPolicy").text() == "Always" {
+            errors.extend(handlers::validate(&container, grace));
+        } else {
+            errors.extend(handlers::forbid(&container));
         }
-        taken.push(name.text());
     }
     errors
 }
 
-fn common(container: &Field<'_>, volumes: &[&str]) -> Vec<FieldError> {
+/// What only containers of pods must keep, not those of templates.
+pub(super) fn of_pods_only(spec: &Field<'_>) -> Vec<FieldError> {
+    let containers = ["containers", "initContainers"].map(|member| spec.child(member));
+    let images = containers.iter().flat_map(Field::items).map(|container| container.child("image"));
+    let padded = images.filter(|image| image.text().trim() != image.text());
+    padded.map(|image| image.invalid("must not have leading or trailing whitespace")).collect()
+}
+
+/// On the host's network a container has the ports that it says.
+pub(super) fn host_network_faults(spec: &Field<'_>, owner: Owner) -> Vec<FieldError> {
+    if !spec.child("hostNetwork").flag() {
+        return Vec::new();
+    }
+    let containers = spec.child("containers");
+    let ports = containers.items().flat_map(|container| container.child("ports").items());
+    let of = |port: &Field<'_>, member: &'static str| port.child(member).number().unwrap_or_default();
+    // A template's may be missing: pods get them.
+    let wrong = ports.filter(|port| {
+        let host = of(port, "hostPort");
+        host != of(port, "containerPort") && (owner == Owner::Pod || host != 0)
+    });
+    let why = "must match `containerPort` when `hostNetwork` is true";
+    wrong.map(|port| FieldError::invalid(port.child("hostPort").path(), of(&port, "hostPort"), why)).collect()
+}
+
+fn taken_fault<'a>(container: &Field<'a>, taken: &mut Vec<&'a str>) -> Option<FieldError> {
+    let name = container.child("name");
+    let fault = taken.contains(&name.text()).then(|| name.duplicate());
+    taken.push(name.text());
+    fault
+}
+
+fn restart_fault(container: &Field<'_>) -> Option<FieldError> {
+    let policy = container.child("restartPolicy");
+    if policy.is_set() { policy.one_of(&["Always", "Never", "OnFailure"]) } else { None }
+}
+
+/// The errors of a port of the host that is asked for twice.
+fn host_port_faults(container: &Field<'_>, taken: &mut Vec<String>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for port in container.child("ports").items() {
+        let host = port.child("hostPort").number().unwrap_or_default();
+        if host == 0 {
+            continue;
+        }
+        let place = format!("{}/{}/{host}", port.child("protocol").text(), port.child("hostIP").text());
+        if taken.contains(&place) {
+            errors.push(FieldError::duplicate(port.child("hostPort").path(), place));
+        } else {
+            taken.push(place);
+        }
+    }
+    errors
+}
+
+fn common(container: &Field<'_>, pod: &Pod<'_>) -> Vec<FieldError> {
     let (name, image) = (container.child("name"), container.child("image"));
     let mut errors = Vec::new();
     match name.require_text() {
@@ -28,17 +107,45 @@ fn common(container: &Field<'_>, volumes: &[&str]) -> Vec<FieldError> {
         None => errors.extend(name.faults(names::dns_label)),
     }
     errors.extend(image.require_text());
-    if image.text().trim() != image.text() {
-        errors.push(image.invalid("must not have leading or trailing whitespace"));
-    }
     let policy = container.child("terminationMessagePolicy");
-    errors.extend(policy.require_text().or_else(|| policy.one_of(&["FallbackToLogsOnError", "File"])));
+    errors.extend(policy.require_text().or_else(|| policy.one_of(&["File", "FallbackToLogsOnError"])));
     errors.extend(port_faults(&container.child("ports")));
-    errors.extend(environment_faults(&container.child("env")));
-    errors.extend(mount_faults(container, volumes));
+    errors.extend(environment::variables(&container.child("env")));
+    errors.extend(environment::sources(&container.child("envFrom")));
+    errors.extend(mounts::validate(container, &pod.volumes));
     let pull = container.child("imagePullPolicy");
     errors.extend(pull.require_text().or_else(|| pull.one_of(&["Always", "IfNotPresent", "Never"])));
-    errors.extend(resource_faults(&container.child("resources")));
+    errors.extend(resources::validate(&container.child("resources")));
+    errors.extend(resize_faults(&container.child("resizePolicy"), pod.spec.child("restartPolicy").text()));
+    let host_users = pod.spec.child("hostUsers").value().as_bool() != Some(false);
+    errors.extend(security::of_container(&container.child("securityContext"), host_users));
+    errors
+}
+
+fn resize_faults(policies: &Field<'_>, restart: &str) -> Vec<FieldError> {
+    let at = policies.path();
+    let mut seen = Vec::new();
+    let mut errors = Vec::new();
+    for policy in policies.items() {
+        let (resource, action) = (policy.child("resourceName").text(), policy.child("restartPolicy").text());
+        if seen.contains(&resource) {
+            errors.push(FieldError::duplicate(policy.path(), resource));
+        }
+        seen.push(resource);
+        for (text, supported) in
+            [(resource, ["cpu", "memory"]), (action, ["NotRequired", "RestartContainer"])]
+        {
+            if text.is_empty() {
+                errors.push(FieldError::required(&*at, ""));
+            } else if !supported.contains(&text) {
+                errors.push(FieldError::not_supported(&*at, text, &supported));
+            }
+        }
+        if restart == "Never" && action != "NotRequired" {
+            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            errors.push(FieldError::invalid(&*at, action, why));
+        }
+    }
     errors
 }
 
@@ -75,95 +182,6 @@ fn port_faults(ports: &Field<'_>) -> Vec<FieldError> {
     errors
 }
 
-fn environment_faults(variables: &Field<'_>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for variable in variables.items() {
-        let name = variable.child("name");
-        match name.require_text() {
-            Some(error) => errors.push(error),
-            None => errors.extend(name.faults(names::environment_variable)),
-        }
-        let source = variable.child("valueFrom");
-        if !source.is_set() {
-            continue;
-        }
-        let sources = source.keys().filter(|key| source.child(key).is_set()).count();
-        // The value may be a secret: it is not shown.
-        let refuse = |why: &str| FieldError::invalid(source.path(), "", why);
-        if !variable.child("value").text().is_empty() && sources > 0 {
-            errors.push(refuse("may not be specified when `value` is not empty"));
-        } else if sources > 1 {
-            errors.push(refuse("may not have more than one field specified at a time"));
-        } else if sources == 0 {
-            errors.push(refuse(
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
-            ));
-        }
-    }
-    errors
-}
-
-fn mount_faults(container: &Field<'_>, volumes: &[&str]) -> Vec<FieldError> {
-    let privileged = container.child("securityContext").child("privileged").flag();
-    let mut errors = Vec::new();
-    let mut paths = Vec::new();
-    for mount in container.child("volumeMounts").items() {
-        let (name, path) = (mount.child("name"), mount.child("mountPath"));
-        errors.extend(name.require_text());
-        if !volumes.contains(&name.text()) {
-            errors.push(FieldError::not_found(name.path(), name.text()));
-        }
-        errors.extend(path.require_text());
-        if paths.contains(&path.text()) {
-            errors.push(path.invalid("must be unique"));
-        }
-        paths.push(path.text());
-        let (below, expression) = (mount.child("subPath"), mount.child("subPathExpr"));
-        errors.extend(descending(&below));
-        if !expression.text().is_empty() {
-            if !below.text().is_empty() {
-                errors.push(expression.invalid("subPathExpr and subPath are mutually exclusive"));
-            }
-            errors.extend(descending(&expression));
-        }
-        let propagation = mount.child("mountPropagation");
-        if propagation.is_set() {
-            errors.extend(propagation.one_of(&["Bidirectional", "HostToContainer", "None"]));
-            if propagation.text() == "Bidirectional" && !privileged {
-                let why = "Bidirectional mount propagation is available only to privileged containers";
-                errors.push(propagation.forbidden(why));
-            }
-        }
-    }
-    errors
-}
-
-fn resource_faults(resources: &Field<'_>) -> Vec<FieldError> {
-    let (limits, requests) = (resources.child("limits"), resources.child("requests"));
-    let amount = |field: &Field<'_>| Quantity::parse(field.text()).ok();
-    let mut errors = Vec::new();
-    for list in [&limits, &requests] {
-        for name in list.keys() {
-            let own = list.child(name);
-            let at = list.key(name);
-            errors.extend(at.faults(|_| names::qualified_name(name)));
-            if amount(&own).is_some_and(|amount| amount < Quantity::ZERO) {
-                errors.push(at.invalid("must be greater than or equal to 0"));
-            }
-        }
-    }
-    for name in requests.keys() {
-        let (request, limit) = (requests.child(name), limits.child(name));
-        if let (Some(wanted), Some(most)) = (amount(&request), amount(&limit))
-            && wanted > most
-        {
-            let why = format!("must be less than or equal to {name} limit of {}", limit.text());
-            errors.push(FieldError::invalid(requests.path(), request.text(), &why));
-        }
-    }
-    errors
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -171,11 +189,23 @@ mod tests {
     use super::*;
     use crate::strategy::tests::texts;
 
-    fn faults(member: &str, value: Value) -> Vec<String> {
-        let mut container = json!({"name": "c", "image": "i", "terminationMessagePolicy": "File", "imagePullPolicy": "Always"});
-        container[member] = value;
-        let object = json!({"containers": [container]});
-        texts(&validate(&Field::of(object.as_object().unwrap(), "containers"), &["v"], &mut Vec::new()))
+    fn faults_of(spec: &Value, owner: Owner) -> Vec<String> {
+        let object = json!({"spec": spec});
+        let spec = Field::of(object.as_object().unwrap(), "spec");
+        let pod = Pod { spec: spec.clone(), volumes: vec![Volume { name: "v", is_claim: false }] };
+        let mut errors = validate(&pod);
+        errors.extend(host_network_faults(&spec, owner));
+        texts(&errors)
+    }
+
+    fn container(name: &str) -> Value {
+        json!({"name": name, "image": "i", "terminationMessagePolicy": "File", "imagePullPolicy": "Always"})
+    }
+
+    fn with(member: &str, value: &Value) -> Value {
+        let mut container = container("c");
+        container[member] = value.clone();
+        json!({"containers": [container]})
     }
 
     #[test]
@@ -184,19 +214,24 @@ mod tests {
             ("name", json!(""), "name: Required value"),
             ("image", json!(""), "image: Required value"),
             (
-                "image",
-                json!(" i"),
-                "image: Invalid value: \" i\": must not have leading or trailing whitespace",
-            ),
-            (
                 "terminationMessagePolicy",
                 json!("X"),
-                "terminationMessagePolicy: Unsupported value: \"X\": supported values: \"FallbackToLogsOnError\", \"File\"",
+                "terminationMessagePolicy: Unsupported value: \"X\": supported values: \"File\", \"FallbackToLogsOnError\"",
             ),
             (
                 "imagePullPolicy",
                 json!("X"),
                 "imagePullPolicy: Unsupported value: \"X\": supported values: \"Always\", \"IfNotPresent\", \"Never\"",
+            ),
+            (
+                "restartPolicy",
+                json!("X"),
+                "restartPolicy: Unsupported value: \"X\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+            ),
+            (
+                "resizePolicy",
+                json!([{"resourceName": "cpu", "restartPolicy": "X"}]),
+                "resizePolicy: Unsupported value: \"X\": supported values: \"NotRequired\", \"RestartContainer\"",
             ),
             ("ports", json!([{"protocol": "TCP"}]), "ports[0].containerPort: Required value"),
             (
@@ -214,16 +249,16 @@ mod tests {
                 json!([{"containerPort": 1, "name": "a", "protocol": "TCP"}, {"containerPort": 2, "name": "a", "protocol": "TCP"}]),
                 "ports[1].name: Duplicate value: \"a\"",
             ),
+            (
+                "ports",
+                json!([{"containerPort": 1, "hostPort": 3, "protocol": "TCP"}, {"containerPort": 2, "hostPort": 3, "protocol": "TCP"}]),
+                "ports[1].hostPort: Duplicate value: \"TCP//3\"",
+            ),
             ("env", json!([{}]), "env[0].name: Required value"),
             (
-                "env",
-                json!([{"name": "A", "value": "canary", "valueFrom": {"fieldRef": {}}}]),
-                "env[0].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
-            ),
-            (
-                "env",
-                json!([{"name": "A", "valueFrom": {"fieldRef": {}, "secretKeyRef": {}}}]),
-                "env[0].valueFrom: Invalid value: \"\": may not have more than one field specified at a time",
+                "envFrom",
+                json!([{}]),
+                "envFrom: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
             ),
             (
                 "volumeMounts",
@@ -231,42 +266,71 @@ mod tests {
                 "volumeMounts[0].name: Not found: \"w\"",
             ),
             (
-                "volumeMounts",
-                json!([{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"}]),
-                "volumeMounts[1].mountPath: Invalid value: \"/a\": must be unique",
-            ),
-            ("volumeMounts", json!([{"name": "v"}]), "volumeMounts[0].mountPath: Required value"),
-            (
-                "volumeMounts",
-                json!([{"name": "v", "mountPath": "/a", "subPath": "../b"}]),
-                "volumeMounts[0].subPath: Invalid value: \"../b\": must not contain '..'",
-            ),
-            (
-                "volumeMounts",
-                json!([{"name": "v", "mountPath": "/a", "mountPropagation": "Bidirectional"}]),
-                "volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers",
-            ),
-            (
-                "resources",
-                json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
-                "resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
-            ),
-            (
                 "resources",
                 json!({"limits": {"cpu": "-1"}}),
                 "resources.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
             ),
+            (
+                "lifecycle",
+                json!({"preStop": {}}),
+                "lifecycle.preStop: Required value: must specify a handler type",
+            ),
+            (
+                "securityContext",
+                json!({"runAsGroup": -1}),
+                "securityContext.runAsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+            ),
         ];
         for (member, value, wanted) in table {
-            assert_eq!(faults(member, value.clone()), [format!("containers[0].{wanted}")], "{value}");
+            let found = faults_of(&with(member, &value), Owner::Pod);
+            assert_eq!(found, [format!("spec.containers[0].{wanted}")], "{value}");
         }
     }
 
     #[test]
     fn names_are_unique_across_lists() {
-        let object = json!({"containers": [{"name": "a"}, {"name": "a"}]});
-        let list = Field::of(object.as_object().unwrap(), "containers");
-        let errors = texts(&validate(&list, &[], &mut Vec::new()));
-        assert!(errors.contains(&"containers[1].name: Duplicate value: \"a\"".to_owned()), "{errors:?}");
+        let spec =
+            json!({"containers": [container("a"), container("a")], "initContainers": [container("a")]});
+        assert_eq!(
+            faults_of(&spec, Owner::Pod),
+            [
+                "spec.containers[1].name: Duplicate value: \"a\"",
+                "spec.initContainers[0].name: Duplicate value: \"a\""
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_keeps_running_is_probed() {
+        let mut first = container("first");
+        first["livenessProbe"] = json!({"tcpSocket": {"port": 80}});
+        let spec = |first: &Value| json!({"containers": [container("c")], "initContainers": [first]});
+        assert_eq!(
+            faults_of(&spec(&first), Owner::Pod),
+            [
+                "spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"
+            ]
+        );
+        first["restartPolicy"] = json!("Always");
+        assert_eq!(faults_of(&spec(&first), Owner::Pod), [""; 0]);
+    }
+
+    #[test]
+    fn on_the_hosts_network_ports_are_the_hosts() {
+        let spec = |port: Value| {
+            let mut spec = with("ports", &json!([port]));
+            spec["hostNetwork"] = json!(true);
+            spec
+        };
+        let differs = json!({"containerPort": 81, "hostPort": 82, "protocol": "TCP"});
+        let wanted = |found: i64| {
+            format!(
+                "spec.containers[0].ports[0].hostPort: Invalid value: {found}: must match `containerPort` when `hostNetwork` is true"
+            )
+        };
+        assert_eq!(faults_of(&spec(differs), Owner::Template), [wanted(82)]);
+        let missing = json!({"containerPort": 81, "protocol": "TCP"});
+        assert_eq!(faults_of(&spec(missing.clone()), Owner::Pod), [wanted(0)]);
+        assert_eq!(faults_of(&spec(missing), Owner::Template), [""; 0]);
     }
 }

@@ -10,6 +10,9 @@ const FILE_MODE: u32 = 0o644;
 /// Fills in a pod's spec.
 pub(in crate::strategy) fn default_pod(pod: &mut Object) {
     let spec = child_mut(pod, "spec");
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), 1.into());
+    }
     set_default(spec, "enableServiceLinks", true);
     let on_host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default();
     for container in containers(spec) {
@@ -95,10 +98,7 @@ fn default_container(container: &mut Object) {
     set_default(container, "terminationMessagePath", "/dev/termination-log");
     set_default(container, "terminationMessagePolicy", "File");
     set_default(container, "resources", json!({}));
-    let image = container.get("image").and_then(Value::as_str).unwrap_or("");
-    let name = image.rsplit('/').next().unwrap_or("");
-    let is_latest = !name.contains('@') && name.rsplit_once(':').is_none_or(|(_, tag)| tag == "latest");
-    set_default(container, "imagePullPolicy", if is_latest { "Always" } else { "IfNotPresent" });
+    default_pull_policy(container, "image", "imagePullPolicy");
     for port in list(container, "ports") {
         set_default(port, "protocol", "TCP");
     }
@@ -117,6 +117,14 @@ fn default_container(container: &mut Object) {
             default_handler(handler);
         }
     }
+}
+
+/// Whoever wants the latest image wants it anew each time.
+fn default_pull_policy(owner: &mut Object, image: &str, policy: &str) {
+    let image = owner.get(image).and_then(Value::as_str).unwrap_or("");
+    let name = image.rsplit('/').next().unwrap_or("");
+    let is_latest = !name.contains('@') && name.rsplit_once(':').is_none_or(|(_, tag)| tag == "latest");
+    set_default(owner, policy, if is_latest { "Always" } else { "IfNotPresent" });
 }
 
 fn default_field_reference(source: &mut Object) {
@@ -139,8 +147,12 @@ fn default_probe(probe: &mut Object) {
 
 fn default_handler(handler: &mut Object) {
     if let Some(Value::Object(request)) = handler.get_mut("httpGet") {
-        set_default(request, "path", "/");
-        set_default(request, "scheme", "HTTP");
+        for (member, value) in [("path", "/"), ("scheme", "HTTP")] {
+            // To Go an empty text is none.
+            if request.get(member).and_then(Value::as_str).is_none_or(str::is_empty) {
+                request.insert(member.to_owned(), value.into());
+            }
+        }
     }
     if let Some(Value::Object(request)) = handler.get_mut("grpc") {
         set_default(request, "service", "");
@@ -159,6 +171,9 @@ fn default_volume(volume: &mut Object) {
                 default_field_reference(item);
             }
         }
+    }
+    if let Some(Value::Object(image)) = volume.get_mut("image") {
+        default_pull_policy(image, "reference", "pullPolicy");
     }
     if let Some(Value::Object(path)) = volume.get_mut("hostPath") {
         set_default(path, "type", "");
