@@ -368,7 +368,7 @@ impl ApiServer {
                     options,
                     EventWriter::new(representation, include, self.shared.metrics.watch(kind, path)),
                 )?;
-                return Ok(stream(representation, Body::events(events.into_stream())));
+                return Ok(stream(representation, Body::events(events)));
             }
             (Verb::Get, Some(target)) => registry.read(target, query.not_older_than()?)?,
             (Verb::Create, target) => self.create(request, kind, target, body, warnings).await?,

@@ -5,11 +5,12 @@
 //! enters itself once for its task, and from then on reads a flag.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use tokio::task::unconstrained;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// The giver's end. Clones are the same signal.
@@ -56,7 +57,7 @@ impl Future for Given {
             Some((_, waker)) if waker.will_wake(context.waker()) => Poll::Pending,
             Some((waiting, waker)) => {
                 // It is entered for the task that waits now, and for no other.
-                if waiting.as_mut().poll(context).is_ready() {
+                if entered_by(waiting.as_mut(), context).is_ready() {
                     return Poll::Ready(());
                 }
                 waker.clone_from(context.waker());
@@ -64,7 +65,7 @@ impl Future for Given {
             }
             None => {
                 let mut waiting = Box::pin(state.listeners.clone().cancelled_owned());
-                if waiting.as_mut().poll(context).is_ready() {
+                if entered_by(waiting.as_mut(), context).is_ready() {
                     return Poll::Ready(());
                 }
                 *entered = Some((waiting, context.waker().clone()));
@@ -72,6 +73,12 @@ impl Future for Given {
             }
         }
     }
+}
+
+/// Enters the task with what it waits for. Not as one among others that take turns: one that has to wait for its turn
+/// would not be entered.
+fn entered_by(waiting: Pin<&mut WaitForCancellationFutureOwned>, context: &mut Context<'_>) -> Poll<()> {
+    pin!(unconstrained(waiting)).poll(context)
 }
 
 #[cfg(test)]

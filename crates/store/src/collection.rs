@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::watch;
 
+use crate::bell::{Bell, Listener};
 use crate::change::{Change, Decision, Write};
 use crate::history::History;
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) type SetApart<I> = Arc<OnceLock<Box<dyn Fn(&I) + Send + Sync>>>;
 pub(crate) struct Collection<I> {
     state: RwLock<State<I>>,
     /// Rung after every write, when the lock is free again. Other collections' watchers do not hear it.
-    bell: watch::Sender<()>,
+    bell: Bell,
     counter: Counter,
     set_apart: SetApart<I>,
 }
@@ -60,7 +60,7 @@ impl<I> Collection<I> {
         set_apart: SetApart<I>,
     ) -> Self {
         let state = State { objects: BTreeMap::new(), history: History::new(limits, floor) };
-        Self { state: RwLock::new(state), bell: watch::Sender::new(()), counter, set_apart }
+        Self { state: RwLock::new(state), bell: Bell::default(), counter, set_apart }
     }
 
     /// The state, and the revision up to which it is complete for as long as the guard lives.
@@ -98,11 +98,11 @@ impl<I> Collection<I> {
 
     /// Wakes the watchers.
     pub(crate) fn ring(&self) {
-        self.bell.send_replace(());
+        self.bell.ring();
     }
 
-    pub(crate) fn listen(&self) -> watch::Receiver<()> {
-        self.bell.subscribe()
+    pub(crate) fn listen(&self) -> Listener {
+        self.bell.listen()
     }
 }
 

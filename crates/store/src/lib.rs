@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod bell;
 mod change;
 mod collection;
 mod error;

@@ -1,15 +1,20 @@
 //! A watcher: a cursor in a collection's history.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use tokio::sync::watch;
+use tokio::task::coop;
 
+use crate::bell::Listener;
 use crate::collection::Collection;
 use crate::{Compacted, Event, Revision, Scope};
 
 /// At most this many events are given at once, so that a watcher far behind does not hold the lock for long.
 const BATCH_EVENTS: usize = 256;
+/// And none after so many bytes, so that whoever writes a batch holds little.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// From where a watch starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ impl<I> fmt::Debug for Batch<I> {
 /// has left it behind.
 pub struct Watch<I> {
     collection: Arc<Collection<I>>,
-    bell: watch::Receiver<()>,
+    bell: Listener,
     scope: Scope,
     cursor: u64,
     /// Everything in the scope up to this revision has been given.
@@ -60,15 +65,26 @@ impl<I> Watch<I> {
     /// # Errors
     /// When history no longer reaches back to the watch's place: it has been read too slowly. Every later call fails too.
     pub async fn next(&mut self) -> Result<Batch<I>, Compacted> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// [`Watch::next`] for those who wait for other things too.
+    ///
+    /// # Errors
+    /// As [`Watch::next`].
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Batch<I>, Compacted>> {
+        // A watcher of a busy collection may never have to wait: others on its thread have their turn too.
+        let turn = ready!(coop::poll_proceed(context));
         loop {
             if !self.is_behind {
-                self.bell.changed().await.expect("the collection that the watch holds owns the sender");
+                ready!(self.bell.poll_rung(context));
                 self.is_behind = true;
             }
             // Before the look, not after: a write that the look misses must ring again.
-            self.bell.mark_unchanged();
-            if let Some(batch) = self.ready()? {
-                return Ok(batch);
+            self.bell.mark_heard();
+            if let Some(batch) = self.ready().transpose() {
+                turn.made_progress();
+                return Poll::Ready(batch);
             }
         }
     }
@@ -80,15 +96,18 @@ impl<I> Watch<I> {
     pub fn ready(&mut self) -> Result<Option<Batch<I>>, Compacted> {
         let (state, current) = self.collection.read();
         let mut events = Vec::new();
+        let mut bytes = 0;
         for event in state.history.from(self.cursor, self.seen)? {
             // Never between two events of one revision: `upto` promises all of it.
-            if events.len() >= BATCH_EVENTS && event.revision != self.seen {
+            let is_full = events.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES;
+            if is_full && event.revision != self.seen {
                 self.is_behind = true;
                 return Ok(Some(Batch { events, upto: self.seen }));
             }
             self.cursor += 1;
             self.seen = event.revision;
             if self.scope.contains_path(event.entry.key.path()) {
+                bytes += event.entry.value.len();
                 events.push(event.clone());
             }
         }

@@ -238,16 +238,22 @@ async fn a_watcher_far_behind_gets_everything_in_bounded_batches(backend: &Backe
     for number in 0..600 {
         store.create(key("ns", &number.to_string()), value("")).await.unwrap();
     }
+    let large = "x".repeat(30_000);
+    for number in 600..605 {
+        store.create(key("ns", &number.to_string()), value(&large)).await.unwrap();
+    }
     let mut next = nth(2).get();
     while let Some(batch) = watch.ready().unwrap() {
         assert!(batch.events.len() <= 256);
+        let bytes: usize = batch.events.iter().map(|event| event.entry.value.len()).sum();
+        assert!(bytes < 64 * 1024 + 2 * large.len(), "{bytes} bytes at once");
         for event in &batch.events {
             assert_eq!(event.revision.get(), next);
             next += 1;
         }
         assert_eq!(batch.upto.get(), next - 1);
     }
-    assert_eq!(next, nth(602).get());
+    assert_eq!(next, nth(607).get());
 }
 
 async fn a_watcher_that_never_reads_holds_no_memory(backend: &Backend) {

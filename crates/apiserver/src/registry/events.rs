@@ -1,46 +1,19 @@
-//! The events of one watch, written in the form that its client asked for.
-//!
-//! A change goes to all who watch, most of whom want it in the same form, one after the other on the same thread. So each
-//! thread keeps the event that it wrote last, and the next watcher is given the same bytes.
+//! The events of one watch, written in the form that its client asked for, in pieces that watchers share where they can.
 
-use std::cell::RefCell;
-use std::sync::{Arc, Weak};
+mod recent;
 
 use bytes::{Bytes, BytesMut};
-use tokenward_store::Entry;
 
 use super::Registry;
 use crate::content::{Content, Shown, write_event};
 use crate::form::Columns;
-use crate::index::Index;
-use crate::media::{Encoding, Form, Representation};
+use crate::media::{Form, Representation};
 use crate::metrics::WatchCounters;
 use crate::status::ApiError;
 use crate::table::Include;
 
-/// A larger one is not kept, since it would stay until the thread writes another.
-const KEPT: usize = 64 * 1024;
-
-thread_local! {
-    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
-}
-
-/// The event that was written last.
-struct Last {
-    /// Of which entry, whose place no other can have for as long as this is here.
-    entry: Weak<Entry<Index>>,
-    kind: &'static str,
-    encoding: Encoding,
-    event: Bytes,
-}
-
-impl Last {
-    fn is(&self, entry: &Arc<Entry<Index>>, kind: &str, encoding: Encoding) -> bool {
-        std::ptr::eq(self.entry.as_ptr(), Arc::as_ptr(entry))
-            && self.kind == kind
-            && self.encoding == encoding
-    }
-}
+/// What an event is to its watcher: what it is called, and the object that is shown with it.
+pub(super) type Seen = (&'static str, Shown);
 
 /// Writes events one after the other.
 pub(crate) struct EventWriter {
@@ -55,32 +28,28 @@ impl EventWriter {
         Self { representation, include, columns: Columns::Told, counters }
     }
 
-    /// An event by itself, which other watchers may share.
-    pub(super) fn alone(
-        &mut self,
-        registry: &Registry,
-        kind: &'static str,
-        shown: Shown,
-    ) -> Result<Bytes, ApiError> {
+    /// Events in one piece. If one of them cannot be written, those before it still are.
+    pub(super) fn piece(&mut self, registry: &Registry, events: &[Seen]) -> (Bytes, Result<(), ApiError>) {
         let Representation { form, encoding } = self.representation;
-        let entry = shown.entry().filter(|_| form == Form::Object).cloned();
-        if let Some(entry) = &entry {
-            let known = LAST.with_borrow(|last| {
-                last.as_ref().filter(|last| last.is(entry, kind, encoding)).map(|last| last.event.clone())
-            });
-            if let Some(event) = known {
-                self.counters.event(event.len());
-                return Ok(event);
-            }
+        // Only the first rows of a table have columns: they are nobody else's.
+        let is_shared = form == Form::Object;
+        if is_shared && let Some(piece) = recent::find(encoding, events, |bytes| self.counters.event(bytes)) {
+            return (piece, Ok(()));
         }
         let mut written = BytesMut::new();
-        self.write(registry, &mut written, kind, shown.into())?;
-        let event = written.freeze();
-        if let Some(entry) = entry.filter(|_| event.len() <= KEPT) {
-            let last = Last { entry: Arc::downgrade(&entry), kind, encoding, event: event.clone() };
-            LAST.set(Some(last));
+        let mut sizes = Vec::with_capacity(events.len());
+        for (kind, shown) in events {
+            let before = written.len();
+            if let Err(error) = self.write(registry, &mut written, kind, shown.clone().into()) {
+                return (written.freeze(), Err(error));
+            }
+            sizes.push(written.len() - before);
         }
-        Ok(event)
+        let piece = written.freeze();
+        if is_shared {
+            recent::keep(encoding, events, &sizes, &piece);
+        }
+        (piece, Ok(()))
     }
 
     /// Writes an event. Of tables only the first tells its columns.

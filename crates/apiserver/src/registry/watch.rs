@@ -3,20 +3,24 @@
 //! A watcher is a cursor in the store's history: it holds no events, and one that does not read costs nothing but its
 //! connection. When history has gone past it, it is told so with `Expired` and has to list anew.
 
+mod alarm;
+
 use std::pin::Pin;
+use std::slice;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use futures_util::stream;
 use http::StatusCode;
 use serde_json::json;
 use tokenward_kube_schema::Kind;
 use tokenward_store::{Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::events::EventWriter;
+use self::alarm::Alarm;
+use super::events::{EventWriter, Seen};
 use super::read::{check_selection, selects, too_old};
 use super::{Collection, Registry};
 use crate::content::{Content, Shown};
@@ -46,9 +50,8 @@ pub(crate) struct WatchStream {
     watch: Watch<Index>,
     bookmarks: bool,
     end: Instant,
-    /// Rings at the next bookmark, or at the end. It lives as long as the watch: one made for each event would cost more
-    /// than the event.
-    timer: Pin<Box<Sleep>>,
+    /// Rings at the next bookmark, or at the end.
+    alarm: Alarm,
     /// What there was when the watch began, as far as it has not been written: objects that all readers share, so that a
     /// watcher which does not read holds no copies of them.
     existing: std::vec::IntoIter<Arc<Entry<Index>>>,
@@ -115,7 +118,7 @@ impl Registry {
             watch,
             bookmarks: options.bookmarks,
             end,
-            timer: Box::pin(sleep_until(next_ring(options.bookmarks, now, end))),
+            alarm: Alarm::set_to(next_ring(options.bookmarks, now, end)),
             existing: existing.into_iter(),
             then,
             is_over,
@@ -123,55 +126,69 @@ impl Registry {
     }
 }
 
-impl WatchStream {
-    /// The events as they are written, in pieces of one or more.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
-        // In a box, since each step hands it on.
-        stream::unfold(Box::new(self), |mut watch| async move {
-            let piece = watch.next().await?;
-            Some((piece, watch))
-        })
-    }
+/// The events as they are written, in pieces of one or more.
+impl Stream for WatchStream {
+    type Item = Bytes;
 
-    async fn next(&mut self) -> Option<Bytes> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(piece) = self.beginning() {
-            return Some(piece);
+            return Poll::Ready(Some(piece));
         }
         while !self.is_over {
-            let batch = tokio::select! {
-                // First, or events that never pause would keep it from being heard.
-                biased;
-                () = &mut self.timer => {
-                    let rang = self.timer.deadline();
-                    if rang >= self.end {
-                        return None;
-                    }
-                    self.timer.as_mut().reset(next_ring(self.bookmarks, rang, self.end));
-                    let bookmark = bookmark(self.kind, self.watch.bookmark(), false);
-                    let mut written = BytesMut::new();
-                    self.write(&mut written, "BOOKMARK", bookmark);
-                    return Some(written.freeze());
-                }
-                batch = self.watch.next() => batch,
-            };
-            let mut written = BytesMut::new();
-            match batch.as_ref().map(|batch| &batch.events[..]) {
-                Ok([event]) => {
-                    if let Some(piece) = self.alone(event) {
-                        return Some(piece);
-                    }
-                }
-                Ok(events) => self.write_all(events, &mut written),
-                Err(compacted) => {
-                    self.write(&mut written, "ERROR", expired(*compacted));
-                    self.is_over = true;
-                }
+            // First, or events that never pause would keep it from being heard.
+            if let Poll::Ready(rang) = self.alarm.poll_rung(context) {
+                return Poll::Ready(self.rung(rang));
             }
-            if !written.is_empty() {
-                return Some(written.freeze());
+            let piece = match ready!(self.watch.poll_next(context)) {
+                Ok(batch) => self.told(&batch.events),
+                Err(compacted) => self.left_behind(compacted),
+            };
+            if piece.is_some() {
+                return Poll::Ready(piece);
             }
         }
-        None
+        Poll::Ready(None)
+    }
+}
+
+impl WatchStream {
+    /// What is told when the alarm has rung: a bookmark, or nothing at the end.
+    fn rung(&mut self, rang: Instant) -> Option<Bytes> {
+        if rang >= self.end {
+            return None;
+        }
+        self.alarm = Alarm::set_to(next_ring(self.bookmarks, rang, self.end));
+        let bookmark = bookmark(self.kind, self.watch.bookmark(), false);
+        let mut written = BytesMut::new();
+        self.write(&mut written, "BOOKMARK", bookmark);
+        Some(written.freeze())
+    }
+
+    /// The piece that tells events, if this watcher sees any of them.
+    fn told(&mut self, events: &[Arc<Event<Index>>]) -> Option<Bytes> {
+        if let [event] = events {
+            let seen = self.as_seen(event)?;
+            return self.piece(slice::from_ref(&seen));
+        }
+        let seen: Vec<_> = events.iter().filter_map(|event| self.as_seen(event)).collect();
+        self.piece(&seen)
+    }
+
+    /// The last piece of a watcher that was too slow.
+    fn left_behind(&mut self, compacted: Compacted) -> Option<Bytes> {
+        let mut written = BytesMut::new();
+        self.write(&mut written, "ERROR", expired(compacted));
+        self.is_over = true;
+        (!written.is_empty()).then(|| written.freeze())
+    }
+
+    fn piece(&mut self, events: &[Seen]) -> Option<Bytes> {
+        let (piece, outcome) = self.writer.piece(&self.registry, events);
+        // Whoever heard of a later one would take the one that is missing for told.
+        if let Err(error) = outcome {
+            self.end_badly(&error);
+        }
+        (!piece.is_empty()).then_some(piece)
     }
 
     /// The next piece of what there was when the watch began, and of what follows it.
@@ -191,25 +208,6 @@ impl WatchStream {
         (!written.is_empty()).then(|| written.freeze())
     }
 
-    /// The one event that there is, if this watcher sees it.
-    fn alone(&mut self, event: &Arc<Event<Index>>) -> Option<Bytes> {
-        let (kind, shown) = self.as_seen(event)?;
-        let written = self.writer.alone(&self.registry, kind, shown);
-        written.map_err(|error| self.end_badly(&error)).ok()
-    }
-
-    fn write_all(&mut self, events: &[Arc<Event<Index>>], written: &mut BytesMut) {
-        for event in events {
-            if let Some((kind, object)) = self.as_seen(event) {
-                self.write(written, kind, object.into());
-            }
-            // Whoever heard of a later one would take the one that is missing for told.
-            if self.is_over {
-                break;
-            }
-        }
-    }
-
     fn write(&mut self, written: &mut BytesMut, kind: &str, object: Content) {
         if let Err(error) = self.writer.write(&self.registry, written, kind, object) {
             self.end_badly(&error);
@@ -227,7 +225,7 @@ impl WatchStream {
 
     /// What the event is to this watcher: with a selector, leaving the selection is a deletion and entering it an
     /// addition.
-    fn as_seen(&self, event: &Arc<Event<Index>>) -> Option<(&'static str, Shown)> {
+    fn as_seen(&self, event: &Event<Index>) -> Option<Seen> {
         let selected = |entry: &Entry<Index>| selects(&self.selection, &entry.key, &entry.index);
         let was = event.previous.as_ref().filter(|previous| selected(previous));
         let is = selected(&event.entry);

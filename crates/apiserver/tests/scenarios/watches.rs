@@ -342,3 +342,47 @@ async fn what_exists_is_written_piece_by_piece_as_it_is_read() {
     assert_eq!(text.matches("\"ADDED\"").count(), 60);
     assert_eq!(text.matches('\n').count(), 61);
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_who_are_behind_by_the_same_changes_are_told_in_the_same_bytes() {
+    let testbed = Testbed::new();
+    let server = testbed.server(Release::V1_35);
+    let client = server.client(admin());
+    client.create(DRIVERS, &driver("d")).await.unwrap();
+    let version = client.get(DRIVERS).await.unwrap()["metadata"]["resourceVersion"].clone();
+    let watch = async |query: &str| {
+        let path = format!("{DRIVERS}?watch=1&resourceVersion={}{query}", version.as_str().unwrap());
+        let mut request = http::Request::get(path).body(String::new()).unwrap();
+        request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
+        server.handle(request).await.into_body()
+    };
+    let (mut one, mut other) = (watch("").await, watch("").await);
+    let mut selecting = watch("&labelSelector=team%3D7").await;
+    let ballast = "x".repeat(3_000);
+    for number in 0..60 {
+        let metadata = json!({"labels": {"team": number.to_string()}, "annotations": {"ballast": ballast}});
+        client.merge_patch(&format!("{DRIVERS}/d"), &json!({"metadata": metadata})).await.unwrap();
+    }
+    let mut text = String::new();
+    while text.matches('\n').count() < 60 {
+        let [piece, same] =
+            [one.frame().await, other.frame().await].map(|f| f.unwrap().unwrap().into_data().unwrap());
+        assert!(std::ptr::eq(&piece[..], &same[..]), "written once");
+        assert!(piece.len() < 100 * 1024, "{} bytes at once", piece.len());
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    let teams: Vec<String> = text
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["object"]["metadata"]["labels"]["team"].to_string()
+        })
+        .collect();
+    assert_eq!(teams, (0..60).map(|number| format!("\"{number}\"")).collect::<Vec<_>>());
+    let of_selecting = selecting.frame().await.unwrap().unwrap().into_data().unwrap();
+    let kinds: Vec<Value> = std::str::from_utf8(&of_selecting)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["ADDED", "DELETED"]);
+}
