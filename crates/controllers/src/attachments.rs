@@ -209,15 +209,14 @@ impl Controller for Attachments {
     fn plan(&self, now: Timestamp) -> Plan {
         let wanted = self.wanted();
         let mut plan = Plan::default();
-        let mut places: BTreeMap<&str, Vec<&Attachment>> = BTreeMap::new();
-        for attachment in self.attachments.iter() {
-            places.entry(&attachment.spec.source.persistent_volume_name).or_default().push(attachment);
-        }
+        // The volumes that are somewhere, or on their way.
+        let mut taken: BTreeSet<&str> =
+            self.attachments.iter().map(|of| &*of.spec.source.persistent_volume_name).collect();
         for (name, place) in &wanted {
             if self.attachments.get("", name).is_none() && self.nodes.get("", place.node).is_some() {
-                let elsewhere = places.get(&*place.volume.metadata.name).map_or(&[][..], Vec::as_slice);
-                // One that may be in one place only waits until it has left the other.
-                if elsewhere.is_empty() || may_be_in_many_places(place.volume) {
+                let volume = &*place.volume.metadata.name;
+                // One that may be in one place only waits until it has left the other, or never gets there.
+                if taken.insert(volume) || may_be_in_many_places(place.volume) {
                     plan.requests.push(attach(name, place));
                 }
             }

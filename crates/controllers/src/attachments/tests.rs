@@ -92,6 +92,8 @@ fn what_is_attached_where() {
         ("no such node", one, Some(json!({})), &[pod("p", "gone")], &[]),
         ("done", one, Some(json!({})), &[finished], &[]),
         ("many places", many, Some(json!({})), &both, &["m", "n"]),
+        // The first by the attachment's name: whoever comes second must wait.
+        ("one place for two at once", one, Some(json!({})), &both, &["m"]),
     ] {
         assert_eq!(nodes_of(&settled(modes, driver, pods)), wanted, "{why}");
     }
