@@ -11,13 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_kube_schema::{Verb as Served, kinds};
 
 use crate::api::{Document, Request, Resource, Target, Verb, WatchEvent};
 use crate::mirror::Mirror;
-use crate::objects::Namespace;
+use crate::objects::{Metadata, Namespace};
 use crate::runner::{Controller, Plan};
 
 /// The finalizer in a namespace's spec that is this controller's.
@@ -42,11 +41,16 @@ struct Found {
 
 impl Found {
     /// Takes in what a list of a kind has shown.
-    fn listed(&mut self, resource: Resource, is_empty: bool) {
+    fn listed(&mut self, resource: Resource, items: &[Partial]) {
         let is_second = contents().all(|kind| self.empty.contains(&kind));
-        match (is_second, is_empty) {
+        match (is_second, items.is_empty()) {
             (false, true) => _ = self.empty.insert(resource),
-            (false, false) => {}
+            (false, false) => {
+                // One that was stored after the others had been told to go.
+                if items.iter().any(|item| !item.metadata.is_deleting()) {
+                    self.swept.remove(&resource);
+                }
+            }
             (true, true) => _ = self.confirmed.insert(resource),
             (true, false) => {
                 self.swept.remove(&resource);
@@ -107,7 +111,7 @@ impl Controller for Namespaces {
         if request.verb == Verb::DeleteCollection {
             found.swept.insert(resource);
         } else if let Ok(list) = answer.read::<List>() {
-            found.listed(resource, list.items.is_empty());
+            found.listed(resource, &list.items);
         }
     }
 }
@@ -115,7 +119,13 @@ impl Controller for Namespaces {
 #[derive(Deserialize)]
 struct List {
     #[serde(default)]
-    items: Vec<IgnoredAny>,
+    items: Vec<Partial>,
+}
+
+/// Of an object only the metadata.
+#[derive(Deserialize)]
+struct Partial {
+    metadata: Metadata,
 }
 
 impl Namespaces {
@@ -242,6 +252,25 @@ mod tests {
         let held = world.all(CONFIG).remove(0);
         world.remove(CONFIG, &held);
         world.settle(&mut controller, at, |_| {});
+        assert_eq!(world.all(Resource::NAMESPACES).len(), 0);
+    }
+
+    #[test]
+    fn what_is_stored_behind_the_sweep_goes_too() {
+        let (mut world, mut controller) = scene(vec![terminating(namespace("ns", &["kubernetes"]))]);
+        let mut late = vec![Resource::PODS, CONFIG];
+        for _ in 0..20 {
+            for request in controller.plan(at()).requests {
+                world.carry_out(&mut controller, &request);
+                let resource = request.target.resource;
+                if request.verb == Verb::DeleteCollection && late.contains(&resource) {
+                    late.retain(|kind| *kind != resource);
+                    world.put(resource, object("late", "ns"));
+                }
+            }
+            world.tell(&mut controller, at());
+        }
+        assert_eq!(late, []);
         assert_eq!(world.all(Resource::NAMESPACES).len(), 0);
     }
 
