@@ -52,9 +52,11 @@ pub(crate) struct DaemonSets {
 /// A set, by uid, on a node.
 type Place = (String, String);
 
-/// Failed pods that were deleted, one soon after the other.
+/// Failed pods of one template that were deleted, one soon after the other.
 #[derive(Debug, PartialEq)]
 struct Failures {
+    /// The template's hash: another one may do better.
+    hash: String,
     count: u32,
     last: Timestamp,
 }
@@ -81,13 +83,13 @@ impl DaemonSets {
         }
     }
 
-    fn note_failure(&mut self, place: Place, now: Timestamp) {
+    fn note_failure(&mut self, place: Place, hash: String, now: Timestamp) {
         // A place where all has been well for long enough starts anew.
         let forgotten = |last: Timestamp| now.duration_since(last).unsigned_abs() > 2 * LONGEST_BACKOFF;
         self.failures.retain(|_, failures| !forgotten(failures.last));
-        let failures = self.failures.entry(place).or_insert(Failures { count: 0, last: now });
-        failures.count = failures.count.saturating_add(1);
-        failures.last = now;
+        let before = self.failures.get(&place).filter(|failures| failures.hash == hash);
+        let count = before.map_or(1, |failures| failures.count.saturating_add(1));
+        self.failures.insert(place, Failures { hash, count, last: now });
     }
 }
 
@@ -120,11 +122,11 @@ impl Controller for DaemonSets {
             {
                 let place = (owner.uid.clone(), gone.node.clone());
                 *departures.entry(place.clone()).or_default() += 1;
-                failed.extend(gone.is_failed().then_some(place));
+                failed.extend(gone.is_failed().then(|| (place, gone.hash().to_owned())));
             }
         });
-        for place in failed {
-            self.note_failure(place, now);
+        for (place, hash) in failed {
+            self.note_failure(place, hash, now);
         }
         concerns_a_set || !was_listed
     }
@@ -217,8 +219,9 @@ impl DaemonSets {
 
         let nodes = eligibility::Nodes::of(set, self.nodes.iter(), &pods);
         let taken = |name: &str| self.pods.get(&set.metadata.namespace, name).is_some();
-        let steps = rollout::steps(set, hash, &nodes, now, |node| {
-            self.failures.get(&(set.metadata.uid.clone(), node.to_owned())).map(Failures::over)
+        let steps = rollout::steps(set, hash, &nodes, now, |pod| {
+            let failures = self.failures.get(&(set.metadata.uid.clone(), pod.node.clone()))?;
+            (failures.hash == pod.hash()).then(|| failures.over())
         });
         let departed = |node: &str| {
             let place = (set.metadata.uid.clone(), node.to_owned());

@@ -183,9 +183,14 @@ impl DaemonPod {
         self.available_from(min_ready_seconds).is_some_and(|from| from <= now)
     }
 
+    /// The hash of the template that it is of; empty when it does not say.
+    pub(super) fn hash(&self) -> &str {
+        self.metadata.labels.get(super::HASH).map_or("", String::as_str)
+    }
+
     /// Whether it is of the template with this hash.
     pub(super) fn is_of(&self, hash: &str) -> bool {
-        self.metadata.labels.get(super::HASH).is_some_and(|label| label == hash)
+        self.hash() == hash
     }
 }
 

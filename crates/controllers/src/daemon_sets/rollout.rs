@@ -39,13 +39,13 @@ enum Limit {
     OnDelete,
 }
 
-/// The next steps. `backoff` says until when a failed pod of a node has to wait, if it has to.
+/// The next steps. `backoff` says until when a failed pod has to wait, if it has to.
 pub(super) fn steps<'a>(
     set: &DaemonSet,
     hash: &str,
     nodes: &Nodes<'a>,
     now: Timestamp,
-    backoff: impl Fn(&str) -> Option<Timestamp>,
+    backoff: impl Fn(&DaemonPod) -> Option<Timestamp>,
 ) -> Steps<'a> {
     let limit = limit(set, nodes.desired());
     let surges = matches!(limit, Limit::Surge(_));
@@ -63,7 +63,7 @@ pub(super) fn steps<'a>(
                 // Of several the one that serves stays, then the oldest.
                 going.sort_by_key(|pod| (!pod.is_available(min_ready, now), !pod.is_ready()));
                 for pod in finished {
-                    match backoff(place.node).filter(|over| pod.is_failed() && *over > now) {
+                    match backoff(pod).filter(|over| pod.is_failed() && *over > now) {
                         Some(over) => steps.again.push(over),
                         None => steps.delete.push(pod),
                     }
@@ -175,10 +175,8 @@ fn replace<'a>(
             }
             Some(Pair { new: None, old: Some(old) }) => {
                 unavailable += 1;
-                // One that has failed waits for its turn in the first half.
-                if !old.is_finished() {
-                    useless.push(old);
-                }
+                // Even one that has failed and would have to wait: its successor need not fail.
+                useless.push(old);
             }
             _ => unavailable += 1,
         }

@@ -404,6 +404,34 @@ fn failed_pods_are_replaced_more_and_more_slowly() {
 }
 
 #[test]
+fn another_template_does_not_wait_for_what_the_one_before_has_earned() {
+    let mut scene = Scene::new(set("one"), &["n"]);
+    scene.settle();
+    let fail = |scene: &mut Scene| {
+        let pod = scene.pods().remove(0);
+        scene.put_pod(with(started(pod, 0), json!({"status": {"phase": "Failed", "conditions": []}})));
+    };
+    for wait in [0, 1, 2, 4] {
+        fail(&mut scene);
+        scene.now += wait;
+        scene.carry_out();
+        act(&mut scene.world, scene.now);
+        scene.carry_out();
+    }
+    fail(&mut scene);
+    assert!(!scene.told().iter().any(|told| told.starts_with("Delete pods")), "it would be the fifth");
+    let better = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "two"}]}}}});
+    scene.change_set(better);
+    for _ in 0..4 {
+        scene.carry_out();
+        act(&mut scene.world, scene.now);
+    }
+    assert_eq!(scene.pods().remove(0)["spec"]["containers"][0]["image"], "two");
+    fail(&mut scene);
+    assert!(scene.told().iter().any(|told| told.starts_with("Delete pods")), "its first failure");
+}
+
+#[test]
 fn history_is_kept_deduplicated_and_cut() {
     let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
     let mut scene = Scene::new(with(set("one"), json!({"spec": {"revisionHistoryLimit": 2}})), &["n"]);
