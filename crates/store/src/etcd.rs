@@ -141,6 +141,8 @@ pub(crate) struct Etcd<I> {
     memory: Arc<Memory<I>>,
     applied: watch::Receiver<Revision>,
     answers: Arc<AtomicBool>,
+    /// Whether etcd has lost writes that are known here.
+    has_gone_back: Arc<AtomicBool>,
     /// Stopped when the last handle goes.
     _tasks: JoinSet<()>,
 }
@@ -171,19 +173,20 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
         }
         let memory = Arc::new(memory);
         let (sender, applied) = watch::channel(revision);
-        let answers = Arc::new(AtomicBool::new(true));
+        let (answers, has_gone_back) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow(source.clone(), memory.clone(), sender));
+        tasks.spawn(follow(source.clone(), memory.clone(), sender, has_gone_back.clone()));
         tasks.spawn(feel_pulse(source.clone(), answers.clone()));
         if let Some(period) = options.compact_every {
             tasks.spawn(compaction::compact_every(source.clone(), period));
         }
-        Ok((Self { source, memory: memory.clone(), applied, answers, _tasks: tasks }, memory))
+        let this = Self { source, memory: memory.clone(), applied, answers, has_gone_back, _tasks: tasks };
+        Ok((this, memory))
     }
 
-    /// Whether etcd answered when it was last asked.
+    /// Whether etcd answered when it was last asked, and has what is known here.
     pub(crate) fn answers(&self) -> bool {
-        self.answers.load(Ordering::Relaxed)
+        self.answers.load(Ordering::Relaxed) && !self.has_gone_back.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn write(&self, change: Change<I>) -> Result<Arc<Entry<I>>, WriteError<I>> {
@@ -198,16 +201,15 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
                 }
             }
             Change::Update { key, expected, value, index } => {
-                let then = match self.memory.get(&key) {
-                    Some(entry) if entry.revision == expected && entry.same_content(&value) => Then::Nothing,
-                    _ => Then::Put(value.bytes().to_vec()),
-                };
-                let is_kept = matches!(then, Then::Nothing);
+                let is_same =
+                    |entry: &Arc<Entry<I>>| entry.revision == expected && entry.same_content(&value);
+                let kept = self.memory.get(&key).filter(is_same);
+                let then = if kept.is_some() { Then::Nothing } else { Then::Put(value.bytes().to_vec()) };
                 match self.change(&key, Expected::At(expected), then).await? {
-                    Outcome::Done { .. } if is_kept => {
-                        self.memory.get(&key).ok_or(WriteError::Missing { key })
-                    }
                     Outcome::Done { revision, pair } => {
+                        if let Some(kept) = kept {
+                            return Ok(kept);
+                        }
                         let created = pair.map(|pair| txn::revision_of(pair.create_revision));
                         self.written(Entry::new(key, value, index, revision, created)).await
                     }
@@ -247,8 +249,20 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
     }
 
     async fn change(&self, key: &Key, expected: Expected, then: Then) -> Result<Outcome, Unavailable> {
+        if self.has_gone_back.load(Ordering::Relaxed) {
+            return Err(gone_back());
+        }
+        let known = *self.applied.borrow();
+        let writes = !matches!(then, Then::Nothing);
         let txn = conditional(&self.source.layout.to_etcd(key), expected, then);
-        Ok(outcome(self.source.client.txn(txn).await?))
+        let outcome = outcome(self.source.client.txn(txn).await?);
+        match outcome {
+            // Nobody here would ever see it.
+            Outcome::Done { revision, .. } if revision < known || (writes && revision == known) => {
+                Err(gone_back())
+            }
+            outcome => Ok(outcome),
+        }
     }
 
     /// What a write has made, once everybody here sees it: the very entry that watchers get, if they still get it.
@@ -281,6 +295,12 @@ impl<I: Clone + Send + Sync + 'static> Etcd<I> {
             Err(_) => Err(Unavailable::TimedOut),
         }
     }
+}
+
+fn gone_back() -> Unavailable {
+    Unavailable::Refused(
+        "etcd has lost writes that are known here; restart the server to go on without them".to_owned(),
+    )
 }
 
 fn unreadable() -> Unavailable {

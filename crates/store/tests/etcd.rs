@@ -225,6 +225,34 @@ async fn a_store_that_etcd_has_left_behind_reads_everything_anew() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_to_an_etcd_that_has_lost_what_is_known() {
+    let Some(mut etcd) = EtcdServer::start().await else { return };
+    let one = store(&etcd).await;
+    let mut last = one.create(key("a"), value("0")).await.unwrap();
+    for number in 1..10 {
+        last = one.update(&last.key, last.revision, value(&number.to_string())).await.unwrap();
+    }
+    etcd.kill_and_forget();
+    etcd.run().await;
+    eventually("etcd's loss", || one.etcd_answers() == Some(false)).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        // While the connection is made anew it may be that there is nobody to refuse.
+        let error = one.create(key("b"), value("")).await.expect_err("nobody would see it");
+        assert!(tokio::time::Instant::now() < deadline, "{error}");
+        if matches!(&error, WriteError::Unavailable(Unavailable::Refused(why)) if why.contains("has lost writes"))
+        {
+            break;
+        }
+    }
+    assert_eq!(one.get(&last.key).unwrap().revision, last.revision);
+    // Whoever starts now goes on with what there is.
+    let two = store(&etcd).await;
+    assert!(two.get(&last.key).is_none());
+    two.create(key("c"), value("")).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_object_in_another_encoding_is_left_out_and_not_overwritten() {
     let Some(etcd) = EtcdServer::start().await else { return };
     let one = store(&etcd).await;

@@ -1,6 +1,7 @@
 //! Keeps memory what etcd is: everything once, then every event, from whichever server answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -101,11 +102,13 @@ impl<I: Clone> Source<I> {
     }
 }
 
-/// Follows etcd until the task is dropped. `applied` says up to where memory is complete.
+/// Follows etcd until the task is dropped. `applied` says up to where memory is complete, `has_gone_back` that etcd has lost what is
+/// in it.
 pub(crate) async fn follow<I: Clone + Send + Sync + 'static>(
     source: Arc<Source<I>>,
     memory: Arc<Memory<I>>,
     applied: watch::Sender<Revision>,
+    has_gone_back: Arc<AtomicBool>,
 ) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -122,14 +125,18 @@ pub(crate) async fn follow<I: Clone + Send + Sync + 'static>(
                     tracing::warn!(revision = %snapshot.revision, "etcd has forgotten events; all was read again");
                     memory.replace(snapshot.entries, snapshot.revision);
                     applied.send_replace(snapshot.revision);
+                    has_gone_back.store(false, Ordering::Relaxed);
                     wait = FIRST_WAIT;
                     continue;
                 }
-                Ok(snapshot) => tracing::error!(
-                    found = %snapshot.revision,
-                    wanted = %memory.current_revision(),
-                    "etcd has gone back in time; it has lost writes, and nothing is read from it: restart the server"
-                ),
+                Ok(snapshot) => {
+                    has_gone_back.store(true, Ordering::Relaxed);
+                    tracing::error!(
+                        found = %snapshot.revision,
+                        wanted = %memory.current_revision(),
+                        "etcd has gone back in time; it has lost writes, and nothing is read from it or written: restart the server"
+                    );
+                }
                 Err(error) => tracing::warn!(%error, "etcd has forgotten events, and cannot be read again"),
             },
         }

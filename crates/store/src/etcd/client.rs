@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -187,7 +188,7 @@ impl Client {
     ) -> Result<T, Status> {
         let (number, channel) = self.channel();
         let mut client = WatchClient::new(channel).max_decoding_message_size(LARGEST_ANSWER);
-        let opened = tokio::time::timeout(self.timeout, client.watch(requests));
+        let opened = tokio::time::timeout(self.timeout, client.watch(with_leader(requests)));
         let result = match opened.await {
             Ok(Ok(response)) => follow(response.into_inner()).await,
             Ok(Err(status)) => Err(status),
@@ -230,6 +231,13 @@ impl Connections {
 
 fn kv(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel).max_decoding_message_size(LARGEST_ANSWER)
+}
+
+/// A call that fails on a server that has lost the others: a watch there would tell nothing, and not say so.
+fn with_leader<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    request
 }
 
 /// What etcd itself says of a refusal, without what its library puts before it.

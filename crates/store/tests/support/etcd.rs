@@ -197,6 +197,12 @@ impl EtcdServer {
         }
     }
 
+    /// As `kill -9`, and all that it has kept is lost.
+    pub(crate) fn kill_and_forget(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.directory.path().join("etcd")).unwrap();
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
