@@ -4,6 +4,7 @@
 mod access;
 mod applying;
 mod clusters;
+mod draining;
 mod explaining;
 mod mounting;
 mod reading;

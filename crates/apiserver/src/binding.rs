@@ -1,10 +1,8 @@
 //! `pods/binding`: the scheduler's decision.
 
-use http::StatusCode;
 use serde_json::{Value, json};
 use tokenward_kube_rules::FieldError;
 
-use crate::content::Content;
 use crate::object::{Metadata, Object, at, child_mut, format_time, text_at};
 use crate::registry::{Registry, Target, Written};
 use crate::status::{ApiError, Subject};
@@ -28,7 +26,7 @@ pub(crate) async fn create(
     }
     let uid = binding.uid();
     registry
-        .bind(target, dry_run, |pod, now| {
+        .rewrite(target, dry_run, |pod, now| {
             if !uid.is_empty() && uid != pod.uid() {
                 let why = format!(
                     "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
@@ -57,11 +55,7 @@ pub(crate) async fn create(
             Ok(pod)
         })
         .await?;
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "code": StatusCode::CREATED.as_u16(),
-    });
-    Ok(Written { code: StatusCode::CREATED, content: Content::Status(status) })
+    Ok(Written::carried_out())
 }
 
 fn set_scheduled(pod: &mut Object, now: &str) {

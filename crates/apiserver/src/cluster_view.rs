@@ -52,11 +52,7 @@ impl ClusterView {
     }
 
     /// The same of one namespace.
-    pub(crate) fn entries_in(
-        &self,
-        collection: &'static str,
-        namespace: &'static str,
-    ) -> Vec<Arc<Entry<Index>>> {
+    pub(crate) fn entries_in(&self, collection: &'static str, namespace: &str) -> Vec<Arc<Entry<Index>>> {
         self.entries_of(&Scope::namespace(collection, namespace))
     }
 

@@ -35,10 +35,11 @@ pub(crate) fn groups() -> Value {
 }
 
 /// Upstream's order of preference. Where two groups know the same name, clients take the first.
-const PREFERENCE: [&str; 9] = [
+const PREFERENCE: [&str; 10] = [
     "apps",
     "authentication.k8s.io",
     "authorization.k8s.io",
+    "policy",
     "rbac.authorization.k8s.io",
     "storage.k8s.io",
     "admissionregistration.k8s.io",
@@ -197,6 +198,7 @@ mod tests {
             ("storage.k8s.io", "csidrivers", "hL6j/rwBV5w="),
             ("apps", "daemonsets", "dd7pWHUlMKQ="),
             ("scheduling.k8s.io", "priorityclasses", "1QwjyaZjj3Y="),
+            ("policy", "poddisruptionbudgets", "EVWiDmWqyJw="),
         ];
         for (group, plural, hash) in table {
             let kind = tokenward_kube_schema::find_resource(group, "v1", plural).expect("served");

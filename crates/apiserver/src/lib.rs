@@ -45,6 +45,7 @@ mod discovery;
 mod document;
 mod encodings;
 mod event_lifetime;
+mod eviction;
 mod face;
 mod flow_control;
 mod form;

@@ -17,13 +17,14 @@ mod watch;
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde_json::json;
 use tokenward_kube_rules::FeatureGates;
 use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
 use tokenward_store::{Entry, Key, Revision, Store, Unstamped, WriteError};
 use tokenward_tokens::Clock;
 
 pub(crate) use self::apply::Configuration;
-pub(crate) use self::delete::DeleteOptions;
+pub(crate) use self::delete::{DeleteOptions, Preconditions};
 pub(crate) use self::events::EventWriter;
 pub(crate) use self::patch::{Change, Patch};
 pub(crate) use self::read::Collection;
@@ -69,6 +70,15 @@ pub(crate) struct Written {
 impl Written {
     pub(crate) fn ok(content: impl Into<Content>) -> Self {
         Self { code: StatusCode::OK, content: content.into() }
+    }
+
+    /// What is answered to a POST that was carried out and made nothing that could be shown.
+    pub(crate) fn carried_out() -> Self {
+        let code = StatusCode::CREATED;
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code.as_u16(),
+        });
+        Self { code, content: Content::Status(status) }
     }
 }
 
@@ -233,6 +243,11 @@ impl Registry {
     ) -> Result<Result<Arc<Entry<Index>>, WriteError<Index>>, ApiError> {
         let (value, index) = (encode(object)?, Index::of_tree(&read.key, object));
         Ok(self.store.update_indexed(&read.key, read.revision, value, index).await)
+    }
+
+    /// The tree of one object as it is now.
+    pub(crate) fn tree_of(&self, target: Target<'_>) -> Result<Object, ApiError> {
+        self.tree(target.kind, &self.get(target)?.value)
     }
 
     fn get(&self, target: Target<'_>) -> Result<Arc<Entry<Index>>, ApiError> {

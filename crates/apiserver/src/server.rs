@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use self::access::Stopped;
 use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options};
-use crate::admission::node_restriction;
+use crate::admission::{namespace_lifecycle, node_restriction};
 use crate::authentication::{StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
@@ -46,7 +46,7 @@ use crate::table::Include;
 use crate::token_request::Asked;
 use crate::webhook::noting_waits;
 use crate::{
-    binding, default_roles, discovery, face, review, system_priorities, token_request, token_review,
+    binding, default_roles, discovery, eviction, face, review, system_priorities, token_request, token_review,
 };
 
 /// What an API server is made of.
@@ -466,6 +466,16 @@ impl ApiServer {
             }
             (None, _) => {
                 Box::pin(registry.create(kind, namespace, user, object.into(), &options, warnings)).await
+            }
+            (Some("eviction"), Some(target)) => {
+                namespace_lifecycle::admit_create(target.kind, namespace, &object, registry.view())?;
+                if let Some(node) = user.node() {
+                    eviction::admit_node(node, target, registry)?;
+                }
+                let asking = registry
+                    .ask_about_creation(target, "eviction", body_kind, user, &object, &options, warnings);
+                Box::pin(asking).await?;
+                Box::pin(eviction::create(registry, target, &object, &options)).await
             }
             (Some("binding"), Some(target)) => {
                 let asking = registry

@@ -3,11 +3,13 @@
 //! The verbs in [`crate::registry`] are the same for every kind; they ask a strategy at the points where upstream's do.
 
 mod claim;
+mod condition;
 mod config_map;
 mod controller_revision;
 mod csi_driver;
 mod csi_node;
 mod daemon_set;
+mod disruption_budget;
 mod endpoint_slice;
 mod event;
 mod field;
@@ -20,6 +22,7 @@ mod priority_class;
 mod role;
 mod secret;
 mod service_account;
+mod share;
 mod storage_class;
 mod validating_webhook;
 mod volume;
@@ -133,6 +136,7 @@ pub(crate) fn of(kind: &Kind) -> &'static dyn Strategy {
         ("apps", "DaemonSet") => &daemon_set::DaemonSetStrategy,
         ("coordination.k8s.io", "Lease") => &lease::LeaseStrategy,
         ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::EndpointSliceStrategy,
+        ("policy", "PodDisruptionBudget") => &disruption_budget::DisruptionBudgetStrategy,
         (rbac::GROUP, "Role") => &role::RoleStrategy { namespaced: true },
         (rbac::GROUP, "ClusterRole") => &role::RoleStrategy { namespaced: false },
         (rbac::GROUP, "RoleBinding") => &role::BindingStrategy { namespaced: true },
@@ -248,6 +252,7 @@ pub(crate) mod tests {
             "CSIDriver",
             "CSINode",
             "Lease",
+            "PodDisruptionBudget",
             "ServiceAccount",
             "ValidatingWebhookConfiguration",
             "VolumeAttachment",
@@ -269,6 +274,7 @@ pub(crate) mod tests {
             ("ValidatingWebhookConfiguration", json!({}), json!({"webhooks": [{"name": "a"}]})),
             ("EndpointSlice", json!({"endpoints": []}), json!({"endpoints": [{"addresses": ["192.0.2.1"]}]})),
             ("CSIDriver", json!({"spec": {}}), json!({"spec": {"requiresRepublish": true}})),
+            ("PodDisruptionBudget", json!({"spec": {}}), json!({"spec": {"minAvailable": 1}})),
         ];
         for (name, old, new) in old_and_new {
             let kind = tokenward_kube_schema::kinds().iter().find(|kind| kind.kind == name).expect("served");

@@ -104,6 +104,7 @@ fn layout(kind: &Kind, release: Release) -> &'static Layout {
         ("apps", "DaemonSet") => &apps::DAEMON_SET,
         ("coordination.k8s.io", "Lease") => &others::LEASE,
         ("discovery.k8s.io", "EndpointSlice") => &others::ENDPOINT_SLICE,
+        ("policy", "PodDisruptionBudget") => &others::DISRUPTION_BUDGET,
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &others::ROLE_BINDING,
         ("scheduling.k8s.io", "PriorityClass") => &others::PRIORITY_CLASS,
         ("storage.k8s.io", "CSIDriver") => &storage::CSI_DRIVER,

@@ -286,3 +286,42 @@ async fn room_is_made_for_a_more_important_pod() {
     .await;
     control_plane.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evictions_spend_what_the_controller_has_counted() {
+    let (control_plane, client) = start().await;
+    add_node(&client, "a").await;
+    for name in ["one", "two"] {
+        let pod = json!({
+            "metadata": {"name": name, "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        client.create(PODS, &pod).await.unwrap();
+    }
+    let budgets = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets";
+    let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}});
+    client.create(budgets, &json!({"metadata": {"name": "web"}, "spec": spec})).await.unwrap();
+    let status = || async { client.get(&format!("{budgets}/web")).await.unwrap()["status"].clone() };
+    until("both pods counted", || async {
+        act(&client).await;
+        status().await["disruptionsAllowed"] == 1
+    })
+    .await;
+    let evict = async |name: &str| {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        client.create(&format!("{PODS}/{name}/eviction"), &eviction).await
+    };
+    evict("one").await.unwrap();
+    let refused = evict("two").await.unwrap_err();
+    assert_eq!(refused.code().map(|code| code.as_u16()), Some(429), "{refused}");
+    until("the first pod gone and no longer waited for", || async {
+        act(&client).await;
+        let status = status().await;
+        status["expectedPods"] == 1 && status["disruptedPods"].is_null()
+    })
+    .await;
+    let counted = status().await;
+    assert_eq!((&counted["currentHealthy"], &counted["disruptionsAllowed"]), (&json!(1), &json!(0)));
+    assert_eq!(counted["conditions"][0]["reason"], "InsufficientPods");
+    control_plane.stop().await.unwrap();
+}

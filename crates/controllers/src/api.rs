@@ -34,6 +34,7 @@ impl Resource {
     pub(crate) const NODES: Self = Self::core("nodes");
     pub(crate) const PERSISTENT_VOLUME_CLAIMS: Self = Self::core("persistentvolumeclaims");
     pub(crate) const PERSISTENT_VOLUMES: Self = Self::core("persistentvolumes");
+    pub(crate) const POD_DISRUPTION_BUDGETS: Self = Self::of("policy", "poddisruptionbudgets");
     pub(crate) const PODS: Self = Self::core("pods");
     pub(crate) const SERVICE_ACCOUNTS: Self = Self::core("serviceaccounts");
 

@@ -70,6 +70,11 @@ impl FieldError {
         )
     }
 
+    /// The same of a value that is shown otherwise than it is written here: `shown` is JSON.
+    pub fn invalid_as(field: impl Into<String>, shown: &str, detail: &str) -> Self {
+        Self::new(field, Reason::Invalid, with_detail(&format!("Invalid value: {shown}"), detail))
+    }
+
     /// `Unsupported value: VALUE: supported values: "A", "B"`, in the order given.
     pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
         let supported = supported.iter().map(|text| quote(text)).collect::<Vec<_>>().join(", ");

@@ -19,9 +19,10 @@
 //!
 //! Start at [`Release`] and [`FeatureGates`]; [`csi_driver`] has the rules of the one kind that this project is about,
 //! [`metadata`] and [`names`] those of every kind, [`label_selector`] and [`quantity`] what many fields hold,
-//! [`priority`] the ranks of pods, [`FieldError`] how all of them are reported.
+//! [`priority`] the ranks of pods, [`disruption`] the budgets of evictions, [`FieldError`] how all of them are reported.
 
 pub mod csi_driver;
+pub mod disruption;
 mod field_error;
 mod gates;
 pub mod label_selector;

@@ -207,6 +207,25 @@ pub fn percent(text: &str) -> Vec<String> {
     ]
 }
 
+/// The reason of a condition, such as `InsufficientPods`.
+#[must_use]
+pub fn condition_reason(text: &str) -> Vec<String> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = text.as_bytes();
+    let begins = bytes.first().is_some_and(u8::is_ascii_alphabetic);
+    let ends = bytes.last().is_some_and(|&byte| is_word(byte));
+    if begins && ends && bytes.iter().all(|&byte| is_word(byte) || matches!(byte, b',' | b':')) {
+        return Vec::new();
+    }
+    vec![
+        "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric \
+         characters or '_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or \
+         'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is \
+         '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')"
+            .to_owned(),
+    ]
+}
+
 /// `metadata.name` of a kind that follows `rule`.
 #[must_use]
 pub fn required_name(name: &str, rule: impl Fn(&str) -> Vec<String>) -> Vec<FieldError> {
@@ -283,6 +302,7 @@ mod tests {
     fn names_within_objects() {
         assert_rule(port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "a-", "A", &"a".repeat(16)]);
         assert_rule(environment_variable, &["A", "a.b-c d"], &["", "A=B", "ä", "\n"]);
+        assert_rule(condition_reason, &["A", "a_1", "A,b:C", "a_"], &["", "1a", "_a", "a:", "a b", "é"]);
         assert_rule(percent, &["0%", "100%"], &["", "%", "1", "-1%", "1.5%"]);
         for (number, good) in [(0, false), (1, true), (65_535, true), (65_536, false), (-1, false)] {
             assert_eq!(port_number(number).is_empty(), good, "{number}");

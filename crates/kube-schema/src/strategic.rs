@@ -119,6 +119,11 @@ fn merge_member(original: &mut Object, name: &str, value: Value, place: Place) -
         return Ok(());
     }
     match (original.get_mut(name), value) {
+        (Some(Value::Object(own)), Value::Object(patch))
+            if place.field(name).is_some_and(|(field, _)| field.replaced) =>
+        {
+            *own = cleaned_object(patch);
+        }
         (Some(Value::Object(own)), Value::Object(patch)) => {
             *own = merge_object(std::mem::take(own), patch, place.object(name)?)?;
         }

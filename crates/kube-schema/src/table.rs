@@ -36,6 +36,8 @@ pub struct Field {
     pub map_type: Option<MapType>,
     /// How strategic merge patch merges it.
     pub patch: Option<PatchStrategy>,
+    /// Strategic merge patch replaces it as a whole, though it is a struct.
+    pub replaced: bool,
     /// The default that OpenAPI declares, as JSON or as `ref(Name)`.
     pub default: Option<&'static str>,
     /// The feature gate that upstream's comments name.
@@ -130,6 +132,12 @@ impl Message {
         ATOMIC.binary_search(&self.name).is_ok()
     }
 
+    /// Whether its JSON may say kind and version, though it stands inside of another object and protobuf has no such
+    /// fields.
+    pub(crate) fn has_type_meta(&self) -> bool {
+        self.name == "meta/v1.DeleteOptions"
+    }
+
     /// The Go type's name without its package, `CSIDriverSpec` for instance.
     #[must_use]
     pub fn go_name(&self) -> &'static str {
@@ -196,6 +204,7 @@ impl Field {
             merge: None,
             map_type: None,
             patch: None,
+            replaced: false,
             default: None,
             gate: None,
             since: Release::V1_34,
@@ -232,6 +241,10 @@ impl Field {
 
     pub(crate) const fn patched(self, merge_key: &'static str, retain_keys: bool) -> Self {
         Self { patch: Some(PatchStrategy { merge_key, retain_keys }), ..self }
+    }
+
+    pub(crate) const fn replaced(self) -> Self {
+        Self { replaced: true, ..self }
     }
 
     pub(crate) const fn defaulted(self, default: &'static str) -> Self {

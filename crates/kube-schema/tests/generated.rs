@@ -204,6 +204,7 @@ fn merge_rule(rule: &str, shape: &str) -> String {
         "atomic" => ".mapped(MapType::Atomic)".to_owned(),
         "granular" => ".mapped(MapType::Granular)".to_owned(),
         "set" => ".merged(ListType::Set)".to_owned(),
+        "patch:replace" if shape == "one" => ".replaced()".to_owned(),
         rule if rule.starts_with("map(") => {
             let keys: Vec<String> = keys(rule).split(',').map(|key| format!("\"{key}\"")).collect();
             format!(".merged(ListType::Map(&[{}]))", keys.join(", "))

@@ -53,10 +53,29 @@ impl Registry {
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
         namespace_lifecycle::admit_delete(target.kind, target.name)?;
+        self.delete_for(target, options, Some((user, warnings))).await
+    }
+
+    /// The same for the server itself: whoever may object to it has been asked already.
+    pub(crate) async fn delete_unasked(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+    ) -> Result<Written, ApiError> {
+        self.delete_for(target, options, None).await
+    }
+
+    /// Deletes for a user, if there is one, who is warned.
+    async fn delete_for(
+        &self,
+        target: Target<'_>,
+        options: &DeleteOptions,
+        mut client: Option<(&User, &mut Vec<String>)>,
+    ) -> Result<Written, ApiError> {
         loop {
             let entry = self.get(target)?;
             let old = self.tree(target.kind, &entry.value)?;
-            if let Some(node) = user.node() {
+            if let Some(node) = client.as_ref().and_then(|(user, _)| user.node()) {
                 let write = NodeWrite {
                     node,
                     collection: &collection(target.kind),
@@ -66,9 +85,11 @@ impl Registry {
                 };
                 node_restriction::admit(write, &self.view)?;
             }
-            check_preconditions(target, options, &entry.index.uid, &entry.revision.to_string())?;
+            options.check(target, &entry.index.uid, &entry.revision.to_string())?;
             let strategy = strategy::of(target.kind);
-            self.ask_about_deletion(target, user, &old, options, warnings).await?;
+            if let Some((user, warnings)) = &mut client {
+                self.ask_about_deletion(target, user, &old, options, warnings).await?;
+            }
             let grace = match options.grace_period_seconds {
                 // A deletion that is under way takes its course.
                 None if old.is_terminating() => old.metadata_number("deletionGracePeriodSeconds"),
@@ -227,27 +248,26 @@ fn finalizers_after(object: &Object, options: &DeleteOptions, owns_others: bool)
     others.chain(wanted.map(str::to_owned)).collect()
 }
 
-fn check_preconditions(
-    target: Target<'_>,
-    options: &DeleteOptions,
-    uid: &str,
-    version: &str,
-) -> Result<(), ApiError> {
-    let Some(wanted) = &options.preconditions else { return Ok(()) };
-    let refuse = |what: &str, wanted: &str, found: &str, then: &str| {
-        let why = format!(
-            "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {then}"
-        );
-        Err(ApiError::conflict(target.validation_subject(), &why))
-    };
-    match (&wanted.uid, &wanted.resource_version) {
-        (Some(wanted), _) if wanted != uid => refuse("UID", wanted, uid, "deleted and then recreated"),
-        (_, Some(wanted)) if wanted != version => refuse("ResourceVersion", wanted, version, "modified"),
-        _ => Ok(()),
-    }
-}
-
 impl DeleteOptions {
+    /// Whether an object is what the deletion is meant for.
+    ///
+    /// # Errors
+    /// 409 with what was wanted and found.
+    pub(crate) fn check(&self, target: Target<'_>, uid: &str, version: &str) -> Result<(), ApiError> {
+        let Some(wanted) = &self.preconditions else { return Ok(()) };
+        let refuse = |what: &str, wanted: &str, found: &str, then: &str| {
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {then}"
+            );
+            Err(ApiError::conflict(target.validation_subject(), &why))
+        };
+        match (&wanted.uid, &wanted.resource_version) {
+            (Some(wanted), _) if wanted != uid => refuse("UID", wanted, uid, "deleted and then recreated"),
+            (_, Some(wanted)) if wanted != version => refuse("ResourceVersion", wanted, version, "modified"),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the body of a DELETE.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let options: Self = serde_json::from_slice(body).map_err(|error| {

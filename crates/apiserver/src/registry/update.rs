@@ -270,22 +270,23 @@ fn check_uid_precondition(target: Target<'_>, new: &Object, old: &Object) -> Res
 }
 
 impl Registry {
-    /// Lets `assign` make a pod's successor and writes it, without the rules that hold for clients' changes.
-    pub(crate) async fn bind(
+    /// Lets `succeed` make an object's successor and writes it, without the rules that hold for clients' changes. Gives the
+    /// revision that the object has then.
+    pub(crate) async fn rewrite(
         &self,
         target: Target<'_>,
         dry_run: bool,
-        assign: impl Fn(&Object, jiff::Timestamp) -> Result<Object, ApiError>,
-    ) -> Result<(), ApiError> {
+        succeed: impl Fn(&Object, jiff::Timestamp) -> Result<Object, ApiError>,
+    ) -> Result<Revision, ApiError> {
         loop {
             let entry = self.get(target)?;
             let old = self.tree(target.kind, &entry.value)?;
-            let new = print(target.kind, &self.gates, assign(&old, self.clock.now())?)?;
+            let new = print(target.kind, &self.gates, succeed(&old, self.clock.now())?)?;
             if dry_run {
-                return Ok(());
+                return Ok(entry.revision);
             }
             match self.put_changed(&entry, &new).await? {
-                Ok(_) => return Ok(()),
+                Ok(entry) => return Ok(entry.revision),
                 Err(WriteError::Conflict { .. }) => {}
                 Err(WriteError::Missing { .. }) => return Err(ApiError::not_found(target.subject())),
                 Err(error) => return Err(ApiError::not_kept(&error)),

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use tokenward_kube_rules::label_selector::{self, LabelSelector};
-use tokenward_kube_rules::{FeatureGates, FieldError, metadata, names};
+use tokenward_kube_rules::{FeatureGates, FieldError, metadata};
 
 use super::field::Field;
-use super::{Strategy, pod_spec};
+use super::{Strategy, pod_spec, share};
 use crate::object::{Metadata, Object, at, child_mut, set_default, text_at};
 
 pub(super) struct DaemonSetStrategy;
@@ -159,34 +159,16 @@ fn strategy_faults(strategy: &Field<'_>) -> Vec<FieldError> {
 
 fn rolling_faults(rolling: &Field<'_>) -> Vec<FieldError> {
     let (unavailable, surge) = (rolling.child("maxUnavailable"), rolling.child("maxSurge"));
-    let mut errors = count_faults(&unavailable);
-    errors.extend(count_faults(&surge));
-    for share in [&unavailable, &surge] {
-        if percentage(share).is_some_and(|share| share > 100) {
-            errors.push(share.invalid("must not be greater than 100%"));
-        }
-    }
-    let amount = |field: &Field<'_>| percentage(field).or(field.number()).unwrap_or_default();
+    let mut errors = share::validate(&unavailable);
+    errors.extend(share::validate(&surge));
+    errors.extend([&unavailable, &surge].into_iter().filter_map(share::at_most_all));
+    let amount = |field: &Field<'_>| share::percentage(field).or(field.number()).unwrap_or_default();
     match (amount(&unavailable) != 0, amount(&surge) != 0) {
         (true, true) => errors.push(surge.invalid("may not be set when maxUnavailable is non-zero")),
         (false, false) => errors.push(unavailable.required("cannot be 0 when maxSurge is 0")),
         _ => {}
     }
     errors
-}
-
-/// A count, or a share in percent.
-fn count_faults(field: &Field<'_>) -> Vec<FieldError> {
-    if field.value().is_string() {
-        field.faults(names::percent)
-    } else {
-        field.not_negative().into_iter().collect()
-    }
-}
-
-fn percentage(field: &Field<'_>) -> Option<i64> {
-    let text = field.text();
-    if names::percent(text).is_empty() { text.trim_end_matches('%').parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -16,6 +16,30 @@ pub(super) static LEASE: Layout = Layout {
     cells: |lease| vec![lease.name().into(), lease.text("/spec/holderIdentity").into(), lease.age()],
 };
 
+pub(super) static DISRUPTION_BUDGET: Layout = Layout {
+    columns: &[
+        NAME,
+        text("Min Available", "How many pods must be healthy after an eviction."),
+        text("Max Unavailable", "How many pods may be missing or ill after an eviction."),
+        integer("Allowed Disruptions", "How many pods may be evicted now."),
+        AGE,
+    ],
+    cells: |budget| {
+        let bound = |path: &str| match budget.at(path) {
+            None => Value::from("N/A"),
+            Some(Value::String(share)) => share.as_str().into(),
+            Some(count) => count.to_string().into(),
+        };
+        vec![
+            budget.name().into(),
+            bound("/spec/minAvailable"),
+            bound("/spec/maxUnavailable"),
+            budget.number("/status/disruptionsAllowed").into(),
+            budget.age(),
+        ]
+    },
+};
+
 pub(super) static PRIORITY_CLASS: Layout = Layout {
     columns: &[
         NAME,

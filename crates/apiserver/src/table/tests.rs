@@ -134,6 +134,11 @@ fn volumes_and_what_belongs_to_them() {
             }),
         ),
     ];
+    let budgets = [
+        object("counted", &json!({"spec": {"minAvailable": 2}, "status": {"disruptionsAllowed": 1}})),
+        object("shared", &json!({"spec": {"maxUnavailable": "10%"}})),
+    ];
+    assert_snapshot!("poddisruptionbudgets", print("policy", "poddisruptionbudgets", &budgets));
     let ranks = [
         object("low", &json!({"value": -5, "globalDefault": true, "preemptionPolicy": "Never"})),
         object("system-node-critical", &json!({"value": 2_000_001_000})),

@@ -4,6 +4,7 @@
 mod apply;
 mod creations;
 mod deletions;
+mod evictions;
 mod faces;
 mod forms;
 mod hostile;

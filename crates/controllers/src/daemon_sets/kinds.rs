@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::conditions;
 use crate::objects::{Metadata, NodeSpec, Pod, PodSpec, has_metadata};
 use crate::selector::LabelSelector;
+use crate::share::Share;
 
 pub(super) const DAEMON_SET: &str = "DaemonSet";
 
@@ -62,27 +63,6 @@ pub(super) struct UpdateStrategy {
 pub(super) struct RollingUpdate {
     pub(super) max_unavailable: Option<Share>,
     pub(super) max_surge: Option<Share>,
-}
-
-/// A number, or a share of all in percent.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Share {
-    Number(i64),
-    Percent(String),
-}
-
-impl Share {
-    /// How many of `total`; a share is rounded up.
-    pub(super) fn of(&self, total: usize) -> usize {
-        match self {
-            Self::Number(number) => usize::try_from(*number).unwrap_or(0),
-            Self::Percent(text) => {
-                let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
-                percent.map_or(0, |percent: usize| total.saturating_mul(percent).div_ceil(100))
-            }
-        }
-    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

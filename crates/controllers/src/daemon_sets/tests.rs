@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::kinds::Share;
 use super::*;
 use crate::api::Verb;
 use crate::world::{World, mark_deleted, merge};
@@ -244,23 +243,6 @@ fn a_pod_goes_where_it_may_and_leaves_where_it_may_not_stay() {
         scene.settle();
         assert_eq!(scene.pods().len(), usize::from(stays), "{why}");
         assert_eq!(scene.status()["numberMisscheduled"], usize::from(stays && !runs), "{why}");
-    }
-}
-
-#[test]
-fn shares_are_rounded_up() {
-    for (share, total, wanted) in [
-        (json!(3), 10, 3),
-        (json!("25%"), 10, 3),
-        (json!("25%"), 4, 1),
-        (json!("1%"), 1000, 10),
-        (json!("0%"), 10, 0),
-        (json!("100%"), 7, 7),
-        (json!(-1), 10, 0),
-        (json!("some"), 10, 0),
-    ] {
-        let read: Share = serde_json::from_value(share.clone()).unwrap();
-        assert_eq!(read.of(total), wanted, "{share} of {total}");
     }
 }
 

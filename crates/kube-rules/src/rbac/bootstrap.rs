@@ -37,6 +37,7 @@ use Rule::{AllPaths, Named, On, Paths};
 const ALL: &[&str] = &["*"];
 const CORE: &[&str] = &[""];
 const APPS: &[&str] = &["apps"];
+const POLICY: &[&str] = &["policy"];
 const STORAGE: &[&str] = &["storage.k8s.io"];
 const LEASES: &[&str] = &["coordination.k8s.io"];
 const RBAC: &[&str] = &[GROUP];
@@ -169,6 +170,7 @@ static CLUSTER_ROLES: &[Row] = &[
             On(READ, CORE, &["secrets"]),
             On(&["impersonate"], CORE, &["serviceaccounts"]),
             On(WRITE, CORE, &["pods"]),
+            On(CREATE, CORE, &["pods/eviction"]),
             On(
                 WRITE,
                 CORE,
@@ -176,6 +178,7 @@ static CLUSTER_ROLES: &[Row] = &[
             ),
             On(CREATE, CORE, &["serviceaccounts/token"]),
             On(WRITE, APPS, &["daemonsets"]),
+            On(WRITE, POLICY, &["poddisruptionbudgets"]),
             On(READ_WRITE, LEASES, &["leases"]),
         ],
     },
@@ -198,6 +201,7 @@ static CLUSTER_ROLES: &[Row] = &[
             On(READ, CORE, &["namespaces"]),
             On(READ, &["discovery.k8s.io"], &["endpointslices"]),
             On(READ, APPS, &["controllerrevisions", "daemonsets", "daemonsets/status"]),
+            On(READ, POLICY, &["poddisruptionbudgets", "poddisruptionbudgets/status"]),
         ],
     },
     role(
@@ -239,6 +243,7 @@ static CLUSTER_ROLES: &[Row] = &[
             On(READ, CORE, &["persistentvolumeclaims", "persistentvolumes"]),
             On(CREATE, AUTHENTICATION, &["tokenreviews"]),
             On(CREATE, AUTHORIZATION, &["subjectaccessreviews"]),
+            On(READ, POLICY, &["poddisruptionbudgets"]),
             On(READ, STORAGE, &["csinodes"]),
             On(READ, CORE, &["namespaces"]),
             On(READ, STORAGE, &["csidrivers"]),
@@ -287,6 +292,15 @@ static CONTROLLERS: &[(&str, &[Rule])] = &[
                 APPS,
                 &["controllerrevisions"],
             ),
+            EVENTS,
+        ],
+    ),
+    (
+        "disruption-controller",
+        &[
+            On(READ, POLICY, &["poddisruptionbudgets"]),
+            On(UPDATE, POLICY, &["poddisruptionbudgets/status"]),
+            On(CHANGE, CORE, &["pods/status"]),
             EVENTS,
         ],
     ),

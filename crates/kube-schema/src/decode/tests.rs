@@ -393,3 +393,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn options_inside_of_an_object_may_say_what_they_are() {
+    let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 3, "odd": 1});
+    let body = json!({"metadata": {"name": "p", "kind": "Pod"}, "deleteOptions": options}).to_string();
+    let kind = find_kind("policy/v1", "Eviction").expect("a served kind");
+    let decoded = decode(kind, Release::V1_35, body.as_bytes()).expect("an eviction");
+    assert_eq!(decoded.unknown, ["deleteOptions.odd", "metadata.kind"]);
+    assert_eq!(decoded.object["deleteOptions"], json!({"gracePeriodSeconds": 3}));
+}

@@ -82,7 +82,8 @@ impl Walk {
         let mut seen: Vec<&str> = Vec::new();
         for (name, node) in members {
             let before = self.enter(name);
-            let type_meta = root && matches!(name.as_ref(), "kind" | "apiVersion");
+            let type_meta =
+                (root || message.has_type_meta()) && matches!(name.as_ref(), "kind" | "apiVersion");
             let field = message.field(name).filter(|field| field.since <= self.release);
             if type_meta || field.is_some() {
                 if seen.contains(&name.as_ref()) {

@@ -37,8 +37,8 @@ pub(super) const VALIDATING_WEBHOOK: &[Field] = &[
     Field::list("rules", 3, FieldType::Message(2 /* admissionregistration/v1.RuleWithOperations */)).omit_empty().merged(ListType::Atomic),
     Field::one("failurePolicy", 4, FieldType::String).omit_empty().pointer(),
     Field::one("matchPolicy", 9, FieldType::String).omit_empty().pointer(),
-    Field::one("namespaceSelector", 5, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
-    Field::one("objectSelector", 10, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("namespaceSelector", 5, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("objectSelector", 10, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::one("sideEffects", 6, FieldType::String).pointer(),
     Field::one("timeoutSeconds", 7, FieldType::Int32).omit_empty().pointer(),
     Field::list("admissionReviewVersions", 8, FieldType::String).merged(ListType::Atomic),
@@ -47,7 +47,7 @@ pub(super) const VALIDATING_WEBHOOK: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const VALIDATING_WEBHOOK_CONFIGURATION: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::list("webhooks", 2, FieldType::Message(4 /* admissionregistration/v1.ValidatingWebhook */)).omit_empty().merged(ListType::Map(&["name"])).patched("name", false),
 ];
 

@@ -4,14 +4,14 @@ use crate::table::{Field, FieldType, ListType};
 
 #[rustfmt::skip]
 pub(super) const CONTROLLER_REVISION: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("data", 2, FieldType::Raw).omit_empty(),
     Field::one("revision", 3, FieldType::Int64),
 ];
 
 #[rustfmt::skip]
 pub(super) const DAEMON_SET: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(11 /* apps/v1.DaemonSetSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(12 /* apps/v1.DaemonSetStatus */)).omit_empty(),
 ];
@@ -27,7 +27,7 @@ pub(super) const DAEMON_SET_CONDITION: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const DAEMON_SET_SPEC: &[Field] = &[
-    Field::one("selector", 1, FieldType::Message(233 /* meta/v1.LabelSelector */)).pointer(),
+    Field::one("selector", 1, FieldType::Message(234 /* meta/v1.LabelSelector */)).pointer(),
     Field::one("template", 2, FieldType::Message(172 /* core/v1.PodTemplateSpec */)),
     Field::one("updateStrategy", 3, FieldType::Message(13 /* apps/v1.DaemonSetUpdateStrategy */)).omit_empty(),
     Field::one("minReadySeconds", 4, FieldType::Int32).omit_empty(),

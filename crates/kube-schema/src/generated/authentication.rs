@@ -17,7 +17,7 @@ pub(super) const EXTRA_VALUE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SELF_SUBJECT_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("status", 2, FieldType::Message(18 /* authentication/v1.SelfSubjectReviewStatus */)).omit_empty(),
 ];
 
@@ -28,7 +28,7 @@ pub(super) const SELF_SUBJECT_REVIEW_STATUS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const TOKEN_REQUEST: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(20 /* authentication/v1.TokenRequestSpec */)),
     Field::one("status", 3, FieldType::Message(21 /* authentication/v1.TokenRequestStatus */)).omit_empty(),
 ];
@@ -48,7 +48,7 @@ pub(super) const TOKEN_REQUEST_STATUS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const TOKEN_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(23 /* authentication/v1.TokenReviewSpec */)),
     Field::one("status", 3, FieldType::Message(24 /* authentication/v1.TokenReviewStatus */)).omit_empty(),
 ];

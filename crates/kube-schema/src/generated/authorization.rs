@@ -10,18 +10,18 @@ pub(super) const EXTRA_VALUE: &[Field] = &[
 #[rustfmt::skip]
 pub(super) const FIELD_SELECTOR_ATTRIBUTES: &[Field] = &[
     Field::one("rawSelector", 1, FieldType::String).omit_empty(),
-    Field::list("requirements", 2, FieldType::Message(231 /* meta/v1.FieldSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
+    Field::list("requirements", 2, FieldType::Message(232 /* meta/v1.FieldSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
 pub(super) const LABEL_SELECTOR_ATTRIBUTES: &[Field] = &[
     Field::one("rawSelector", 1, FieldType::String).omit_empty(),
-    Field::list("requirements", 2, FieldType::Message(234 /* meta/v1.LabelSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
+    Field::list("requirements", 2, FieldType::Message(235 /* meta/v1.LabelSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
 pub(super) const LOCAL_SUBJECT_ACCESS_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(39 /* authorization/v1.SubjectAccessReviewSpec */)),
     Field::one("status", 3, FieldType::Message(40 /* authorization/v1.SubjectAccessReviewStatus */)).omit_empty(),
 ];
@@ -61,7 +61,7 @@ pub(super) const RESOURCE_RULE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SELF_SUBJECT_ACCESS_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(35 /* authorization/v1.SelfSubjectAccessReviewSpec */)),
     Field::one("status", 3, FieldType::Message(40 /* authorization/v1.SubjectAccessReviewStatus */)).omit_empty(),
 ];
@@ -74,7 +74,7 @@ pub(super) const SELF_SUBJECT_ACCESS_REVIEW_SPEC: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SELF_SUBJECT_RULES_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(37 /* authorization/v1.SelfSubjectRulesReviewSpec */)),
     Field::one("status", 3, FieldType::Message(41 /* authorization/v1.SubjectRulesReviewStatus */)).omit_empty(),
 ];
@@ -86,7 +86,7 @@ pub(super) const SELF_SUBJECT_RULES_REVIEW_SPEC: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SUBJECT_ACCESS_REVIEW: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(39 /* authorization/v1.SubjectAccessReviewSpec */)),
     Field::one("status", 3, FieldType::Message(40 /* authorization/v1.SubjectAccessReviewStatus */)).omit_empty(),
 ];

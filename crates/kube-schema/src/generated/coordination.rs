@@ -4,7 +4,7 @@ use crate::table::{Field, FieldType};
 
 #[rustfmt::skip]
 pub(super) const LEASE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(43 /* coordination/v1.LeaseSpec */)).omit_empty(),
 ];
 

@@ -56,7 +56,7 @@ pub(super) const AZURE_FILE_VOLUME_SOURCE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const BINDING: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("target", 2, FieldType::Message(142 /* core/v1.ObjectReference */)),
 ];
 
@@ -129,14 +129,14 @@ pub(super) const CINDER_VOLUME_SOURCE: &[Field] = &[
 pub(super) const CLUSTER_TRUST_BUNDLE_PROJECTION: &[Field] = &[
     Field::one("name", 1, FieldType::String).omit_empty().pointer(),
     Field::one("signerName", 2, FieldType::String).omit_empty().pointer(),
-    Field::one("labelSelector", 3, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("labelSelector", 3, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::one("optional", 5, FieldType::Bool).omit_empty().pointer(),
     Field::one("path", 4, FieldType::String),
 ];
 
 #[rustfmt::skip]
 pub(super) const CONFIG_MAP: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("immutable", 4, FieldType::Bool).omit_empty().pointer(),
     Field::map("data", 2, FieldType::String).omit_empty(),
     Field::map("binaryData", 3, FieldType::Bytes).omit_empty(),
@@ -396,7 +396,7 @@ pub(super) const EPHEMERAL_VOLUME_SOURCE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const EVENT: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)),
     Field::one("involvedObject", 2, FieldType::Message(142 /* core/v1.ObjectReference */)),
     Field::one("reason", 3, FieldType::String).omit_empty(),
     Field::one("message", 4, FieldType::String).omit_empty(),
@@ -630,7 +630,7 @@ pub(super) const NFS_VOLUME_SOURCE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const NAMESPACE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(122 /* core/v1.NamespaceSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(123 /* core/v1.NamespaceStatus */)).omit_empty(),
 ];
@@ -657,7 +657,7 @@ pub(super) const NAMESPACE_STATUS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const NODE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(137 /* core/v1.NodeSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(138 /* core/v1.NodeStatus */)).omit_empty(),
 ];
@@ -805,14 +805,14 @@ pub(super) const OBJECT_REFERENCE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const PERSISTENT_VOLUME: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(151 /* core/v1.PersistentVolumeSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(152 /* core/v1.PersistentVolumeStatus */)).omit_empty(),
 ];
 
 #[rustfmt::skip]
 pub(super) const PERSISTENT_VOLUME_CLAIM: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(146 /* core/v1.PersistentVolumeClaimSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(147 /* core/v1.PersistentVolumeClaimStatus */)).omit_empty(),
 ];
@@ -830,7 +830,7 @@ pub(super) const PERSISTENT_VOLUME_CLAIM_CONDITION: &[Field] = &[
 #[rustfmt::skip]
 pub(super) const PERSISTENT_VOLUME_CLAIM_SPEC: &[Field] = &[
     Field::list("accessModes", 1, FieldType::String).omit_empty().merged(ListType::Atomic),
-    Field::one("selector", 4, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("selector", 4, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::one("resources", 2, FieldType::Message(217 /* core/v1.VolumeResourceRequirements */)).omit_empty(),
     Field::one("volumeName", 3, FieldType::String).omit_empty(),
     Field::one("storageClassName", 5, FieldType::String).omit_empty().pointer(),
@@ -854,7 +854,7 @@ pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const PERSISTENT_VOLUME_CLAIM_TEMPLATE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(146 /* core/v1.PersistentVolumeClaimSpec */)),
 ];
 
@@ -920,7 +920,7 @@ pub(super) const PHOTON_PERSISTENT_DISK_VOLUME_SOURCE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const POD: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(170 /* core/v1.PodSpec */)).omit_empty(),
     Field::one("status", 3, FieldType::Message(171 /* core/v1.PodStatus */)).omit_empty(),
 ];
@@ -933,10 +933,10 @@ pub(super) const POD_AFFINITY: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const POD_AFFINITY_TERM: &[Field] = &[
-    Field::one("labelSelector", 1, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("labelSelector", 1, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::list("namespaces", 2, FieldType::String).omit_empty().merged(ListType::Atomic),
     Field::one("topologyKey", 3, FieldType::String),
-    Field::one("namespaceSelector", 4, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("namespaceSelector", 4, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::list("matchLabelKeys", 5, FieldType::String).omit_empty().merged(ListType::Atomic),
     Field::list("mismatchLabelKeys", 6, FieldType::String).omit_empty().merged(ListType::Atomic),
 ];
@@ -1110,7 +1110,7 @@ pub(super) const POD_STATUS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const POD_TEMPLATE_SPEC: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("spec", 2, FieldType::Message(170 /* core/v1.PodSpec */)).omit_empty(),
 ];
 
@@ -1262,7 +1262,7 @@ pub(super) const SECCOMP_PROFILE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SECRET: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("immutable", 5, FieldType::Bool).omit_empty().pointer(),
     Field::map("data", 2, FieldType::Bytes).omit_empty(),
     Field::map("stringData", 4, FieldType::String).omit_empty(),
@@ -1321,7 +1321,7 @@ pub(super) const SECURITY_CONTEXT: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const SERVICE_ACCOUNT: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::list("secrets", 2, FieldType::Message(142 /* core/v1.ObjectReference */)).omit_empty().merged(ListType::Map(&["name"])).patched("name", false),
     Field::list("imagePullSecrets", 3, FieldType::Message(116 /* core/v1.LocalObjectReference */)).omit_empty().merged(ListType::Atomic),
     Field::one("automountServiceAccountToken", 4, FieldType::Bool).omit_empty().pointer(),
@@ -1402,7 +1402,7 @@ pub(super) const TOPOLOGY_SPREAD_CONSTRAINT: &[Field] = &[
     Field::one("maxSkew", 1, FieldType::Int32),
     Field::one("topologyKey", 2, FieldType::String),
     Field::one("whenUnsatisfiable", 3, FieldType::String),
-    Field::one("labelSelector", 4, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
+    Field::one("labelSelector", 4, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().pointer(),
     Field::one("minDomains", 5, FieldType::Int32).omit_empty().pointer(),
     Field::one("nodeAffinityPolicy", 6, FieldType::String).omit_empty().pointer(),
     Field::one("nodeTaintsPolicy", 7, FieldType::String).omit_empty().pointer(),

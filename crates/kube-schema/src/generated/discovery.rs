@@ -37,7 +37,7 @@ pub(super) const ENDPOINT_PORT: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const ENDPOINT_SLICE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("addressType", 4, FieldType::String),
     Field::list("endpoints", 2, FieldType::Message(223 /* discovery/v1.Endpoint */)).merged(ListType::Atomic),
     Field::list("ports", 3, FieldType::Message(226 /* discovery/v1.EndpointPort */)).merged(ListType::Atomic),

@@ -3,9 +3,19 @@
 use crate::table::{Field, FieldType, ListType};
 
 #[rustfmt::skip]
+pub(super) const CONDITION: &[Field] = &[
+    Field::one("type", 1, FieldType::String),
+    Field::one("status", 2, FieldType::String),
+    Field::one("observedGeneration", 3, FieldType::Int64).omit_empty(),
+    Field::one("lastTransitionTime", 4, FieldType::Time),
+    Field::one("reason", 5, FieldType::String),
+    Field::one("message", 6, FieldType::String),
+];
+
+#[rustfmt::skip]
 pub(super) const DELETE_OPTIONS: &[Field] = &[
     Field::one("gracePeriodSeconds", 1, FieldType::Int64).omit_empty().pointer(),
-    Field::one("preconditions", 2, FieldType::Message(240 /* meta/v1.Preconditions */)).omit_empty().pointer(),
+    Field::one("preconditions", 2, FieldType::Message(241 /* meta/v1.Preconditions */)).omit_empty().pointer(),
     Field::one("orphanDependents", 3, FieldType::Bool).omit_empty().pointer(),
     Field::one("propagationPolicy", 4, FieldType::String).omit_empty().pointer(),
     Field::list("dryRun", 5, FieldType::String).omit_empty().merged(ListType::Atomic),
@@ -27,7 +37,7 @@ pub(super) const FIELDS_V1: &[Field] = &[
 #[rustfmt::skip]
 pub(super) const LABEL_SELECTOR: &[Field] = &[
     Field::map("matchLabels", 1, FieldType::String).omit_empty(),
-    Field::list("matchExpressions", 2, FieldType::Message(234 /* meta/v1.LabelSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
+    Field::list("matchExpressions", 2, FieldType::Message(235 /* meta/v1.LabelSelectorRequirement */)).omit_empty().merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
@@ -76,9 +86,9 @@ pub(super) const OBJECT_META: &[Field] = &[
     Field::one("deletionGracePeriodSeconds", 10, FieldType::Int64).omit_empty().pointer(),
     Field::map("labels", 11, FieldType::String).omit_empty(),
     Field::map("annotations", 12, FieldType::String).omit_empty(),
-    Field::list("ownerReferences", 13, FieldType::Message(239 /* meta/v1.OwnerReference */)).omit_empty().merged(ListType::Map(&["uid"])).patched("uid", false),
+    Field::list("ownerReferences", 13, FieldType::Message(240 /* meta/v1.OwnerReference */)).omit_empty().merged(ListType::Map(&["uid"])).patched("uid", false),
     Field::list("finalizers", 14, FieldType::String).omit_empty().merged(ListType::Set).patched("", false),
-    Field::list("managedFields", 17, FieldType::Message(236 /* meta/v1.ManagedFieldsEntry */)).omit_empty().merged(ListType::Atomic),
+    Field::list("managedFields", 17, FieldType::Message(237 /* meta/v1.ManagedFieldsEntry */)).omit_empty().merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
@@ -99,11 +109,11 @@ pub(super) const PRECONDITIONS: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const STATUS: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(235 /* meta/v1.ListMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(236 /* meta/v1.ListMeta */)).omit_empty(),
     Field::one("status", 2, FieldType::String).omit_empty(),
     Field::one("message", 3, FieldType::String).omit_empty(),
     Field::one("reason", 4, FieldType::String).omit_empty(),
-    Field::one("details", 5, FieldType::Message(243 /* meta/v1.StatusDetails */)).omit_empty().pointer(),
+    Field::one("details", 5, FieldType::Message(244 /* meta/v1.StatusDetails */)).omit_empty().pointer(),
     Field::one("code", 6, FieldType::Int32).omit_empty(),
 ];
 
@@ -120,7 +130,7 @@ pub(super) const STATUS_DETAILS: &[Field] = &[
     Field::one("group", 2, FieldType::String).omit_empty(),
     Field::one("kind", 3, FieldType::String).omit_empty(),
     Field::one("uid", 6, FieldType::String).omit_empty(),
-    Field::list("causes", 4, FieldType::Message(242 /* meta/v1.StatusCause */)).omit_empty().merged(ListType::Atomic),
+    Field::list("causes", 4, FieldType::Message(243 /* meta/v1.StatusCause */)).omit_empty().merged(ListType::Atomic),
     Field::one("retryAfterSeconds", 5, FieldType::Int32).omit_empty(),
 ];
 

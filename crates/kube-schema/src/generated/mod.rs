@@ -9,6 +9,7 @@ mod core;
 mod discovery;
 mod intstr;
 mod meta;
+mod policy;
 mod rbac;
 mod resource;
 mod runtime;
@@ -249,6 +250,7 @@ pub(crate) static MESSAGES: &[Message] = &[
     Message { name: "discovery/v1.EndpointSlice", fields: discovery::ENDPOINT_SLICE },
     Message { name: "discovery/v1.ForNode", fields: discovery::FOR_NODE },
     Message { name: "discovery/v1.ForZone", fields: discovery::FOR_ZONE },
+    Message { name: "meta/v1.Condition", fields: meta::CONDITION },
     Message { name: "meta/v1.DeleteOptions", fields: meta::DELETE_OPTIONS },
     Message { name: "meta/v1.FieldSelectorRequirement", fields: meta::FIELD_SELECTOR_REQUIREMENT },
     Message { name: "meta/v1.FieldsV1", fields: meta::FIELDS_V1 },
@@ -265,6 +267,10 @@ pub(crate) static MESSAGES: &[Message] = &[
     Message { name: "meta/v1.StatusDetails", fields: meta::STATUS_DETAILS },
     Message { name: "meta/v1.Time", fields: meta::TIME },
     Message { name: "meta/v1.WatchEvent", fields: meta::WATCH_EVENT },
+    Message { name: "policy/v1.Eviction", fields: policy::EVICTION },
+    Message { name: "policy/v1.PodDisruptionBudget", fields: policy::POD_DISRUPTION_BUDGET },
+    Message { name: "policy/v1.PodDisruptionBudgetSpec", fields: policy::POD_DISRUPTION_BUDGET_SPEC },
+    Message { name: "policy/v1.PodDisruptionBudgetStatus", fields: policy::POD_DISRUPTION_BUDGET_STATUS },
     Message { name: "rbac/v1.AggregationRule", fields: rbac::AGGREGATION_RULE },
     Message { name: "rbac/v1.ClusterRole", fields: rbac::CLUSTER_ROLE },
     Message { name: "rbac/v1.ClusterRoleBinding", fields: rbac::CLUSTER_ROLE_BINDING },

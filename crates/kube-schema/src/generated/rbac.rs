@@ -4,21 +4,21 @@ use crate::table::{Field, FieldType, ListType};
 
 #[rustfmt::skip]
 pub(super) const AGGREGATION_RULE: &[Field] = &[
-    Field::list("clusterRoleSelectors", 1, FieldType::Message(233 /* meta/v1.LabelSelector */)).omit_empty().merged(ListType::Atomic),
+    Field::list("clusterRoleSelectors", 1, FieldType::Message(234 /* meta/v1.LabelSelector */)).omit_empty().merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
 pub(super) const CLUSTER_ROLE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::list("rules", 2, FieldType::Message(249 /* rbac/v1.PolicyRule */)).merged(ListType::Atomic),
-    Field::one("aggregationRule", 3, FieldType::Message(246 /* rbac/v1.AggregationRule */)).omit_empty().pointer(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::list("rules", 2, FieldType::Message(254 /* rbac/v1.PolicyRule */)).merged(ListType::Atomic),
+    Field::one("aggregationRule", 3, FieldType::Message(251 /* rbac/v1.AggregationRule */)).omit_empty().pointer(),
 ];
 
 #[rustfmt::skip]
 pub(super) const CLUSTER_ROLE_BINDING: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::list("subjects", 2, FieldType::Message(253 /* rbac/v1.Subject */)).omit_empty().merged(ListType::Atomic),
-    Field::one("roleRef", 3, FieldType::Message(252 /* rbac/v1.RoleRef */)),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::list("subjects", 2, FieldType::Message(258 /* rbac/v1.Subject */)).omit_empty().merged(ListType::Atomic),
+    Field::one("roleRef", 3, FieldType::Message(257 /* rbac/v1.RoleRef */)),
 ];
 
 #[rustfmt::skip]
@@ -32,15 +32,15 @@ pub(super) const POLICY_RULE: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const ROLE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::list("rules", 2, FieldType::Message(249 /* rbac/v1.PolicyRule */)).merged(ListType::Atomic),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::list("rules", 2, FieldType::Message(254 /* rbac/v1.PolicyRule */)).merged(ListType::Atomic),
 ];
 
 #[rustfmt::skip]
 pub(super) const ROLE_BINDING: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::list("subjects", 2, FieldType::Message(253 /* rbac/v1.Subject */)).omit_empty().merged(ListType::Atomic),
-    Field::one("roleRef", 3, FieldType::Message(252 /* rbac/v1.RoleRef */)),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::list("subjects", 2, FieldType::Message(258 /* rbac/v1.Subject */)).omit_empty().merged(ListType::Atomic),
+    Field::one("roleRef", 3, FieldType::Message(257 /* rbac/v1.RoleRef */)),
 ];
 
 #[rustfmt::skip]

@@ -15,7 +15,7 @@ pub(super) const TYPE_META: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const UNKNOWN: &[Field] = &[
-    Field::one("typeMeta", 1, FieldType::Message(255 /* runtime.TypeMeta */)),
+    Field::one("typeMeta", 1, FieldType::Message(260 /* runtime.TypeMeta */)),
     Field::one("raw", 2, FieldType::Bytes),
     Field::one("contentEncoding", 3, FieldType::String),
     Field::one("contentType", 4, FieldType::String),

@@ -6,8 +6,8 @@ use crate::table::{Field, FieldType, ListType};
 
 #[rustfmt::skip]
 pub(super) const CSI_DRIVER: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::one("spec", 2, FieldType::Message(259 /* storage/v1.CSIDriverSpec */)),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("spec", 2, FieldType::Message(264 /* storage/v1.CSIDriverSpec */)),
 ];
 
 #[rustfmt::skip]
@@ -17,7 +17,7 @@ pub(super) const CSI_DRIVER_SPEC: &[Field] = &[
     Field::list("volumeLifecycleModes", 3, FieldType::String).omit_empty().merged(ListType::Set),
     Field::one("storageCapacity", 4, FieldType::Bool).omit_empty().pointer().gated("CSIStorageCapacity"),
     Field::one("fsGroupPolicy", 5, FieldType::String).omit_empty().pointer(),
-    Field::list("tokenRequests", 6, FieldType::Message(264 /* storage/v1.TokenRequest */)).omit_empty().merged(ListType::Atomic),
+    Field::list("tokenRequests", 6, FieldType::Message(269 /* storage/v1.TokenRequest */)).omit_empty().merged(ListType::Atomic),
     Field::one("requiresRepublish", 7, FieldType::Bool).omit_empty().pointer(),
     Field::one("seLinuxMount", 8, FieldType::Bool).omit_empty().pointer().gated("SELinuxMountReadWriteOncePod"),
     Field::one("nodeAllocatableUpdatePeriodSeconds", 9, FieldType::Int64).omit_empty().pointer().gated("MutableCSINodeAllocatableCount"),
@@ -27,8 +27,8 @@ pub(super) const CSI_DRIVER_SPEC: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const CSI_NODE: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::one("spec", 2, FieldType::Message(262 /* storage/v1.CSINodeSpec */)),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("spec", 2, FieldType::Message(267 /* storage/v1.CSINodeSpec */)),
 ];
 
 #[rustfmt::skip]
@@ -36,17 +36,17 @@ pub(super) const CSI_NODE_DRIVER: &[Field] = &[
     Field::one("name", 1, FieldType::String),
     Field::one("nodeID", 2, FieldType::String),
     Field::list("topologyKeys", 3, FieldType::String).merged(ListType::Atomic),
-    Field::one("allocatable", 4, FieldType::Message(270 /* storage/v1.VolumeNodeResources */)).omit_empty().pointer(),
+    Field::one("allocatable", 4, FieldType::Message(275 /* storage/v1.VolumeNodeResources */)).omit_empty().pointer(),
 ];
 
 #[rustfmt::skip]
 pub(super) const CSI_NODE_SPEC: &[Field] = &[
-    Field::list("drivers", 1, FieldType::Message(261 /* storage/v1.CSINodeDriver */)).merged(ListType::Map(&["name"])).patched("name", false),
+    Field::list("drivers", 1, FieldType::Message(266 /* storage/v1.CSINodeDriver */)).merged(ListType::Map(&["name"])).patched("name", false),
 ];
 
 #[rustfmt::skip]
 pub(super) const STORAGE_CLASS: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
     Field::one("provisioner", 2, FieldType::String),
     Field::map("parameters", 3, FieldType::String).omit_empty(),
     Field::one("reclaimPolicy", 4, FieldType::String).omit_empty().pointer(),
@@ -64,9 +64,9 @@ pub(super) const TOKEN_REQUEST: &[Field] = &[
 
 #[rustfmt::skip]
 pub(super) const VOLUME_ATTACHMENT: &[Field] = &[
-    Field::one("metadata", 1, FieldType::Message(238 /* meta/v1.ObjectMeta */)).omit_empty(),
-    Field::one("spec", 2, FieldType::Message(267 /* storage/v1.VolumeAttachmentSpec */)),
-    Field::one("status", 3, FieldType::Message(268 /* storage/v1.VolumeAttachmentStatus */)).omit_empty(),
+    Field::one("metadata", 1, FieldType::Message(239 /* meta/v1.ObjectMeta */)).omit_empty(),
+    Field::one("spec", 2, FieldType::Message(272 /* storage/v1.VolumeAttachmentSpec */)),
+    Field::one("status", 3, FieldType::Message(273 /* storage/v1.VolumeAttachmentStatus */)).omit_empty(),
 ];
 
 #[rustfmt::skip]
@@ -78,7 +78,7 @@ pub(super) const VOLUME_ATTACHMENT_SOURCE: &[Field] = &[
 #[rustfmt::skip]
 pub(super) const VOLUME_ATTACHMENT_SPEC: &[Field] = &[
     Field::one("attacher", 1, FieldType::String),
-    Field::one("source", 2, FieldType::Message(266 /* storage/v1.VolumeAttachmentSource */)),
+    Field::one("source", 2, FieldType::Message(271 /* storage/v1.VolumeAttachmentSource */)),
     Field::one("nodeName", 3, FieldType::String),
 ];
 
@@ -86,8 +86,8 @@ pub(super) const VOLUME_ATTACHMENT_SPEC: &[Field] = &[
 pub(super) const VOLUME_ATTACHMENT_STATUS: &[Field] = &[
     Field::one("attached", 1, FieldType::Bool),
     Field::map("attachmentMetadata", 2, FieldType::String).omit_empty(),
-    Field::one("attachError", 3, FieldType::Message(269 /* storage/v1.VolumeError */)).omit_empty().pointer(),
-    Field::one("detachError", 4, FieldType::Message(269 /* storage/v1.VolumeError */)).omit_empty().pointer(),
+    Field::one("attachError", 3, FieldType::Message(274 /* storage/v1.VolumeError */)).omit_empty().pointer(),
+    Field::one("detachError", 4, FieldType::Message(274 /* storage/v1.VolumeError */)).omit_empty().pointer(),
 ];
 
 #[rustfmt::skip]

@@ -117,6 +117,13 @@ pub(super) static KINDS: &[Kind] = &[
         categories: &["all"],
         subresources: &[
             Subresource { name: "binding", group: "", version: "v1", kind: "Binding", verbs: CREATE_ONLY },
+            Subresource {
+                name: "eviction",
+                group: "policy",
+                version: "v1",
+                kind: "Eviction",
+                verbs: CREATE_ONLY,
+            },
             status("", "Pod"),
         ],
         message: "core/v1.Pod",
@@ -267,6 +274,25 @@ pub(super) static KINDS: &[Kind] = &[
         plural: "endpointslices",
         singular: "endpointslice",
         message: "discovery/v1.EndpointSlice",
+        ..USUAL
+    },
+    Kind {
+        group: "policy",
+        kind: "Eviction",
+        list_kind: "EvictionList",
+        verbs: &[],
+        message: "policy/v1.Eviction",
+        ..USUAL
+    },
+    Kind {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        list_kind: "PodDisruptionBudgetList",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short_names: &["pdb"],
+        subresources: &[status("policy", "PodDisruptionBudget")],
+        message: "policy/v1.PodDisruptionBudget",
         ..USUAL
     },
     Kind {

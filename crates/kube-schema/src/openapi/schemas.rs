@@ -355,6 +355,9 @@ fn merge_extensions(field: &Field) -> Map<String, Value> {
         Some(MapType::Granular) => drop(add("map-type", "granular".into())),
         None => {}
     }
+    if field.replaced {
+        add("patch-strategy", "replace".into());
+    }
     if let Some(patch) = field.patch {
         add("patch-strategy", if patch.retain_keys { "merge,retainKeys" } else { "merge" }.into());
         if !patch.merge_key.is_empty() {

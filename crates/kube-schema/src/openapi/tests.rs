@@ -144,6 +144,9 @@ fn merging_is_told_as_kubectl_reads_it() {
     {
         assert_eq!(schema(&core, message)["x-kubernetes-map-type"], wanted, "{message}");
     }
+    let policy = document(GroupVersion { group: "policy", version: "v1" }, Release::V1_35);
+    let spec = schema(&policy, "policy/v1.PodDisruptionBudgetSpec");
+    assert_eq!(spec["properties"]["selector"]["x-kubernetes-patch-strategy"], "replace");
 }
 
 #[test]

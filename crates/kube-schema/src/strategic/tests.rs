@@ -20,6 +20,16 @@ fn pod(original: Value, patch: Value) -> Result<Value, StrategicError> {
 }
 
 #[test]
+fn a_struct_that_the_table_says_so_of_is_replaced() {
+    let original = json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "1", "b": "2"}}}});
+    let patch = json!({"spec": {"selector": {"matchLabels": {"a": "2"}}}});
+    let budgets = kind("policy", "poddisruptionbudgets");
+    let merged = strategic_merge(budgets, Release::V1_35, &object(original), &object(patch));
+    let wanted = json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "2"}}}});
+    assert_eq!(merged.map(Value::Object), Ok(wanted));
+}
+
+#[test]
 fn members_and_lists_merge_by_the_table() {
     let rows = [
         (
