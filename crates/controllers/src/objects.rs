@@ -304,22 +304,34 @@ impl Node {
 }
 
 impl PodSpec {
-    /// The claims that a pod of this name uses.
-    pub(crate) fn claims<'a>(&'a self, pod: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    /// The claims that a pod of this name uses, volume by volume.
+    pub(crate) fn claims<'a>(&'a self, pod: &'a str) -> impl Iterator<Item = ClaimUse<'a>> {
         self.volumes.iter().filter_map(move |volume| {
             match (&volume.persistent_volume_claim, &volume.ephemeral) {
-                (Some(claim), _) => Some(Cow::Borrowed(&*claim.claim_name)),
-                (None, Some(_)) => Some(Cow::Owned([pod, "-", &volume.name].concat())),
+                (Some(claim), _) => {
+                    Some(ClaimUse { name: Cow::Borrowed(&*claim.claim_name), is_ephemeral: false })
+                }
+                (None, Some(_)) => {
+                    let name = Cow::Owned([pod, "-", &volume.name].concat());
+                    Some(ClaimUse { name, is_ephemeral: true })
+                }
                 (None, None) => None,
             }
         })
     }
 }
 
+/// A claim of a pod.
+pub(crate) struct ClaimUse<'a> {
+    pub(crate) name: Cow<'a, str>,
+    /// Whether it has to be made for the pod, which owns it.
+    pub(crate) is_ephemeral: bool,
+}
+
 impl Pod {
     /// The claims that it uses, those of its ephemeral volumes too.
     pub(crate) fn claims(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.spec.claims(&self.metadata.name)
+        self.spec.claims(&self.metadata.name).map(|claim| claim.name)
     }
 
     /// Whether the pod has run its course and takes up no room any more.

@@ -12,7 +12,7 @@ use super::usage::Taken;
 use crate::api::{Request, Resource, Target};
 use crate::binder::{self, Offers, SELECTED_NODE};
 use crate::mirror::Mirror;
-use crate::objects::{Claim, CsiNode, Metadata, Node, PodSpec, StorageClass, Volume};
+use crate::objects::{Claim, ClaimUse, CsiNode, Metadata, Node, PodSpec, StorageClass, Volume};
 
 const NO_VOLUME: &str = "node(s) didn't find available persistent volumes to bind";
 
@@ -74,13 +74,15 @@ impl<'a> Claims<'a> {
     pub(super) fn wishes(&self, metadata: &Metadata, spec: &PodSpec) -> Result<Wishes<'a>, String> {
         let mut wishes = Wishes::default();
         let mut seen = BTreeSet::new();
-        for name in spec.claims(&metadata.name) {
-            // Several of the pod's volumes may be of one claim.
-            if !seen.insert(name.clone()) {
-                continue;
-            }
+        for ClaimUse { name, is_ephemeral } in spec.claims(&metadata.name) {
             let Some(claim) = self.claims.get(&metadata.namespace, &name) else {
-                return Err(format!("persistentvolumeclaim \"{name}\" not found"));
+                return Err(if is_ephemeral {
+                    format!(
+                        "waiting for ephemeral volume controller to create the persistentvolumeclaim \"{name}\""
+                    )
+                } else {
+                    format!("persistentvolumeclaim \"{name}\" not found")
+                });
             };
             if claim.status.phase == "Lost" {
                 let volume = &claim.spec.volume_name;
@@ -90,6 +92,17 @@ impl<'a> Claims<'a> {
             }
             if claim.metadata.is_deleting() {
                 return Err(format!("persistentvolumeclaim \"{name}\" is being deleted"));
+            }
+            let is_owned = claim.metadata.controller().is_some_and(|owner| owner.uid == metadata.uid);
+            if is_ephemeral && !is_owned {
+                let (namespace, pod) = (&metadata.namespace, &metadata.name);
+                return Err(format!(
+                    "PVC {namespace}/{name} was not created for pod {namespace}/{pod} (pod is not owner)"
+                ));
+            }
+            // Several of the pod's volumes may be of one claim.
+            if !seen.insert(&*claim.metadata.name) {
+                continue;
             }
             if claim.spec.access_modes.iter().any(|mode| mode == "ReadWriteOncePod") {
                 wishes.exclusive.push(&claim.metadata.name);

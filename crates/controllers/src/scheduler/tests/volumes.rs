@@ -55,7 +55,9 @@ fn claims_are_bound_first() {
             if name == "p" {
                 assert_eq!(found, wanted);
             } else {
-                assert_eq!(found, "0/1 nodes are available: persistentvolumeclaim \"da-ta\" not found.");
+                let wanted = "0/1 nodes are available: waiting for ephemeral volume controller to create the \
+                              persistentvolumeclaim \"da-ta\".";
+                assert_eq!(found, wanted);
             }
         }
     }
@@ -194,6 +196,29 @@ fn a_claim_of_two_pods_is_granted_once() {
         ("to be made", vec![], "p.example", "persistentvolumeclaims/ns/data"),
     ] {
         assert_eq!(written_for_a_shared_claim(volumes, provisioner), [wanted], "{why}");
+    }
+}
+
+#[test]
+fn the_claim_of_an_ephemeral_volume_is_the_pods_own() {
+    let volumes = json!({"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}]});
+    let owned_by =
+        |uid: &str| json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid, "controller": true}]);
+    let foreign = "0/1 nodes are available: PVC ns/p-v was not created for pod ns/p (pod is not owner).";
+    for (owners, wanted) in
+        [(owned_by("uid-p"), "n"), (owned_by("uid-of-an-earlier-pod"), foreign), (json!([]), foreign)]
+    {
+        let mut claim = claim("p-v", "slow", Some("pv"));
+        claim["metadata"]["ownerReferences"] = owners;
+        let scheduler = with_storage(
+            vec![node("n", json!({}))],
+            vec![pod("p", volumes.clone())],
+            vec![claim],
+            vec![volume("pv", None)],
+            vec![],
+            vec![],
+        );
+        assert_eq!(outcome(&scheduler)[0].1, wanted);
     }
 }
 
