@@ -37,7 +37,10 @@ impl Api for InProcessApi {
                 .await
                 .map_err(failed)?;
             let changes = changes.map(|line| change(&line));
-            Ok(stream::once(async { Ok(WatchEvent::Listed(items)) }).chain(changes))
+            // A server whose versions are no numbers is taken to know the newest.
+            let revision = version.parse().unwrap_or(u64::MAX);
+            Ok(stream::once(async move { Ok(WatchEvent::Listed { objects: items, revision }) })
+                .chain(changes))
         };
         stream::once(events).try_flatten().boxed()
     }

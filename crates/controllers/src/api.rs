@@ -231,8 +231,13 @@ impl fmt::Debug for Document {
 /// One change of a watched resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
-    /// The whole collection as of now: what is not in it is gone. The first event of a watch is always this one.
-    Listed(Vec<Document>),
+    /// The whole collection as of a revision: what is older and not in it is gone. The first event of a watch is always this one.
+    Listed {
+        /// All that there was.
+        objects: Vec<Document>,
+        /// What is newer has come since: an answer to a write may have told of it before this is heard.
+        revision: u64,
+    },
     /// An object was created or changed.
     Applied(Document),
     /// An object was deleted; its last state.
@@ -240,9 +245,14 @@ pub enum WatchEvent {
 }
 
 impl WatchEvent {
-    /// [`WatchEvent::Listed`] out of trees.
+    /// [`WatchEvent::Listed`] out of trees, newer than anything that is known.
     pub fn listed(objects: Vec<Value>) -> Self {
-        Self::Listed(objects.into_iter().map(Document::from).collect())
+        Self::listed_at(u64::MAX, objects)
+    }
+
+    /// [`WatchEvent::Listed`] out of trees, as of a revision.
+    pub fn listed_at(revision: u64, objects: Vec<Value>) -> Self {
+        Self::Listed { objects: objects.into_iter().map(Document::from).collect(), revision }
     }
 
     /// [`WatchEvent::Applied`] out of a tree.

@@ -81,7 +81,7 @@ impl Controller for GarbageCollector {
             }
         };
         match event {
-            WatchEvent::Listed(objects) => {
+            WatchEvent::Listed { objects, .. } => {
                 self.listed.insert(resource);
                 self.graph.list(resource, objects.iter().filter_map(read));
             }

@@ -55,11 +55,14 @@ impl<T: Object> Mirror<T> {
         mut changed: impl FnMut(Option<&T>, Option<&T>),
     ) -> bool {
         match event {
-            WatchEvent::Listed(listed) => {
+            WatchEvent::Listed { objects, revision: listed_at } => {
                 let mut any = !self.listed;
                 self.listed = true;
+                if listed_at < u64::MAX {
+                    self.seen = self.seen.max(listed_at);
+                }
                 let mut old = std::mem::take(&mut self.objects);
-                for object in listed {
+                for object in objects {
                     let Some(object) = self.read(&object) else { continue };
                     self.seen = self.seen.max(revision(&object));
                     let (namespace, name) = key(&object);
@@ -69,9 +72,13 @@ impl<T: Object> Mirror<T> {
                     }
                     any |= self.put(object, &mut changed);
                 }
-                for gone in old.values().flat_map(BTreeMap::values) {
-                    any = true;
-                    changed(Some(gone), None);
+                for missing in old.into_values().flat_map(BTreeMap::into_values) {
+                    if revision(&missing) > listed_at {
+                        self.insert(missing);
+                    } else {
+                        any = true;
+                        changed(Some(&missing), None);
+                    }
                 }
                 any
             }
@@ -257,6 +264,20 @@ mod tests {
         assert_eq!(seen(&mirror), [("a", false)]);
         mirror.expect_deletion("", "a", "");
         assert_eq!(seen(&mirror), [("a", true)]);
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_an_answer_does_not_miss_what_that_told_of() {
+        let mut mirror: Mirror<Namespace> = Mirror::new(Resource::NAMESPACES);
+        let old = || vec![namespace("a", "3", "Active")];
+        mirror.observe(WatchEvent::listed_at(5, old()));
+        mirror.learn(&namespace("b", "7", "Active").into());
+        assert!(!mirror.observe(WatchEvent::listed_at(6, old())));
+        assert_eq!(seen(&mirror), [("a", false), ("b", false)]);
+        assert!(mirror.observe(WatchEvent::listed_at(8, old())));
+        assert_eq!(seen(&mirror), [("a", false)]);
+        mirror.learn(&namespace("b", "7", "Active").into());
+        assert_eq!(seen(&mirror), [("a", false)], "it was gone by then");
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl World {
         }
     }
 
+    /// Begins a controller's watches anew: it hears of everything as it is now, when it is told.
+    pub(crate) fn list_anew(&mut self, controller: &impl Controller) {
+        let revision = self.revision;
+        let lists = controller.watches().into_iter();
+        self.log = lists.map(|of| (of, WatchEvent::listed_at(revision, self.all(of)))).collect();
+    }
+
     /// Lets a controller list everything anew.
     pub(crate) fn tell_all(&mut self, controller: &mut impl Controller, now: Timestamp) {
         self.log.clear();

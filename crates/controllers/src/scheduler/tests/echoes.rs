@@ -68,8 +68,8 @@ enum Step {
     Plan(usize),
     /// So many events are heard.
     Hear(usize),
-    /// The watch begins anew.
-    HearAll,
+    /// The watch begins anew, and is heard later.
+    ListAnew,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,7 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_usize).prop_map(Step::MakeAnew),
         3 => (1..4_usize).prop_map(Step::Plan),
         3 => (1..4_usize).prop_map(Step::Hear),
-        1 => Just(Step::HearAll),
+        1 => Just(Step::ListAnew),
     ]
 }
 
@@ -98,7 +98,7 @@ proptest! {
                     world.put(Resource::PODS, pod(name));
                 }
                 Step::Hear(count) => world.tell_some(&mut scheduler, count, NOW),
-                Step::HearAll => world.tell_all(&mut scheduler, NOW),
+                Step::ListAnew => world.list_anew(&scheduler),
                 Step::Plan(count) => {
                     for request in scheduler.plan(NOW).requests.into_iter().take(count) {
                         let uid = request.body["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
