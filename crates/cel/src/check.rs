@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use crate::error::Fault;
 use crate::functions::{Pattern, pattern};
-use crate::signatures::{Lookup, look_up};
+use crate::signatures::{Lookup, PREFIXES, look_up};
 use crate::syntax::{Kind, Literal, Macro, Node, Operator};
 use crate::types::{Step, Type};
 
-/// The words before functions that belong to nothing.
-const PREFIXES: [&str; 2] = ["optional", "sets"];
 /// The most different patterns of one expression: each is held for as long as the expression is.
 const MOST_PATTERNS: usize = 100;
 
@@ -241,7 +239,8 @@ fn item(of: &Type, index: &Type) -> Option<Type> {
 }
 
 fn binary(operator: Operator, left: &Type, right: &Type) -> Option<Type> {
-    let has_order = |of: &Type| of.is_number() || matches!(of, Type::Bool | Type::Text | Type::Dyn);
+    let has_order =
+        |of: &Type| of.is_number() || of.is_time() || matches!(of, Type::Bool | Type::Text | Type::Dyn);
     match operator {
         Operator::Equal | Operator::NotEqual => left.may_be(right).then_some(Type::Bool),
         Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
@@ -258,6 +257,9 @@ fn binary(operator: Operator, left: &Type, right: &Type) -> Option<Type> {
         Operator::Add if matches!((left, right), (Type::List(_), Type::List(_))) => {
             Some(left.clone().or(right))
         }
+        Operator::Add | Operator::Subtract if left.is_time() || right.is_time() => {
+            of_times(operator == Operator::Add, left, right)
+        }
         Operator::Remainder if matches!(left, Type::Double) => None,
         _ => match (left, right) {
             (Type::Dyn, Type::Dyn) => Some(Type::Dyn),
@@ -268,6 +270,19 @@ fn binary(operator: Operator, left: &Type, right: &Type) -> Option<Type> {
             }
             _ => (left == right && left.is_number()).then(|| left.clone()),
         },
+    }
+}
+
+/// What a sum or a difference with a moment or a span is.
+fn of_times(is_sum: bool, left: &Type, right: &Type) -> Option<Type> {
+    use Type::{Duration, Dyn, Timestamp};
+    match (is_sum, left, right) {
+        (true, Timestamp, Duration | Dyn) | (true, Duration | Dyn, Timestamp) => Some(Timestamp),
+        (false, Timestamp, Duration) => Some(Timestamp),
+        (false, Timestamp | Dyn, Timestamp) | (false, Duration, Dyn) => Some(Duration),
+        (_, Duration, Duration) => Some(Duration),
+        (true, Duration, Dyn) | (_, Dyn, Duration) | (false, Timestamp, Dyn) => Some(Dyn),
+        _ => None,
     }
 }
 

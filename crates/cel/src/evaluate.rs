@@ -9,7 +9,9 @@ use crate::authorizer::{Authority, Parts};
 use crate::budget::Budget;
 use crate::error::EvaluationError;
 use crate::functions::{self, Pattern};
+use crate::signatures::PREFIXES;
 use crate::syntax::{Kind, Literal, Macro, Node, Operator};
+use crate::times;
 use crate::value::{Text, Value};
 
 type Outcome<'a> = Result<Value<'a>, EvaluationError>;
@@ -179,9 +181,7 @@ impl<'a, 'e> Evaluation<'a, 'e> {
 
     fn call(&mut self, function: &'a str, target: Option<&'a Node>, arguments: &'a [Node]) -> Outcome<'a> {
         let prefix = target.and_then(|target| match &target.kind {
-            Kind::Name(name) if matches!(&**name, "optional" | "sets") && self.named(name).is_err() => {
-                Some(name)
-            }
+            Kind::Name(name) if PREFIXES.contains(&name.as_str()) && self.named(name).is_err() => Some(name),
             _ => None,
         });
         let of = match target.filter(|_| prefix.is_none()) {
@@ -382,6 +382,15 @@ fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Ou
                 _ => a.checked_rem(*b),
             };
             result.map(Value::Uint).ok_or(overflow)
+        }
+        (Value::Time(a), Value::Time(b)) if operator == Operator::Subtract => {
+            times::between(*a, *b).map(Value::Span)
+        }
+        (Value::Time(a), Value::Span(b)) if operator == Operator::Subtract => {
+            times::earlier(*a, *b).map(Value::Time)
+        }
+        (Value::Span(a), Value::Span(b)) if operator == Operator::Subtract => {
+            times::difference(*a, *b).map(Value::Span)
         }
         (Value::Double(a), Value::Double(b)) => match operator {
             Operator::Subtract => Ok(Value::Double(a - b)),

@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use crate::budget::Budget;
 use crate::error::EvaluationError;
 use crate::value::{Text, Value};
+use crate::{library, times};
 
 type Outcome<'a> = Result<Value<'a>, EvaluationError>;
 
@@ -42,7 +43,9 @@ pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budge
     match (name, arguments) {
         ("size", [of]) => size(of, budget),
         ("dyn", [of]) => Ok(of.clone()),
-        ("bool" | "int" | "uint" | "double" | "string", [of]) => convert(name, of, budget),
+        ("bool" | "int" | "uint" | "double" | "string" | "timestamp" | "duration", [of]) => {
+            convert(name, of, budget)
+        }
         ("sets.contains", [one, other]) => subset(other, one, budget).map(Value::Bool),
         ("sets.equivalent", [one, other]) => {
             Ok(Value::Bool(subset(one, other, budget)? && subset(other, one, budget)?))
@@ -59,7 +62,7 @@ pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budge
         ("optional.of", [of]) => Value::some(of.clone()),
         ("optional.ofNonZeroValue", [of]) => {
             let is_zero = match of {
-                Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) => true,
+                Value::Null | Value::Bool(false) | Value::Int(0) | Value::Uint(0) | Value::Span(0) => true,
                 Value::Double(number) => *number == 0.0,
                 Value::Text(text) => text.is_empty(),
                 of => of.size() == Some(0),
@@ -67,7 +70,7 @@ pub(crate) fn global<'a>(name: &str, arguments: &[Value<'a>], budget: &mut Budge
             if is_zero { Ok(Value::Optional(None)) } else { Value::some(of.clone()) }
         }
         ("optional.none", []) => Ok(Value::Optional(None)),
-        _ => Err(NONE_SUCH),
+        _ => library::global(name, arguments, budget),
     }
 }
 
@@ -103,7 +106,7 @@ pub(crate) fn member<'a>(
             }
             Rc::clone(authority).call(name, &texts).ok_or(NONE_SUCH)?
         }
-        _ => Err(NONE_SUCH),
+        of => library::member(of, name, arguments, budget),
     }
 }
 
@@ -294,6 +297,10 @@ pub(crate) fn add<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget) 
             budget.spend_on_text(a.len().saturating_add(b.len()))?;
             Ok(Value::text([&**a, &**b].concat()))
         }
+        (Value::Time(moment), Value::Span(span)) | (Value::Span(span), Value::Time(moment)) => {
+            times::later(*moment, *span).map(Value::Time)
+        }
+        (Value::Span(a), Value::Span(b)) => times::sum(*a, *b).map(Value::Span),
         _ => {
             let mut all = items(left, budget)?;
             all.extend(items(right, budget)?);
@@ -356,6 +363,10 @@ pub(crate) fn same(
             (Some(a), Some(b)) => same(a, b, budget),
             (a, b) => Ok(a.is_none() && b.is_none()),
         },
+        (Value::Quantity(a), Value::Quantity(b)) => Ok(a.compare(b) == Ordering::Equal),
+        (Value::Ip(a), Value::Ip(b)) => Ok(a == b),
+        (Value::Cidr(a), Value::Cidr(b)) => Ok(a == b),
+        (Value::Format(a), Value::Format(b)) => Ok(a.name == b.name),
         (Value::Authority(_), _) | (_, Value::Authority(_)) => Err(NONE_SUCH),
         (a, b) => Ok(a.compare(b) == Some(Ordering::Equal)),
     }
@@ -480,6 +491,20 @@ fn convert<'a>(to: &str, of: &Value<'a>, budget: &mut Budget) -> Outcome<'a> {
         ("double", Value::Int(number)) => Ok(Value::Double(*number as f64)),
         ("double", Value::Uint(number)) => Ok(Value::Double(*number as f64)),
         ("double", Value::Text(text)) => text.parse().map(Value::Double).map_err(|_| no("double")),
+        ("timestamp", Value::Time(_)) | ("duration", Value::Span(_)) => Ok(of.clone()),
+        ("timestamp", Value::Text(text)) => {
+            times::read(text).map(Value::Time).ok_or_else(|| no("google.protobuf.Timestamp"))
+        }
+        ("timestamp", Value::Int(seconds)) => times::of_seconds(*seconds).map(Value::Time),
+        ("duration", Value::Text(text)) => {
+            times::read_span(text).map(Value::Span).ok_or_else(|| no("google.protobuf.Duration"))
+        }
+        ("int", Value::Time(moment)) => Ok(Value::Int(times::seconds(*moment))),
+        ("int", Value::Span(nanos)) => Ok(Value::Int(*nanos)),
+        ("string", Value::Time(moment)) => Ok(Value::text(times::write(*moment))),
+        ("string", Value::Span(nanos)) => Ok(Value::text(times::write_span(*nanos))),
+        ("string", Value::Ip(address)) => Ok(Value::text(address.to_string())),
+        ("string", Value::Cidr(network)) => Ok(Value::text(network.to_string())),
         ("string", Value::Bool(truth)) => Ok(Value::text(truth.to_string())),
         ("string", Value::Int(number)) => Ok(Value::text(number.to_string())),
         ("string", Value::Uint(number)) => Ok(Value::text(number.to_string())),

@@ -19,20 +19,26 @@
 //! # Ok::<(), tokenward_cel::CompileError>(())
 //! ```
 //!
-//! There are the operators, the macros, the functions of texts, patterns, lists, sets and optional values, and questions to
-//! an [`Authorizer`]. There are no bytes, no times, and none of Kubernetes' types of quantities, addresses and versions: whoever
-//! writes of them is told that they are not declared.
+//! There are the operators, the macros, the functions of texts, patterns, lists, sets and optional values, moments and spans of
+//! time, Kubernetes' quantities, addresses, networks and formats, and questions to an [`Authorizer`]. There are no bytes, no
+//! names of time zones, and none of Kubernetes' types of URLs and versions: whoever writes of them is told that they are not
+//! declared.
 
 mod authorizer;
 mod budget;
 mod check;
 mod error;
 mod evaluate;
+mod formats;
 mod functions;
 mod lexer;
+mod library;
+mod network;
 mod parser;
+mod quantity;
 mod signatures;
 mod syntax;
+mod times;
 mod types;
 mod value;
 

@@ -16,6 +16,16 @@ enum Of {
     Map,
     Optional,
     Authority(Step),
+    Time,
+    Span,
+    Quantity,
+    Ip,
+    Cidr,
+    Format,
+    /// A list of texts, or none.
+    OptionalTexts,
+    /// A rule, or none.
+    OptionalFormat,
     /// What the list or the optional value holds that the function belongs to.
     Held,
     /// The type of the value that the function belongs to.
@@ -26,7 +36,13 @@ enum Of {
 
 struct Signature(&'static str, Option<Of>, &'static [Of], Of);
 
-use Of::{Any, Bool, Double, Held, Int, List, Map, Optional, OptionalOfFirst, Same, Text, Texts, Uint};
+use Of::{
+    Any, Bool, Cidr, Double, Format, Held, Int, Ip, List, Map, Optional, OptionalFormat, OptionalOfFirst,
+    OptionalTexts, Quantity, Same, Span, Text, Texts, Time, Uint,
+};
+
+/// The words before functions that belong to nothing.
+pub(crate) const PREFIXES: [&str; 4] = ["format", "ip", "optional", "sets"];
 
 const AUTHORIZER: Of = Of::Authority(Step::Authorizer);
 const GROUP: Of = Of::Authority(Step::Group);
@@ -34,7 +50,8 @@ const PATH: Of = Of::Authority(Step::Path);
 const RESOURCE: Of = Of::Authority(Step::Resource);
 const DECISION: Of = Of::Authority(Step::Decision);
 
-/// Those of the language, and of Kubernetes' libraries for texts, patterns, lists, sets, optional values and authorization.
+/// Those of the language, and of Kubernetes' libraries for texts, patterns, lists, sets, optional values, authorization,
+/// quantities, addresses, networks and formats.
 const TABLE: &[Signature] = &[
     Signature("size", None, &[Text], Int),
     Signature("size", None, &[List], Int),
@@ -114,6 +131,86 @@ const TABLE: &[Signature] = &[
     Signature("reason", Some(DECISION), &[], Text),
     Signature("errored", Some(DECISION), &[], Bool),
     Signature("error", Some(DECISION), &[], Text),
+    Signature("timestamp", None, &[Time], Time),
+    Signature("timestamp", None, &[Int], Time),
+    Signature("timestamp", None, &[Text], Time),
+    Signature("duration", None, &[Span], Span),
+    Signature("duration", None, &[Text], Span),
+    Signature("int", None, &[Time], Int),
+    Signature("int", None, &[Span], Int),
+    Signature("string", None, &[Time], Text),
+    Signature("string", None, &[Span], Text),
+    Signature("string", None, &[Ip], Text),
+    Signature("string", None, &[Cidr], Text),
+    Signature("getFullYear", Some(Time), &[], Int),
+    Signature("getFullYear", Some(Time), &[Text], Int),
+    Signature("getMonth", Some(Time), &[], Int),
+    Signature("getMonth", Some(Time), &[Text], Int),
+    Signature("getDayOfYear", Some(Time), &[], Int),
+    Signature("getDayOfYear", Some(Time), &[Text], Int),
+    Signature("getDayOfMonth", Some(Time), &[], Int),
+    Signature("getDayOfMonth", Some(Time), &[Text], Int),
+    Signature("getDate", Some(Time), &[], Int),
+    Signature("getDate", Some(Time), &[Text], Int),
+    Signature("getDayOfWeek", Some(Time), &[], Int),
+    Signature("getDayOfWeek", Some(Time), &[Text], Int),
+    Signature("getHours", Some(Time), &[], Int),
+    Signature("getHours", Some(Time), &[Text], Int),
+    Signature("getMinutes", Some(Time), &[], Int),
+    Signature("getMinutes", Some(Time), &[Text], Int),
+    Signature("getSeconds", Some(Time), &[], Int),
+    Signature("getSeconds", Some(Time), &[Text], Int),
+    Signature("getMilliseconds", Some(Time), &[], Int),
+    Signature("getMilliseconds", Some(Time), &[Text], Int),
+    Signature("getHours", Some(Span), &[], Int),
+    Signature("getMinutes", Some(Span), &[], Int),
+    Signature("getSeconds", Some(Span), &[], Int),
+    Signature("getMilliseconds", Some(Span), &[], Int),
+    Signature("quantity", None, &[Text], Quantity),
+    Signature("isQuantity", None, &[Text], Bool),
+    Signature("sign", Some(Quantity), &[], Int),
+    Signature("isInteger", Some(Quantity), &[], Bool),
+    Signature("asInteger", Some(Quantity), &[], Int),
+    Signature("asApproximateFloat", Some(Quantity), &[], Double),
+    Signature("add", Some(Quantity), &[Quantity], Quantity),
+    Signature("add", Some(Quantity), &[Int], Quantity),
+    Signature("sub", Some(Quantity), &[Quantity], Quantity),
+    Signature("sub", Some(Quantity), &[Int], Quantity),
+    Signature("compareTo", Some(Quantity), &[Quantity], Int),
+    Signature("isGreaterThan", Some(Quantity), &[Quantity], Bool),
+    Signature("isLessThan", Some(Quantity), &[Quantity], Bool),
+    Signature("ip", None, &[Text], Ip),
+    Signature("isIP", None, &[Text], Bool),
+    Signature("ip.isCanonical", None, &[Text], Bool),
+    Signature("family", Some(Ip), &[], Int),
+    Signature("isUnspecified", Some(Ip), &[], Bool),
+    Signature("isLoopback", Some(Ip), &[], Bool),
+    Signature("isLinkLocalMulticast", Some(Ip), &[], Bool),
+    Signature("isLinkLocalUnicast", Some(Ip), &[], Bool),
+    Signature("isGlobalUnicast", Some(Ip), &[], Bool),
+    Signature("cidr", None, &[Text], Cidr),
+    Signature("isCIDR", None, &[Text], Bool),
+    Signature("containsIP", Some(Cidr), &[Ip], Bool),
+    Signature("containsIP", Some(Cidr), &[Text], Bool),
+    Signature("containsCIDR", Some(Cidr), &[Cidr], Bool),
+    Signature("containsCIDR", Some(Cidr), &[Text], Bool),
+    Signature("ip", Some(Cidr), &[], Ip),
+    Signature("masked", Some(Cidr), &[], Cidr),
+    Signature("prefixLength", Some(Cidr), &[], Int),
+    Signature("format.named", None, &[Text], OptionalFormat),
+    Signature("format.byte", None, &[], Format),
+    Signature("format.date", None, &[], Format),
+    Signature("format.datetime", None, &[], Format),
+    Signature("format.dns1035Label", None, &[], Format),
+    Signature("format.dns1035LabelPrefix", None, &[], Format),
+    Signature("format.dns1123Label", None, &[], Format),
+    Signature("format.dns1123LabelPrefix", None, &[], Format),
+    Signature("format.dns1123Subdomain", None, &[], Format),
+    Signature("format.dns1123SubdomainPrefix", None, &[], Format),
+    Signature("format.labelValue", None, &[], Format),
+    Signature("format.qualifiedName", None, &[], Format),
+    Signature("format.uuid", None, &[], Format),
+    Signature("validate", Some(Format), &[Text], OptionalTexts),
 ];
 
 /// What comes of looking a call up.
@@ -176,6 +273,14 @@ impl Of {
             Map => Type::map(Type::Dyn, Type::Dyn),
             Optional => Type::optional(Type::Dyn),
             Self::Authority(step) => Type::Authority(step),
+            Time => Type::Timestamp,
+            Span => Type::Duration,
+            Quantity => Type::Quantity,
+            Ip => Type::Ip,
+            Cidr => Type::Cidr,
+            Format => Type::Format,
+            OptionalTexts => Type::optional(Type::list(Type::Text)),
+            OptionalFormat => Type::optional(Type::Format),
             Held => match target {
                 Some(Type::List(held) | Type::Optional(held)) => (**held).clone(),
                 _ => Type::Dyn,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 
+mod kubernetes;
 mod limits;
 
 fn types() -> Vec<(&'static str, Type)> {

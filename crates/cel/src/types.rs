@@ -30,6 +30,18 @@ pub enum Type {
     Record(Arc<Record>),
     /// A step of asking what is allowed.
     Authority(Step),
+    /// A moment.
+    Timestamp,
+    /// A span of time.
+    Duration,
+    /// An amount of a resource.
+    Quantity,
+    /// An address.
+    Ip,
+    /// A network.
+    Cidr,
+    /// A rule that texts may keep.
+    Format,
 }
 
 /// A type with fields.
@@ -115,6 +127,11 @@ impl Type {
         if self == *other { self } else { Self::Dyn }
     }
 
+    /// Whether it is one of time.
+    pub(crate) fn is_time(&self) -> bool {
+        matches!(self, Self::Timestamp | Self::Duration)
+    }
+
     pub(crate) fn is_number(&self) -> bool {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
@@ -134,6 +151,12 @@ impl fmt::Display for Type {
             Self::Map(key, value) => return write!(f, "map({key}, {value})"),
             Self::Optional(of) => return write!(f, "optional_type({of})"),
             Self::Record(record) => record.name,
+            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "google.protobuf.Duration",
+            Self::Quantity => "kubernetes.Quantity",
+            Self::Ip => "net.IP",
+            Self::Cidr => "net.CIDR",
+            Self::Format => "kubernetes.NamedFormat",
             Self::Authority(Step::Authorizer) => "kubernetes.authorization.Authorizer",
             Self::Authority(Step::Group) => "kubernetes.authorization.GroupCheck",
             Self::Authority(Step::Path) => "kubernetes.authorization.PathCheck",

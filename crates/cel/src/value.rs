@@ -1,6 +1,7 @@
 //! What expressions are about. Objects are not copied: they stay where they are until something of them is wanted.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -8,6 +9,10 @@ use serde_json::Value as Json;
 
 use crate::authorizer::Authority;
 use crate::error::EvaluationError;
+use crate::formats::Format;
+use crate::network::Network;
+use crate::quantity::Quantity;
+use crate::times::Moment;
 
 /// How deep a value may be that is made on the way, the objects in it not counted.
 const DEEPEST: usize = 100;
@@ -30,6 +35,14 @@ pub(crate) enum Value<'a> {
     Object(&'a serde_json::Map<String, Json>),
     Optional(Option<Rc<Nested<Value<'a>>>>),
     Authority(Rc<Authority<'a>>),
+    /// A moment.
+    Time(Moment),
+    /// A span of time, in nanoseconds.
+    Span(i64),
+    Quantity(Rc<Quantity>),
+    Ip(IpAddr),
+    Cidr(Network),
+    Format(&'static Format),
 }
 
 /// A text that stands in an object or the expression, or one that was made on the way.
@@ -140,6 +153,12 @@ impl<'a> Value<'a> {
             Self::Map(_) | Self::Object(_) => "map",
             Self::Optional(_) => "optional_type",
             Self::Authority(_) => "kubernetes.authorization.Authorizer",
+            Self::Time(_) => "google.protobuf.Timestamp",
+            Self::Span(_) => "google.protobuf.Duration",
+            Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Ip(_) => "net.IP",
+            Self::Cidr(_) => "net.CIDR",
+            Self::Format(_) => "kubernetes.NamedFormat",
         }
     }
 
@@ -193,13 +212,15 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The order of numbers of any type, texts and truth values; none for what has no order.
+    /// The order of numbers of any type, texts, truth values, moments and spans; none for what has no order.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
             (Self::Uint(a), Self::Uint(b)) => Some(a.cmp(b)),
             (Self::Text(a), Self::Text(b)) => Some((**a).cmp(&**b)),
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
+            (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
+            (Self::Span(a), Self::Span(b)) => Some(a.cmp(b)),
             (Self::Int(a), Self::Uint(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
             (Self::Uint(a), Self::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
             _ => self.number()?.partial_cmp(&other.number()?),

@@ -32,6 +32,21 @@ pub fn dns_label(text: &str) -> Vec<String> {
     faults
 }
 
+/// An RFC 1035 label, the name of a Service: at most 63 characters, the first one a letter.
+#[must_use]
+pub fn dns1035_label(text: &str) -> Vec<String> {
+    let mut faults = too_long(text, 63);
+    if !is_dns_label(text) || !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        faults.push(
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
+             character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
+             validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+                .to_owned(),
+        );
+    }
+    faults
+}
+
 /// A name that can stand in a URL path, as those of roles and TokenReviews: anything but `.`, `..`, `/` and `%`.
 #[must_use]
 pub fn path_segment(text: &str) -> Vec<String> {
@@ -302,6 +317,7 @@ mod tests {
     fn names_within_objects() {
         assert_rule(port_name, &["http", "a-1"], &["", "1", "a--b", "-a", "a-", "A", &"a".repeat(16)]);
         assert_rule(environment_variable, &["A", "a.b-c d"], &["", "A=B", "ä", "\n"]);
+        assert_rule(dns1035_label, &["a", "a-1"], &["", "1a", "a-", "A", "a.b"]);
         assert_rule(condition_reason, &["A", "a_1", "A,b:C", "a_"], &["", "1a", "_a", "a:", "a b", "é"]);
         assert_rule(percent, &["0%", "100%"], &["", "%", "1", "-1%", "1.5%"]);
         for (number, good) in [(0, false), (1, true), (65_535, true), (65_536, false), (-1, false)] {

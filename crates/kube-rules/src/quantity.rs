@@ -66,6 +66,24 @@ impl Quantity {
         Self { nanos: self.nanos.saturating_add(other.nanos) }
     }
 
+    /// What is left of this without the other; what is beyond the largest amount, above or below nothing, is the largest.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_sub(other.nanos) }
+    }
+
+    /// So many whole units.
+    #[must_use]
+    pub fn of_units(units: i64) -> Self {
+        Self { nanos: i128::from(units) * 10_i128.pow(9) }
+    }
+
+    /// The units, as far as such a number can tell.
+    #[must_use]
+    pub fn approximate_units(self) -> f64 {
+        self.nanos as f64 / 1e9
+    }
+
     /// The whole units, rounded down.
     #[must_use]
     pub fn units(self) -> i128 {
