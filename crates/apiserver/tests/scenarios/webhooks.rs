@@ -158,6 +158,33 @@ async fn token_requests_are_asked_about_before_there_is_a_token() {
     assert!(hook.asked.try_recv().is_err(), "and not about the pod itself");
 }
 
+/// A webhook may keep a pod where it is; the deletion that follows an eviction is the server's own.
+#[tokio::test]
+async fn evictions_are_asked_about_once() {
+    let (_, admin) = Testbed::new().furnished().await;
+    for name in ["good", "evil"] {
+        admin.create(PODS, &pod(name)).await.unwrap();
+    }
+    let mut hook = TlsServer::start(&["localhost"], guard).await;
+    let rule = json!({"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods", "pods/eviction"]});
+    configure(&admin, &hook, &json!({"rules": [rule]})).await;
+    let evict = async |name: &str| {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        admin.create(&format!("{PODS}/{name}/eviction"), &eviction).await
+    };
+    assert_eq!(evict("evil").await.unwrap_err().code(), Some(StatusCode::FORBIDDEN));
+    assert_eq!(asked(&mut hook)["name"], "evil");
+    assert!(admin.get(&format!("{PODS}/evil")).await.is_ok());
+    evict("good").await.unwrap();
+    let request = asked(&mut hook);
+    assert_eq!(
+        (&request["operation"], &request["subResource"], &request["kind"]["kind"]),
+        (&json!("CREATE"), &json!("eviction"), &json!("Eviction"))
+    );
+    assert!(admin.get(&format!("{PODS}/good")).await.is_err());
+    assert!(hook.asked.try_recv().is_err(), "and not about the deletion");
+}
+
 #[tokio::test]
 async fn selectors_choose_namespaces_and_objects() {
     let testbed = Testbed::new();

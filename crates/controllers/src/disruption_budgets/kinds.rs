@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::conditions;
-use crate::objects::{Metadata, Pod, has_metadata};
+use crate::objects::{Metadata, PodStatus, has_metadata};
 use crate::selector::LabelSelector;
 use crate::share::Share;
 
@@ -47,9 +47,17 @@ impl Budget {
     }
 }
 
+/// A pod as it is read: its spec is skipped.
+#[derive(Deserialize)]
+struct Source {
+    metadata: Metadata,
+    #[serde(default)]
+    status: PodStatus,
+}
+
 /// A pod, as far as budgets are about it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "Pod")]
+#[serde(from = "Source")]
 pub(super) struct GuardedPod {
     pub(super) metadata: Metadata,
     pub(super) is_ready: bool,
@@ -57,11 +65,12 @@ pub(super) struct GuardedPod {
     pub(super) target_since: Option<Timestamp>,
 }
 
-impl From<Pod> for GuardedPod {
-    fn from(mut pod: Pod) -> Self {
+impl From<Source> for GuardedPod {
+    fn from(mut pod: Source) -> Self {
         pod.metadata.annotations.clear();
+        let is_finished = matches!(&*pod.status.phase, "Succeeded" | "Failed");
         let target = conditions::find(&pod.status.conditions, TARGET).filter(|target| {
-            target.status == "True" && target.reason.as_deref() != Some(BY_NODE) && !pod.is_finished()
+            target.status == "True" && target.reason.as_deref() != Some(BY_NODE) && !is_finished
         });
         // Without a time it has been so for ever.
         let since = |time: Option<String>| time.and_then(|time| time.parse().ok()).unwrap_or(Timestamp::MIN);
