@@ -1,5 +1,6 @@
-//! Amounts as Kubernetes writes them (`5Gi`, `1500M`, `100m`, `1e3`), for comparing.
+//! Amounts as Kubernetes writes them (`5Gi`, `1500M`, `100m`, `1e3`), for comparing, and as Go prints them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -89,6 +90,81 @@ impl Quantity {
     pub fn units(self) -> i128 {
         self.nanos.div_euclid(10_i128.pow(9))
     }
+}
+
+/// An amount as Go prints it once it has read it: without a fraction, and with the largest suffix of the same family that
+/// keeps it exact. `1.5Gi` is `1536Mi`, `0.5` is `500m`, `1000m` is `1`. What is no amount, or beyond what Go counts with, is
+/// left as it is.
+#[must_use]
+pub fn canonical(text: &str) -> Cow<'_, str> {
+    const NANO: i128 = 1_000_000_000;
+    if is_plainly_canonical(text) {
+        return text.into();
+    }
+    let Ok(Quantity { nanos }) = Quantity::parse(text) else { return text.into() };
+    if nanos.unsigned_abs() > (1 << 63) * NANO.unsigned_abs() {
+        return text.into();
+    }
+    let is_binary =
+        text.ends_with('i') && nanos % NANO == 0 && nanos.unsigned_abs() >= 1024 * NANO.unsigned_abs();
+    if is_binary {
+        const SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        let (mut number, mut power) = (nanos / NANO, 0);
+        while number % 1024 == 0 && power + 1 < SUFFIXES.len() {
+            number /= 1024;
+            power += 1;
+        }
+        return format!("{number}{}", SUFFIXES[power]).into();
+    }
+    if nanos == 0 {
+        return "0".into();
+    }
+    let (mut number, mut exponent) = (nanos, -NANO_DIGITS);
+    while number % 10 == 0 {
+        number /= 10;
+        exponent += 1;
+    }
+    while exponent % 3 != 0 || exponent > 18 {
+        number *= 10;
+        exponent -= 1;
+    }
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-'));
+    let has_exponent = suffix.starts_with('e') || suffix.starts_with('E') && suffix.len() > 1;
+    match exponent {
+        0 => number.to_string(),
+        _ if has_exponent => format!("{number}e{exponent}"),
+        _ => {
+            const SUFFIXES: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+            let at = usize::try_from((exponent + NANO_DIGITS) / 3).unwrap_or_default();
+            format!("{number}{}", SUFFIXES.get(at).unwrap_or(&""))
+        }
+    }
+    .into()
+}
+
+/// One to three digits and a suffix: what most amounts are. Nothing about them can be shortened.
+fn is_plainly_canonical(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    (1..=3).contains(&digits)
+        && !text.starts_with('0')
+        && matches!(
+            &text[digits..],
+            "" | "n"
+                | "u"
+                | "m"
+                | "k"
+                | "M"
+                | "G"
+                | "T"
+                | "P"
+                | "E"
+                | "Ki"
+                | "Mi"
+                | "Gi"
+                | "Ti"
+                | "Pi"
+                | "Ei"
+        )
 }
 
 fn unit(suffix: &str) -> Option<Unit> {
@@ -251,6 +327,50 @@ mod tests {
     }
 
     #[test]
+    fn amounts_are_printed_as_go_prints_them() {
+        for (text, printed) in [
+            ("0", "0"),
+            ("0Gi", "0"),
+            ("-0", "0"),
+            ("1", "1"),
+            ("+5", "5"),
+            ("007", "7"),
+            ("1.0", "1"),
+            ("0.5", "500m"),
+            (".1", "100m"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("2000", "2k"),
+            ("1500", "1500"),
+            ("1000000", "1M"),
+            ("1.5G", "1500M"),
+            ("1e3", "1e3"),
+            ("1E3", "1e3"),
+            ("1500e3", "1500e3"),
+            ("10e2", "1e3"),
+            ("1e-3", "1e-3"),
+            ("1E", "1E"),
+            ("1Gi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("1024Mi", "1Gi"),
+            ("1024", "1024"),
+            ("1073741824", "1073741824"),
+            ("0.5Ki", "512"),
+            ("1.5Ki", "1536"),
+            ("1023Ki", "1023Ki"),
+            ("0.1Mi", "104857600m"),
+            ("-1.5Gi", "-1536Mi"),
+            ("-1", "-1"),
+            ("1n", "1n"),
+            ("0.1n", "1n"),
+            ("x", "x"),
+            ("9e99", "9e99"),
+        ] {
+            assert_eq!(canonical(text), printed, "{text}");
+        }
+    }
+
+    #[test]
     fn beyond_the_largest_everything_is_the_largest() {
         for text in ["9e99", "1e999999999", "99999999999999999999999999999999999999999999Ei"] {
             assert_eq!(nanos(text), i128::MAX, "{text}");
@@ -288,8 +408,18 @@ mod tests {
         }
 
         #[test]
+        fn what_is_printed_is_the_same_amount_and_is_printed_like_this(
+            text in "[-+]?[0-9]{1,12}([.][0-9]{0,9})?(n|u|m|k|M|G|T|Ki|Mi|Gi|Ti|e[0-6]|E-[0-6])?"
+        ) {
+            let printed = canonical(&text);
+            prop_assert_eq!(nanos(&printed), nanos(&text));
+            prop_assert_eq!(&*canonical(&printed), &*printed);
+        }
+
+        #[test]
         fn never_panics(text in "[-+.0-9a-zA-Z]{0,60}") {
             let _ = Quantity::parse(&text);
+            let _ = canonical(&text);
         }
     }
 }

@@ -11,7 +11,7 @@ mod in_place;
 mod print;
 mod walk;
 
-pub(crate) use walk::{QUANTITY_WANTED, is_quantity, set_type_meta};
+pub(crate) use walk::{is_quantity, set_type_meta};
 
 #[cfg(test)]
 mod tests;
@@ -40,15 +40,44 @@ pub struct Decoded {
 /// No JSON object, another kind or version, or a value that its type cannot hold. No text quotes a value.
 pub fn decode(kind: &Kind, release: Release, body: &[u8]) -> Result<Decoded, DecodeError> {
     let text = String::from_utf8_lossy(body);
-    let node = Node::parse(&text).map_err(|detail| DecodeError::Unrecognized { detail })?;
+    let node = Node::parse(&text).map_err(|fault| unreadable(&fault))?;
+    if node == Node::Null {
+        // To Go it is an object without members.
+        return walk::walk(kind, release, &[]);
+    }
     let Node::Object(members) = &node else {
         let found = node.found();
-        return Err(DecodeError::Unrecognized {
-            detail: format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}"),
-        });
+        return Err(unreadable(&format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}")));
     };
     check_type_meta(kind, members)?;
     walk::walk(kind, release, members)
+}
+
+/// Decodes the options of a DELETE. They may come in any group's version, as older clients send them.
+///
+/// # Errors
+/// As [`decode`]'s.
+pub fn decode_delete_options(body: &[u8]) -> Result<Map<String, Value>, DecodeError> {
+    const KIND: &str = "DeleteOptions";
+    let text = String::from_utf8_lossy(body);
+    let node = Node::parse(&text).map_err(|fault| unreadable(&fault))?;
+    let members = match &node {
+        Node::Null => &[][..],
+        Node::Object(members) => members,
+        other => {
+            let found = other.found();
+            return Err(unreadable(&format!(
+                "json: cannot unmarshal {found} into Go value of type {TYPE_META}"
+            )));
+        }
+    };
+    let (kind, version) = (type_member(members, "kind")?, type_member(members, "apiVersion")?);
+    if !matches!(kind, "" | KIND) {
+        let api_version = if version.is_empty() { "v1" } else { version }.to_owned();
+        return Err(DecodeError::UnknownKind { found: kind.to_owned(), api_version });
+    }
+    let message = crate::find_message("meta/v1.DeleteOptions").expect("the table has it");
+    walk::walk_message(message, Release::default(), members).map(|decoded| decoded.object)
 }
 
 /// The same on a tree, after a patch or when a stored object is read by another release: checked and pruned like a body,
@@ -89,6 +118,10 @@ pub fn print(
 const TYPE_META: &str =
     r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
+fn unreadable(fault: &str) -> DecodeError {
+    DecodeError::Unrecognized { detail: format!("couldn't get version/kind; json parse error: {fault}") }
+}
+
 fn check_type_meta(kind: &Kind, members: &[(Cow<'_, str>, Node<'_>)]) -> Result<(), DecodeError> {
     check_kind(kind, type_member(members, "kind")?, type_member(members, "apiVersion")?)
 }
@@ -97,19 +130,55 @@ fn check_type_meta(kind: &Kind, members: &[(Cow<'_, str>, Node<'_>)]) -> Result<
 pub(crate) fn check_kind(kind: &Kind, found_kind: &str, found_version: &str) -> Result<(), DecodeError> {
     let wanted_version = kind.api_version();
     let version = if found_version.is_empty() { wanted_version.as_str() } else { found_version };
-    match (found_kind.is_empty() || found_kind == kind.kind, version == wanted_version) {
+    let found_kind = if found_kind.is_empty() { kind.kind } else { found_kind };
+    if version.split('/').count() > 2 {
+        return Err(DecodeError::Unrecognized {
+            detail: format!("unexpected GroupVersion string: {version}"),
+        });
+    }
+    match (found_kind == kind.kind, version == wanted_version) {
         (true, true) => Ok(()),
-        (true, false) => Err(DecodeError::WrongVersion { found: version.to_owned(), wanted: wanted_version }),
-        (false, _) if crate::find_kind(version, found_kind).is_some() => Err(DecodeError::WrongKind {
+        (true, false) if is_of_the_same_name(kind, version) => {
+            Err(DecodeError::WrongVersion { found: version.to_owned(), wanted: wanted_version })
+        }
+        (_, _) if crate::find_kind(version, found_kind).is_some() => Err(DecodeError::WrongKind {
             found: found_kind.to_owned(),
             found_version: version.rsplit('/').next().unwrap_or_default().to_owned(),
             package: kind.package(),
             wanted: kind.kind,
         }),
-        (false, _) => {
+        (_, _) => {
             Err(DecodeError::UnknownKind { found: found_kind.to_owned(), api_version: version.to_owned() })
         }
     }
+}
+
+/// Whether Kubernetes has had the kind in that version too. What is known is read, and then found to be of another version.
+fn is_of_the_same_name(kind: &Kind, version: &str) -> bool {
+    const VERSIONS: [(&str, &[&str]); 14] = [
+        ("admissionregistration.k8s.io/v1beta1", &["ValidatingWebhookConfiguration"]),
+        ("apps/v1beta1", &["ControllerRevision"]),
+        ("apps/v1beta2", &["ControllerRevision", "DaemonSet"]),
+        ("authentication.k8s.io/v1alpha1", &["SelfSubjectReview"]),
+        ("authentication.k8s.io/v1beta1", &["SelfSubjectReview", "TokenReview"]),
+        ("authorization.k8s.io/v1beta1", &AUTHORIZATION),
+        ("coordination.k8s.io/v1beta1", &["Lease"]),
+        ("discovery.k8s.io/v1beta1", &["EndpointSlice"]),
+        ("events.k8s.io/v1", &["Event"]),
+        ("events.k8s.io/v1beta1", &["Event"]),
+        ("extensions/v1beta1", &["DaemonSet"]),
+        ("rbac.authorization.k8s.io/v1alpha1", &RBAC),
+        ("rbac.authorization.k8s.io/v1beta1", &RBAC),
+        ("storage.k8s.io/v1beta1", &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment"]),
+    ];
+    const AUTHORIZATION: [&str; 4] = [
+        "LocalSubjectAccessReview",
+        "SelfSubjectAccessReview",
+        "SelfSubjectRulesReview",
+        "SubjectAccessReview",
+    ];
+    const RBAC: [&str; 4] = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    VERSIONS.iter().any(|(known, kinds)| *known == version && kinds.contains(&kind.kind))
 }
 
 /// The last member of that name as a text; empty if it is absent or null.
@@ -117,11 +186,9 @@ fn type_member<'n>(members: &'n [(Cow<'_, str>, Node<'_>)], name: &str) -> Resul
     match members.iter().rev().find(|(member, _)| member == name).map(|(_, node)| node) {
         None | Some(Node::Null) => Ok(""),
         Some(Node::String(text)) => Ok(text),
-        Some(other) => Err(DecodeError::Unrecognized {
-            detail: format!(
-                "json: cannot unmarshal {} into Go struct field .{name} of type string",
-                other.found()
-            ),
-        }),
+        Some(other) => Err(unreadable(&format!(
+            "json: cannot unmarshal {} into Go struct field .{name} of type string",
+            other.found()
+        ))),
     }
 }

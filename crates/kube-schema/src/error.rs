@@ -5,14 +5,18 @@ use std::fmt;
 use crate::Kind;
 use crate::protobuf::WireError;
 
+/// What Go says of a value that is no quantity.
+pub(crate) const QUANTITY_WANTED: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
 /// A body that cannot be decoded. Every text is upstream's but for what it would quote of the body: a value that is a
 /// token must not travel in an error, so values are never kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The body is no JSON object with a readable `kind` and `apiVersion`. Of the body, at most one character is quoted.
-    #[error("couldn't get version/kind; json parse error: {detail}")]
+    #[error("{detail}")]
     Unrecognized {
-        /// Go's words, `unexpected end of JSON input` for instance.
+        /// Go's words, `couldn't get version/kind; json parse error: unexpected end of JSON input` for instance.
         detail: String,
     },
     /// The body is not Kubernetes protobuf, or its envelope is broken.
@@ -27,6 +31,15 @@ pub enum DecodeError {
     /// A value has the wrong type, or a number does not fit.
     #[error("json: {0}")]
     Type(TypeMismatch),
+    /// A string is no base64.
+    #[error("illegal base64 data at input byte {at}")]
+    Base64 {
+        /// Where reading stopped, as Go counts.
+        at: usize,
+    },
+    /// A value is no quantity.
+    #[error("{QUANTITY_WANTED}")]
+    Quantity,
     /// A string is not in the form that its type wants. Upstream quotes the value here; this text names the field.
     #[error("{field}: {detail}")]
     Value {
@@ -48,7 +61,9 @@ pub enum DecodeError {
         wanted: &'static str,
     },
     /// The body is of a kind that nobody knows.
-    #[error("no kind {found:?} is registered for version {api_version:?}")]
+    #[error(
+        "no kind {found:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+    )]
     UnknownKind {
         /// The body's kind.
         found: String,
@@ -108,7 +123,9 @@ impl DecodeError {
             Self::UnknownKind { found, api_version } => {
                 (found.as_str(), api_version.rsplit('/').next().unwrap_or_default())
             }
-            Self::Type(_) | Self::Value { .. } | Self::Wire(_) => (kind.kind, kind.version),
+            Self::Type(_) | Self::Value { .. } | Self::Base64 { .. } | Self::Quantity | Self::Wire(_) => {
+                (kind.kind, kind.version)
+            }
         };
         format!("{} in version {:?} cannot be handled as a {}: {self}", found.0, found.1, kind.kind)
     }

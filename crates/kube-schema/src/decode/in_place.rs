@@ -2,7 +2,7 @@
 //! nobody needs any more as it was. What is already as Go prints it is looked at and left alone.
 
 use serde_json::{Map, Value};
-use tokenward_kube_rules::Release;
+use tokenward_kube_rules::{Release, quantity};
 
 use super::print::{is_omitted, of_nothing};
 use super::walk::{absent_item, canonical_base64, is_quantity};
@@ -121,15 +121,16 @@ fn settle_item(field: &Field, release: Release, value: &mut Value) -> Result<boo
             true
         }
         (FieldType::Quantity, Value::String(text)) if is_quantity(text) => {
-            if text.trim().len() != text.len() {
-                *text = text.trim().to_owned();
+            let printed = quantity::canonical(text.trim());
+            if printed != *text {
+                *text = printed.into_owned();
             }
             true
         }
         (FieldType::Quantity, Value::Number(number)) => {
             let text = number.to_string();
             let fits = is_quantity(&text);
-            *value = text.into();
+            *value = quantity::canonical(&text).into();
             fits
         }
         (FieldType::Time | FieldType::MicroTime, Value::String(text)) => {

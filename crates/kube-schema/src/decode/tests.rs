@@ -95,7 +95,7 @@ fn type_errors_are_gos() {
             r#"{"metadata":{"creationTimestamp":"canary"}}"#,
             "metadata.creationTimestamp: parsing time: the value is not RFC 3339 (2006-01-02T15:04:05Z07:00)",
         ),
-        ("Secret", r#"{"data":{"a":"can?ry"}}"#, "data.a: illegal base64 data"),
+        ("Secret", r#"{"data":{"a":"can?ry"}}"#, "illegal base64 data at input byte 3"),
         // Of several type errors the first is told; one that a type's own decoder makes ends the walk and wins.
         (
             "CSIDriver",
@@ -138,7 +138,7 @@ fn bodies_of_another_kind_are_refused_in_upstreams_words() {
         ),
         (
             r#"{"apiVersion":"storage.k8s.io/v1","kind":"Nope"}"#,
-            "Nope in version \"v1\" cannot be handled as a CSIDriver: no kind \"Nope\" is registered for version \"storage.k8s.io/v1\"",
+            "Nope in version \"v1\" cannot be handled as a CSIDriver: no kind \"Nope\" is registered for version \"storage.k8s.io/v1\" in scheme \"pkg/runtime/scheme.go:111\"",
         ),
         (
             r#"{"spec":{"serviceAccountTokenInSecrets":"yes"}}"#,
@@ -274,7 +274,7 @@ fn odd_scalars_are_read_as_their_types_read_them() {
     let good = printed("Pod", &pod(json!("http"), json!("1.5Gi")));
     let container = &good["spec"]["containers"][0];
     assert_eq!(container["livenessProbe"]["httpGet"]["port"], "http");
-    assert_eq!(container["env"][0]["valueFrom"]["resourceFieldRef"]["divisor"], "1.5Gi");
+    assert_eq!(container["env"][0]["valueFrom"]["resourceFieldRef"]["divisor"], "1536Mi");
     let good = printed("Pod", &pod(json!(80), json!(2)));
     assert_eq!(good["spec"]["containers"][0]["livenessProbe"]["httpGet"]["port"], 80);
     for (quantity, good) in [
@@ -402,4 +402,90 @@ fn options_inside_of_an_object_may_say_what_they_are() {
     let decoded = decode(kind, Release::V1_35, body.as_bytes()).expect("an eviction");
     assert_eq!(decoded.unknown, ["deleteOptions.odd", "metadata.kind"]);
     assert_eq!(decoded.object["deleteOptions"], json!({"gracePeriodSeconds": 3}));
+}
+
+#[test]
+fn options_of_a_delete_are_told_in_gos_words() {
+    let read = |body: &str| decode_delete_options(body.as_bytes()).map_err(|error| error.to_string());
+    for body in ["{}", "null", r#"{"kind":"DeleteOptions","apiVersion":"zork/v1"}"#, r#"{"unknown":1}"#] {
+        assert_eq!(read(body), Ok(Map::new()), "{body}");
+    }
+    let options = read(r#"{"gracePeriodSeconds":5,"preconditions":{"uid":"u"},"dryRun":["All"]}"#);
+    assert_eq!(
+        options.map(Value::Object),
+        Ok(json!({"gracePeriodSeconds": 5, "preconditions": {"uid": "u"}, "dryRun": ["All"]}))
+    );
+    for (body, wanted) in [
+        (
+            r#"{"gracePeriodSeconds":"x"}"#,
+            "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
+        ),
+        (
+            r#"{"kind":"Foo","apiVersion":"v1"}"#,
+            "no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/runtime/scheme.go:111\"",
+        ),
+        (
+            "x",
+            "couldn't get version/kind; json parse error: invalid character 'x' looking for beginning of value",
+        ),
+    ] {
+        assert_eq!(read(body).expect_err("refused"), wanted);
+    }
+    assert!(
+        read("[]")
+            .expect_err("no object")
+            .starts_with("couldn't get version/kind; json parse error: json: cannot")
+    );
+}
+
+#[test]
+fn a_body_of_null_is_one_without_members() {
+    let kind = find_kind("v1", "ConfigMap").expect("served");
+    let decoded = decode(kind, Release::V1_35, b"null").expect("an object");
+    assert_eq!(Value::Object(decoded.object), json!({"kind": "ConfigMap", "apiVersion": "v1"}));
+}
+
+#[test]
+fn a_version_is_wrong_only_of_a_kind_that_it_has() {
+    let driver = find_kind("storage.k8s.io/v1", "CSIDriver").expect("served");
+    for (version, wanted) in [
+        (
+            "storage.k8s.io/v1beta1",
+            "the API version in the data (storage.k8s.io/v1beta1) does not match the expected API version (storage.k8s.io/v1)",
+        ),
+        (
+            "v1",
+            "CSIDriver in version \"v1\" cannot be handled as a CSIDriver: no kind \"CSIDriver\" is registered for version \
+             \"v1\" in scheme \"pkg/runtime/scheme.go:111\"",
+        ),
+        (
+            "storage.k8s.io/v9",
+            "CSIDriver in version \"v9\" cannot be handled as a CSIDriver: no kind \"CSIDriver\" is registered for version \
+             \"storage.k8s.io/v9\" in scheme \"pkg/runtime/scheme.go:111\"",
+        ),
+        (
+            "a/b/c",
+            "the object provided is unrecognized (must be of type CSIDriver): unexpected GroupVersion string: a/b/c",
+        ),
+    ] {
+        let body = format!(r#"{{"apiVersion":"{version}","kind":"CSIDriver"}}"#);
+        let error = decode(driver, Release::V1_35, body.as_bytes()).expect_err("another version");
+        assert_eq!(error.status_message(driver), wanted);
+    }
+}
+
+#[test]
+fn quantities_come_out_as_go_prints_them() {
+    let claim = find_kind("v1", "PersistentVolumeClaim").expect("served");
+    for (sent, printed) in
+        [(r#""1.5Gi""#, "1536Mi"), (r#""1024Mi""#, "1Gi"), ("1000", "1k"), (r#"" 5 ""#, "5")]
+    {
+        let body = format!(r#"{{"spec":{{"resources":{{"requests":{{"storage":{sent}}}}}}}}}"#);
+        let decoded = decode(claim, Release::V1_35, body.as_bytes()).expect("a claim").object;
+        let read = |object: &Map<String, Value>| object["spec"]["resources"]["requests"]["storage"].clone();
+        assert_eq!(read(&decoded), json!(printed));
+        let mut tree: Map<String, Value> = serde_json::from_str(&body).expect("JSON");
+        tree = print(claim, Release::V1_35, tree).expect("a claim");
+        assert_eq!(read(&tree), json!(printed), "in place too");
+    }
 }

@@ -8,11 +8,13 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use serde_json::{Map, Value, json};
-use tokenward_kube_rules::Release;
+use tokenward_kube_rules::{Release, quantity};
 
 use super::{Decoded, print::zero};
 use crate::{
-    DecodeError, Kind, TypeMismatch, go_time,
+    DecodeError, Kind, TypeMismatch,
+    go_base64::Base64,
+    go_time,
     json::Node,
     table::{Field, FieldType, Message, Shape},
 };
@@ -32,14 +34,24 @@ type Members<'n> = [(Cow<'n, str>, Node<'n>)];
 
 /// Walks an object of a kind. `kind` and `apiVersion` are set, whatever stood there.
 pub(super) fn walk(kind: &Kind, release: Release, members: &Members<'_>) -> Result<Decoded, DecodeError> {
+    let mut decoded = walk_message(kind.message(), release, members)?;
+    set_type_meta(kind, &mut decoded.object);
+    Ok(decoded)
+}
+
+/// Walks what is no kind of its own. `kind` and `apiVersion` are passed over.
+pub(super) fn walk_message(
+    message: &'static Message,
+    release: Release,
+    members: &Members<'_>,
+) -> Result<Decoded, DecodeError> {
     let mut walk =
         Walk { release, decoded: Decoded::default(), saved: None, path: String::new(), fields: Vec::new() };
-    let object = walk.members(kind.message(), members, true)?;
+    let object = walk.members(message, members, true)?;
     if let Some(error) = walk.saved {
         return Err(error);
     }
     walk.decoded.object = object;
-    set_type_meta(kind, &mut walk.decoded.object);
     Ok(walk.decoded)
 }
 
@@ -161,9 +173,9 @@ impl Walk {
             (FieldType::Bytes, Node::String(text)) => self.bytes(text),
             (FieldType::Quantity, Node::String(text) | Node::Number(text)) => {
                 if !is_quantity(text) {
-                    return Err(self.value_error(QUANTITY_WANTED));
+                    return Err(DecodeError::Quantity);
                 }
-                Some(json!(text.trim()))
+                Some(json!(quantity::canonical(text.trim())))
             }
             (FieldType::Time | FieldType::MicroTime, Node::String(text)) => {
                 let read = match place.field.field_type {
@@ -175,7 +187,7 @@ impl Walk {
             (FieldType::Time | FieldType::MicroTime, node) => {
                 return Err(self.type_error(place, node.found().to_owned(), "string".to_owned()));
             }
-            (FieldType::Quantity, _) => return Err(self.value_error(QUANTITY_WANTED)),
+            (FieldType::Quantity, _) => return Err(DecodeError::Quantity),
             (FieldType::StringList, Node::Array(items)) => self.strings(place, items),
             (FieldType::Message(_), Node::Object(members)) => {
                 let message = place.field.message().expect("the field holds a message");
@@ -200,8 +212,7 @@ impl Walk {
     fn bytes(&mut self, text: &str) -> Option<Value> {
         let canonical = canonical_base64(text);
         if canonical.is_none() {
-            let error = self.value_error("illegal base64 data");
-            self.saved.get_or_insert(error);
+            self.saved.get_or_insert(DecodeError::Base64 { at: Base64::Padded.fault(text) });
         }
         canonical.map(Value::from)
     }
@@ -275,9 +286,6 @@ pub(super) fn canonical_base64(text: &str) -> Option<String> {
         if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], "").into() } else { text.into() };
     BASE64.decode(text.as_bytes()).ok().map(|bytes| BASE64.encode(bytes))
 }
-
-pub(crate) const QUANTITY_WANTED: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 pub(crate) fn is_quantity(text: &str) -> bool {
     let text = text.trim();

@@ -2,13 +2,14 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
-use tokenward_kube_rules::Release;
+use tokenward_kube_rules::{Release, quantity};
 
 use super::WireError;
 use super::envelope::{NoEnvelope, Unknown};
 use super::order::Ordered;
 use super::wire::{Reader, Wire};
-use crate::decode::{QUANTITY_WANTED, check_kind, is_quantity, set_type_meta};
+use crate::decode::{check_kind, is_quantity, set_type_meta};
+use crate::error::QUANTITY_WANTED;
 use crate::table::{Field, FieldType, Shape};
 use crate::{DecodeError, Kind, go_time};
 
@@ -218,17 +219,17 @@ impl Place {
     }
 
     fn quantity(self, bytes: &[u8]) -> Result<Value, WireError> {
-        let mut quantity = "0";
+        let mut text = "0";
         let mut reader = Reader::new(bytes, "Quantity");
         while let Some((number, wire)) = reader.field()? {
             if number == 1 {
-                quantity = self.text(wire)?;
-                if !is_quantity(quantity) {
+                text = self.text(wire)?;
+                if !is_quantity(text) {
                     return Err(self.refuse(QUANTITY_WANTED));
                 }
             }
         }
-        Ok(json!(quantity.trim()))
+        Ok(json!(quantity::canonical(text.trim())))
     }
 
     fn int_or_string(self, bytes: &[u8]) -> Result<Value, WireError> {
