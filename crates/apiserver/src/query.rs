@@ -82,6 +82,8 @@ pub(crate) struct ListOptions {
     pub(crate) limit: usize,
     /// Where an earlier, limited list ended.
     pub(crate) continue_from: Option<String>,
+    /// Whether a version is named, which what continues must not: it has one.
+    pub(crate) has_version: bool,
 }
 
 /// Where a watch begins.
@@ -237,7 +239,7 @@ impl Query {
     ) -> Result<WriteOptions, ApiError> {
         let manager = self.first("fieldManager");
         errors.extend(validate_manager(manager));
-        let dry_run: Vec<&str> = self.all_of("dryRun").filter(|value| !value.is_empty()).collect();
+        let dry_run: Vec<&str> = self.all_of("dryRun").collect();
         if dry_run.iter().any(|value| *value != "All") {
             errors.push(FieldError::not_supported("dryRun", Value::from(dry_run.clone()), &["All"]));
         }
@@ -269,8 +271,7 @@ impl Query {
 
     /// The resource version that a read of one object must not be older than.
     pub(crate) fn not_older_than(&self) -> Result<Revision, ApiError> {
-        parse_revision(self.first("resourceVersion"))
-            .map_err(|text| ApiError::bad_request(format!("invalid resource version: {text}")))
+        parse_revision(self.first("resourceVersion")).map_err(ApiError::unclassified)
     }
 
     /// The parameters of a list.
@@ -309,19 +310,18 @@ impl Query {
         if !errors.is_empty() {
             return Err(ApiError::invalid_options("ListOptions", &errors));
         }
-        if continue_from.is_some() && !version.is_empty() && version != "0" {
-            let text = "specifying resource version is not allowed when using continue";
-            return Err(ApiError::bad_request(text));
-        }
+        let has_version = !version.is_empty() && version != "0";
         let revision = parse_revision(version)
             .map_err(|text| ApiError::bad_request(format!("invalid resource version: {text}")))?;
+        // What is as old as it likes comes whole: upstream's cache does not cut it into pages.
+        let limit = if version == "0" && continue_from.is_none() { 0 } else { limit };
         let at = match matching {
             "Exact" => ListAt::Exact(revision),
             // From before there were match rules: the pages of a list are of that very version.
             "" if limit > 0 && revision.get() > 0 => ListAt::Exact(revision),
             _ => ListAt::Newest { not_older_than: revision },
         };
-        Ok(ListOptions { selection, at, limit, continue_from })
+        Ok(ListOptions { selection, at, limit, continue_from, has_version })
     }
 
     /// The parameters of a watch. An object's name in the path is a field selector.
@@ -347,7 +347,9 @@ impl Query {
         if !matches!(matching, "" | "NotOlderThan") {
             errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["NotOlderThan"]));
         }
-        if !matching.is_empty() && self.text("continue").is_some() {
+        // A watch that begins with what there is counts as one that names a match.
+        let begins_with_all = initial_events.is_none() && matches!(version, "" | "0");
+        if (!matching.is_empty() || begins_with_all) && self.text("continue").is_some() {
             let why = "resourceVersionMatch is forbidden when continue is provided";
             errors.push(FieldError::forbidden("resourceVersionMatch", why));
         }
@@ -380,12 +382,20 @@ fn parse_revision(text: &str) -> Result<Revision, String> {
     if text.is_empty() {
         return Ok(Revision::new(0));
     }
-    text.parse::<u64>().map(Revision::new).map_err(|_| {
-        let quoted = go_quote(text);
-        format!(
-            "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
-        )
-    })
+    let invalid = |why| format!("resourceVersion: Invalid value: {}: {why}", go_quote(text));
+    parse_number(text).map(Revision::new).map_err(invalid)
+}
+
+/// A number as Go's `strconv.ParseUint` reads it, and says why it does not.
+pub(crate) fn parse_number(text: &str) -> Result<u64, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if is_number => Ok(number),
+        _ => {
+            let why = if is_number { "value out of range" } else { "invalid syntax" };
+            Err(format!("strconv.ParseUint: parsing {}: {why}", go_quote(text)))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -409,14 +419,25 @@ mod tests {
         );
         let exact = list("resourceVersion=7&resourceVersionMatch=Exact&limit=3").unwrap();
         assert_eq!((exact.at, exact.limit), (ListAt::Exact(Revision::new(7)), 3));
+        let limit = |query: &str| list(query).unwrap().limit;
+        assert_eq!([limit("limit=2"), limit("limit=-2")], [2, 0]);
+        assert_eq!(limit("limit=2&resourceVersion=0"), 0, "what is as old as it likes comes whole");
+        assert_eq!(
+            [limit("limit=2&resourceVersion=7"), limit("limit=2&resourceVersion=0&continue=x")],
+            [2, 2]
+        );
         let refused = [
             (
                 "resourceVersion=0&resourceVersionMatch=Exact",
                 "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ),
             (
-                "continue=x&resourceVersion=1",
-                "specifying resource version is not allowed when using continue",
+                "resourceVersion=99999999999999999999999",
+                "invalid resource version: resourceVersion: Invalid value: \"99999999999999999999999\": strconv.ParseUint: parsing \"99999999999999999999999\": value out of range",
+            ),
+            (
+                "resourceVersion=%2B1",
+                "invalid resource version: resourceVersion: Invalid value: \"+1\": strconv.ParseUint: parsing \"+1\": invalid syntax",
             ),
             (
                 "resourceVersion=abc",
@@ -451,6 +472,10 @@ mod tests {
         let options = |query: &str| Query::parse(query).write_options("CreateOptions", &HeaderMap::new());
         assert_eq!(options("").unwrap(), WriteOptions::default());
         assert!(options("dryRun=All").unwrap().dry_run);
+        assert_eq!(
+            options("dryRun=").unwrap_err().to_string(),
+            "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"\"]: supported values: \"All\""
+        );
         assert_eq!(options("fieldValidation=Strict").unwrap().field_validation, FieldValidation::Strict);
         assert_eq!(
             options("dryRun=Some").unwrap_err().to_string(),

@@ -26,6 +26,7 @@ use tokenward_tokens::Clock;
 pub(crate) use self::apply::Configuration;
 pub(crate) use self::delete::{DeleteOptions, Preconditions};
 pub(crate) use self::events::EventWriter;
+pub(crate) use self::operations::{JsonOperation, json_type};
 pub(crate) use self::patch::{Change, Patch};
 pub(crate) use self::read::Collection;
 pub(crate) use self::update::Part;

@@ -28,13 +28,15 @@ mod validating_webhook;
 mod volume;
 mod volume_attachment;
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tokenward_kube_rules::metadata::{self, NameRule};
 use tokenward_kube_rules::{FeatureGates, FieldError, rbac};
 use tokenward_kube_schema::Kind;
 
-use crate::object::{Metadata, Object, child_mut, set_default};
+use crate::object::{Object, child_mut, set_default};
 
 /// The rules of one kind. The defaults fit kinds without any.
 pub(crate) trait Strategy: Sync {
@@ -46,6 +48,16 @@ pub(crate) trait Strategy: Sync {
     /// Which names are good.
     fn name_rule(&self) -> NameRule {
         NameRule::DnsSubdomain
+    }
+
+    /// Which groups of rules a change is held to, in upstream's order. Some stand there twice: causes keep repeats.
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
+    /// Whether a finalizer without a domain must be one of Kubernetes' own.
+    fn knows_finalizers(&self) -> bool {
+        true
     }
 
     /// Fills in what a client may leave out.
@@ -155,16 +167,42 @@ struct Plain;
 
 impl Strategy for Plain {}
 
+/// A group of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Those of the metadata of any object.
+    Metadata,
+    /// Those of a change of metadata.
+    MetadataChange,
+    /// [`Strategy::validate`].
+    Content,
+    /// [`Strategy::validate_update`].
+    ContentChange,
+}
+
 /// What is wrong with a new object: metadata and the kind's own rules. As upstream, the first group that finds fault
 /// is the one that is reported.
 pub(crate) fn validate_new(kind: &Kind, object: &Object) -> Vec<FieldError> {
     let strategy = of(kind);
-    let empty = Object::new();
-    let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
-    let mut errors = metadata::validate(metadata, kind.namespaced, strategy.name_rule());
+    let mut errors = metadata_faults(kind, object);
     errors.extend(strategy.validate(object));
     errors.extend(strategy.validate_creation(object));
     errors
+}
+
+fn metadata_faults(kind: &Kind, object: &Object) -> Vec<FieldError> {
+    let strategy = of(kind);
+    let metadata = metadata_of(object);
+    let mut errors = metadata::validate(metadata, kind.namespaced, strategy.name_rule());
+    if strategy.knows_finalizers() {
+        errors.extend(metadata::validate_standard_finalizers(metadata));
+    }
+    errors
+}
+
+fn metadata_of(object: &Object) -> &Object {
+    static NONE: LazyLock<Object> = LazyLock::new(Object::new);
+    object.get("metadata").and_then(Value::as_object).unwrap_or(&NONE)
 }
 
 /// Which rules a change has to keep besides those of the metadata.
@@ -179,49 +217,32 @@ pub(crate) enum Rules {
 /// What is wrong with a change.
 pub(crate) fn validate_change(kind: &Kind, rules: Rules, new: &Object, old: &Object) -> Vec<FieldError> {
     let strategy = of(kind);
-    let mut errors = Vec::new();
-    if new.name() != old.name() {
-        errors.push(FieldError::invalid("metadata.name", new.name(), "field is immutable"));
-    }
-    let uid = new.uid();
-    if uid != old.uid() {
-        // Upstream's strategy and its generic code both say so, and the causes keep repeats.
-        for _ in 0..2 {
-            errors.push(FieldError::invalid("metadata.uid", uid, "field is immutable"));
+    let metadata = metadata_of(new);
+    let change = || metadata::validate_update(metadata, metadata_of(old));
+    // What holds for every kind comes first, and again with the kind's own rules.
+    let mut errors = metadata::validate(metadata, kind.namespaced, NameRule::PathSegment);
+    errors.extend(change());
+    let checks = match rules {
+        Rules::Object => strategy.checks_of_change(),
+        Rules::Status => &[Check::MetadataChange],
+    };
+    for check in checks {
+        match check {
+            Check::Metadata => errors.extend(metadata_faults(kind, new)),
+            Check::MetadataChange => {
+                errors.extend(change());
+                if strategy.knows_finalizers() {
+                    errors.extend(metadata::validate_standard_finalizers(metadata));
+                }
+            }
+            Check::Content => errors.extend(strategy.validate(new)),
+            Check::ContentChange => errors.extend(strategy.validate_update(new, old)),
         }
     }
-    let metadata = new.get("metadata");
-    let member = |name: &str| metadata.and_then(|metadata| metadata.get(name));
-    errors.extend(metadata::validate_labels(member("labels"), "metadata.labels"));
-    errors.extend(metadata::validate_annotations(member("annotations"), "metadata.annotations"));
-    errors.extend(metadata::validate_owner_references(member("ownerReferences")));
-    errors.extend(new_finalizers_while_terminating(new, old));
-    match rules {
-        Rules::Object => {
-            errors.extend(strategy.validate(new));
-            errors.extend(strategy.validate_update(new, old));
-        }
-        Rules::Status => errors.extend(strategy.validate_status(new, old)),
+    if rules == Rules::Status {
+        errors.extend(strategy.validate_status(new, old));
     }
     errors
-}
-
-fn new_finalizers_while_terminating(new: &Object, old: &Object) -> Option<FieldError> {
-    if !old.is_terminating() {
-        return None;
-    }
-    let finalizers = |object: &Object| -> Vec<String> {
-        let list = object.get("metadata").and_then(|metadata| metadata.get("finalizers"));
-        let texts = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        texts.map(str::to_owned).collect()
-    };
-    let known = finalizers(old);
-    let added: Vec<String> = finalizers(new).into_iter().filter(|name| !known.contains(name)).collect();
-    let detail = format!(
-        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-        added.iter().map(|name| crate::status::go_quote(name)).collect::<Vec<_>>().join(", ")
-    );
-    (!added.is_empty()).then(|| FieldError::forbidden("metadata.finalizers", &detail))
 }
 
 /// Sets `status.phase` where there is none yet.
@@ -235,6 +256,8 @@ pub(crate) mod tests {
     use tokenward_kube_rules::Release;
 
     use super::*;
+    use crate::object::Metadata as _;
+    use crate::strategy::Check::{Content, ContentChange, Metadata, MetadataChange};
 
     /// The errors as a client reads them.
     pub(crate) fn texts(errors: &[FieldError]) -> Vec<String> {
@@ -264,6 +287,65 @@ pub(crate) mod tests {
         }
     }
 
+    fn served(name: &str) -> &'static Kind {
+        tokenward_kube_schema::kinds().iter().find(|kind| kind.kind == name).expect("served")
+    }
+
+    #[test]
+    fn each_kind_checks_a_change_in_its_own_order() {
+        for (name, checks) in [
+            ("CSIDriver", &[MetadataChange, Content, ContentChange][..]),
+            ("Lease", &[MetadataChange, Content, ContentChange]),
+            ("PriorityClass", &[MetadataChange, ContentChange]),
+            ("DaemonSet", &[MetadataChange, ContentChange, Content]),
+            ("CSINode", &[Metadata, Content, ContentChange]),
+            ("VolumeAttachment", &[Metadata, Content, ContentChange]),
+            ("EndpointSlice", &[Metadata, Content, ContentChange]),
+            ("ValidatingWebhookConfiguration", &[Metadata, Content, ContentChange]),
+            ("Node", &[Metadata, Content, MetadataChange, ContentChange]),
+            ("Namespace", &[Metadata, Content, MetadataChange, ContentChange]),
+            ("StorageClass", &[Metadata, Content, MetadataChange, ContentChange]),
+            ("Role", &[Metadata, Content, MetadataChange, ContentChange]),
+            ("ClusterRoleBinding", &[Metadata, Content, MetadataChange, ContentChange]),
+            ("ConfigMap", &[MetadataChange, ContentChange, Metadata, Content]),
+            ("Secret", &[MetadataChange, ContentChange, Metadata, Content]),
+            ("PersistentVolume", &[Metadata, Content, Metadata, Content, ContentChange]),
+            ("Pod", &[MetadataChange, Metadata, Content, ContentChange]),
+            ("PersistentVolumeClaim", &[MetadataChange, Metadata, Content, ContentChange]),
+            ("ControllerRevision", &[MetadataChange, Metadata, Content, ContentChange]),
+            ("ServiceAccount", &[MetadataChange, Metadata, Content, ContentChange]),
+        ] {
+            assert_eq!(of(served(name)).checks_of_change(), checks, "{name}");
+        }
+    }
+
+    #[test]
+    fn causes_repeat_what_upstream_repeats() {
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let old = object(json!({"metadata": {"name": "a", "uid": "u"}}));
+        let table = [
+            // Once as any object, once as any change, once or more as this kind.
+            ("CSIDriver", Rules::Object, 3),
+            ("Lease", Rules::Object, 3),
+            ("CSINode", Rules::Object, 3),
+            ("Node", Rules::Object, 4),
+            ("Node", Rules::Status, 3),
+            ("PersistentVolume", Rules::Object, 4),
+        ];
+        for (name, rules, count) in table {
+            let new = object(json!({"metadata": {"name": "a", "uid": "u", "labels": {"a b": "c"}}}));
+            let errors = validate_change(served(name), rules, &new, &old);
+            let labels = errors.iter().filter(|error| error.field() == "metadata.labels").count();
+            assert_eq!(labels, count, "{name} {rules:?}");
+        }
+        let finalizers = |name: &str| {
+            let new = object(json!({"metadata": {"name": "a", "uid": "u", "finalizers": ["bare"]}}));
+            let errors = validate_change(served(name), Rules::Object, &new, &old);
+            errors.iter().filter(|error| error.field() == "metadata.finalizers[0]").count()
+        };
+        assert_eq!(["CSIDriver", "CSINode", "Node", "Lease"].map(finalizers), [1, 1, 2, 0]);
+    }
+
     #[test]
     fn no_generation_that_a_client_has_chosen_overflows() {
         let gates = FeatureGates::for_release(Release::V1_35);
@@ -277,7 +359,7 @@ pub(crate) mod tests {
             ("PodDisruptionBudget", json!({"spec": {}}), json!({"spec": {"minAvailable": 1}})),
         ];
         for (name, old, new) in old_and_new {
-            let kind = tokenward_kube_schema::kinds().iter().find(|kind| kind.kind == name).expect("served");
+            let kind = served(name);
             for (before, after) in [(7, 8), (i64::MAX - 1, i64::MAX), (i64::MAX, i64::MAX)] {
                 let numbered = |mut object: Value| {
                     let annotations = json!({template: before.to_string()});

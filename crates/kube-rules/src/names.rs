@@ -21,7 +21,12 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
 #[must_use]
 pub fn dns_label(text: &str) -> Vec<String> {
     let mut faults = too_long(text, 63);
-    if !is_dns_label(text) {
+    if is_dns_label(text) {
+        return faults;
+    }
+    if text.split('.').all(is_dns_label) {
+        faults.push("must not contain dots".to_owned());
+    } else {
         faults.push(
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
              end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
@@ -71,7 +76,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
         None => (None, text),
         Some((_, name)) if name.contains('/') => {
             return vec![format!(
-                "a qualified name {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                "a valid label key {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
             )];
         }
         Some((prefix, name)) => (Some(prefix), name),
@@ -86,7 +91,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else {
-        faults.extend(too_long(name, 63).into_iter().map(|fault| format!("name part {fault}")));
+        faults.extend(too_many_bytes(name).into_iter().map(|fault| format!("name part {fault}")));
     }
     if !is_wrapped_in_alphanumerics(name) {
         faults.push(format!("name part {NAME}"));
@@ -97,7 +102,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
 /// The value of a label: empty or at most 63 characters.
 #[must_use]
 pub fn label_value(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 63);
+    let mut faults = too_many_bytes(text);
     if !text.is_empty() && !is_wrapped_in_alphanumerics(text) {
         faults.push(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
@@ -134,10 +139,10 @@ pub fn config_map_key(text: &str) -> Vec<String> {
 #[must_use]
 pub fn csi_driver_name(name: &str, path: &str) -> Vec<FieldError> {
     const MOST: usize = 63;
-    let mut errors = Vec::new();
     if name.is_empty() {
-        errors.push(FieldError::required(path, ""));
+        return vec![FieldError::required(path, "")];
     }
+    let mut errors = Vec::new();
     if name.len() > MOST {
         errors.push(FieldError::too_long(path, MOST));
     }
@@ -202,8 +207,7 @@ pub fn environment_variable(text: &str) -> Vec<String> {
         return Vec::new();
     }
     vec![
-        "a valid environment variable name must consist only of printable ASCII characters other than '=' (e.g. \
-         'MY.ENV_NAME',  or 'my.env-name',  or 'MY_ENV.NAME1', regex used for validation is '[ -<>-~]+')"
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
             .to_owned(),
     ]
 }
@@ -248,6 +252,12 @@ pub fn required_name(name: &str, rule: impl Fn(&str) -> Vec<String>) -> Vec<Fiel
         return vec![FieldError::required("metadata.name", "name or generateName is required")];
     }
     rule(name).into_iter().map(|fault| FieldError::invalid("metadata.name", name, &fault)).collect()
+}
+
+/// Of labels and their like upstream counts in another unit, though it is the same.
+fn too_many_bytes(text: &str) -> Vec<String> {
+    const MOST: usize = 63;
+    if text.len() > MOST { vec![format!("must be no more than {MOST} bytes")] } else { Vec::new() }
 }
 
 fn too_long(text: &str, most: usize) -> Vec<String> {
@@ -323,7 +333,7 @@ mod tests {
         for (number, good) in [(0, false), (1, true), (65_535, true), (65_536, false), (-1, false)] {
             assert_eq!(port_number(number).is_empty(), good, "{number}");
         }
-        for (name, faults) in [("x.example", 0), ("X.Example", 0), ("", 2), ("a/b", 1), (&*"a".repeat(64), 1)]
+        for (name, faults) in [("x.example", 0), ("X.Example", 0), ("", 1), ("a/b", 1), (&*"a".repeat(64), 1)]
         {
             assert_eq!(csi_driver_name(name, "p").len(), faults, "{name}");
         }
@@ -334,6 +344,39 @@ mod tests {
 
     #[test]
     fn texts_are_upstreams() {
+        const QUALIFIED: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+            alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+            '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+        let long = "a".repeat(64);
+        let rows: [(fn(&str) -> Vec<String>, &str, Vec<String>); 7] = [
+            (dns_label, "a.b", vec!["must not contain dots".to_owned()]),
+            (
+                dns_label,
+                &format!("{long}.b"),
+                vec!["must be no more than 63 characters".to_owned(), "must not contain dots".to_owned()],
+            ),
+            (dns_label, &long, vec!["must be no more than 63 characters".to_owned()]),
+            (label_value, &long, vec!["must be no more than 63 bytes".to_owned()]),
+            (qualified_name, &long, vec!["name part must be no more than 63 bytes".to_owned()]),
+            (
+                qualified_name,
+                "a/b/c",
+                vec![format!(
+                    "a valid label key {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                )],
+            ),
+            (
+                environment_variable,
+                "a=b",
+                vec![
+                    "a valid environment variable name must consist only of printable ASCII characters other than '='"
+                        .to_owned(),
+                ],
+            ),
+        ];
+        for (rule, text, faults) in rows {
+            assert_eq!(rule(text), faults, "{text}");
+        }
         assert_eq!(
             required_name("Not_A_Name", dns_subdomain)[0].to_string(),
             "metadata.name: Invalid value: \"Not_A_Name\": a lowercase RFC 1123 subdomain must consist of lower case \

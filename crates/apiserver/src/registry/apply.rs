@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tokenward_kube_schema::managed_fields::{self, Applied, ApplyError};
 
 use super::ownership::{Ownership, Submitted};
-use super::update::{check_name, is_at};
+use super::update::{check_name, check_namespace, is_at};
 use super::{Part, Registry, Target, Written};
 use crate::authentication::User;
 use crate::object::{Metadata, Object};
@@ -71,12 +71,6 @@ impl Registry {
             );
             return Err(ApiError::conflict(target.subject(), &why));
         }
-        if applied.object.name().is_empty() {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({} based on URL) was undeterminable: name must be provided",
-                target.name
-            )));
-        }
         self.create(target.kind, target.namespace, user, submitted(applied), options, warnings).await
     }
 
@@ -94,6 +88,7 @@ impl Registry {
                 managed_fields::apply(write, live, object, *force)
             })
             .map_err(|error| refusal(&error))?;
+        check_namespace(target, &applied.object)?;
         check_name(target, &applied.object)?;
         Ok(applied)
     }

@@ -90,10 +90,11 @@ impl Registry {
         warnings.extend(strategy.warnings_on_create(&object, &self.gates));
         let version = object.metadata_text("resourceVersion").to_owned();
         object.set_metadata_text("resourceVersion", "");
-        let object = print(kind, &self.gates, object)?;
+        let mut object = print(kind, &self.gates, object)?;
         admission::check_new(kind, &object, &self.view, &self.admission)?;
         self.ask_about_creation(target, "", kind, user, &object, options, warnings).await?;
-        if !matches!(version.as_str(), "" | "0") {
+        // A dry run does not come so far as to find that out.
+        if !options.dry_run && !matches!(version.as_str(), "" | "0") {
             let text = "resourceVersion should not be set on objects to be created";
             return Err(ApiError::unclassified(text).into());
         }
@@ -103,7 +104,10 @@ impl Registry {
         if options.dry_run {
             return match self.store.get(&target.key()?) {
                 Some(existing) => Err(taken(existing.index.deletion)),
-                None => Ok(unstored(StatusCode::CREATED, kind, &object)),
+                None => {
+                    object.set_metadata_text("resourceVersion", &version);
+                    Ok(unstored(StatusCode::CREATED, kind, &object))
+                }
             };
         }
         // Webhooks may have taken their time, and the namespace may be gone since: nobody would empty it again.

@@ -1,12 +1,13 @@
 //! Delete, of one object and of a collection.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenward_kube_schema::protobuf;
+use tokenward_kube_schema::{self as schema, protobuf};
 use tokenward_store::{Entry, Revision, WriteError};
 
 use super::{Collection, Registry, Target, Written, print, unstored};
@@ -32,7 +33,6 @@ pub(crate) struct DeleteOptions {
     /// The older way to say `Orphan`, or `Background`.
     pub(crate) orphan_dependents: Option<bool>,
     pub(crate) dry_run: Vec<String>,
-    kind: String,
 }
 
 /// What must be true of the object for it to be deleted.
@@ -270,18 +270,10 @@ impl DeleteOptions {
 
     /// Reads the body of a DELETE.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let options: Self = serde_json::from_slice(body).map_err(|error| {
-            ApiError::bad_request(format!(
-                "the body of a DELETE must be DeleteOptions; found a fault in line {}, column {}",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        // Of any group and version, as older clients send them.
-        if !matches!(options.kind.as_str(), "" | "DeleteOptions") {
-            return Err(ApiError::bad_request("decoded object cannot be converted to DeleteOptions"));
-        }
-        Ok(options)
+        let refuse = |error: &dyn fmt::Display| ApiError::bad_request(error.to_string());
+        let tree = schema::decode_delete_options(body).map_err(|error| refuse(&error))?;
+        serde_json::from_value(Value::Object(tree))
+            .map_err(|_| refuse(&"the options of a DELETE are no such"))
     }
 
     /// The options as an object, as a webhook reads them.

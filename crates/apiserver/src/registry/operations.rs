@@ -3,12 +3,14 @@
 //! all of them. Places in arrays may be counted from the end: [`indexes`].
 
 mod indexes;
+mod reading;
 
-use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 use self::indexes::Steps;
+pub(crate) use self::reading::{JsonOperation, json_type};
 use crate::body::REQUEST_LIMIT;
 use crate::status::ApiError;
 
@@ -20,15 +22,50 @@ const DEEPEST: usize = 200;
 const MOST_SHIFTED: usize = 20_000_000;
 
 /// Carries a patch out on a tree, which is of no use afterwards if this fails.
-pub(super) fn carry_out(patch: &json_patch::Patch, tree: &mut Value) -> Result<(), ApiError> {
+pub(super) fn carry_out(patch: &[JsonOperation], tree: &mut Value) -> Result<(), ApiError> {
     let mut spent = Spent { copied: 0, shifted: 0, depth: measure(tree, usize::MAX).depth };
-    for operation in &patch.0 {
+    for operation in patch {
+        let JsonOperation::Possible(operation) = operation else { return Err(ApiError::unprocessable()) };
         let mut steps = Steps::of(operation);
         while let Some(step) = steps.next(tree) {
-            carry_out_one(&step, tree, &mut spent)?;
+            match with_members_that_are_missing(&step, tree) {
+                Missing::Nowhere => carry_out_one(&step, tree, &mut spent)?,
+                Missing::Instead(add) => carry_out_one(&PatchOperation::Add(add), tree, &mut spent)?,
+                Missing::AsWanted => {}
+            }
         }
     }
     Ok(())
+}
+
+/// What becomes of an operation because of a member that its object does not have.
+enum Missing {
+    /// It is as it is.
+    Nowhere,
+    /// Another is carried out.
+    Instead(AddOperation),
+    /// Nothing is to be done.
+    AsWanted,
+}
+
+/// To upstream a member that an object does not have is null: it can be replaced, copied and tested, but not removed.
+fn with_members_that_are_missing(operation: &PatchOperation, tree: &Value) -> Missing {
+    let is_missing = |place: &Pointer| {
+        let (parent, last) = place.split_back()?;
+        let members = tree.pointer(parent.as_str())?.as_object()?;
+        Some(!members.contains_key(last.decoded().as_ref()))
+    };
+    let is_missing = |place: &Pointer| is_missing(place).unwrap_or(false);
+    match operation {
+        PatchOperation::Replace(replace) if is_missing(&replace.path) => {
+            Missing::Instead(AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+        }
+        PatchOperation::Copy(copy) if is_missing(&copy.from) => {
+            Missing::Instead(AddOperation { path: copy.path.clone(), value: Value::Null })
+        }
+        PatchOperation::Test(test) if test.value.is_null() && is_missing(&test.path) => Missing::AsWanted,
+        _ => Missing::Nowhere,
+    }
 }
 
 /// What the operations so far have used up.
@@ -133,7 +170,8 @@ mod tests {
     use super::*;
 
     fn outcome(operations: &Value, tree: &Value) -> Result<Value, u16> {
-        let patch = serde_json::from_value(operations.clone()).unwrap();
+        let items = operations.as_array().unwrap();
+        let patch: Vec<JsonOperation> = items.iter().map(|item| JsonOperation::read(item).unwrap()).collect();
         let mut tree = tree.clone();
         carry_out(&patch, &mut tree).map(|()| tree).map_err(|error| error.code().as_u16())
     }
@@ -150,7 +188,31 @@ mod tests {
         ]);
         assert_eq!(outcome(&operations, &json!({"a": "x"})), Ok(json!({"b": ["x"], "c": [2]})));
         assert_eq!(outcome(&json!([{"op": "test", "path": "/a", "value": 1}]), &json!({"a": 2})), Err(422));
-        assert_eq!(outcome(&json!([{"op": "copy", "from": "/x", "path": "/y"}]), &json!({})), Err(422));
+    }
+
+    #[test]
+    fn a_member_that_is_missing_is_null_but_cannot_be_removed() {
+        let tree = json!({"a": {}, "list": [1]});
+        for (operation, wanted) in [
+            (json!({"op": "replace", "path": "/a/x", "value": 1}), Ok(json!({"a": {"x": 1}, "list": [1]}))),
+            (json!({"op": "replace", "path": "/b/x", "value": 1}), Err(422)),
+            (json!({"op": "replace", "path": "/list/1", "value": 1}), Err(422)),
+            (
+                json!({"op": "copy", "from": "/a/x", "path": "/y"}),
+                Ok(json!({"a": {}, "list": [1], "y": null})),
+            ),
+            (json!({"op": "copy", "from": "/b/x", "path": "/y"}), Err(422)),
+            (json!({"op": "move", "from": "/a/x", "path": "/y"}), Err(422)),
+            (json!({"op": "remove", "path": "/a/x"}), Err(422)),
+            (json!({"op": "test", "path": "/a/x", "value": null}), Ok(tree.clone())),
+            (json!({"op": "test", "path": "/a/x"}), Ok(tree.clone())),
+            (json!({"op": "test", "path": "/a/x", "value": 1}), Err(422)),
+            (json!({"op": "test", "path": "/list/5", "value": null}), Err(422)),
+            (json!({"op": "add", "path": "/a/x"}), Ok(json!({"a": {"x": null}, "list": [1]}))),
+            (json!({"op": "zork", "path": "/a/x"}), Err(422)),
+        ] {
+            assert_eq!(outcome(&json!([operation]), &tree), wanted, "{operation}");
+        }
     }
 
     #[test]

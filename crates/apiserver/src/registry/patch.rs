@@ -4,12 +4,13 @@ use serde_json::Value;
 use tokenward_kube_rules::FieldError;
 use tokenward_kube_schema::{self as schema, Kind, StrategicFault};
 
-use super::update::is_at;
+use super::update::{check_name, check_namespace, check_version};
 use super::{Part, Registry, Target, Written, operations};
 use crate::authentication::User;
-use crate::object::{Metadata, Object};
+use crate::object::Object;
 use crate::query::{FieldValidation, WriteOptions};
 use crate::status::{ApiError, Subject};
+use crate::strategy;
 
 /// A change to be made to a stored object.
 #[derive(Clone)]
@@ -23,11 +24,13 @@ pub(crate) struct Patch {
 #[derive(Clone)]
 pub(crate) enum Change {
     /// RFC 6902.
-    Json(json_patch::Patch),
+    Json(Vec<operations::JsonOperation>),
     /// RFC 7386.
     Merge(Value),
     /// By the kind's merge keys.
     Strategic(Object),
+    /// Nothing at all, as `null` says in some formats.
+    None,
 }
 
 impl Registry {
@@ -41,15 +44,15 @@ impl Registry {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
+        let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
         self.change(target, part, user, options, warnings, |old, entry, warnings| {
             let patched = self.patched(target.kind, &patch.change, old)?;
             let mut faults = patch.duplicate.clone();
             let successor = self.read_patched(target.kind, patched, options.field_validation, &mut faults)?;
             warnings.extend(faults);
-            let version = successor.metadata_text("resourceVersion");
-            if !version.is_empty() && !is_at(version, entry.revision)? {
-                return Err(ApiError::modified(target.subject()));
-            }
+            check_name(target, &successor)?;
+            check_version(target, &successor, entry.revision, allow_unconditional)?;
+            check_namespace(target, &successor)?;
             Ok(successor.into())
         })
         .await
@@ -58,6 +61,7 @@ impl Registry {
     fn patched(&self, kind: &'static Kind, change: &Change, old: &Object) -> Result<Value, ApiError> {
         let mut patched = Value::Object(old.clone());
         match change {
+            Change::None => {}
             Change::Json(patch) => operations::carry_out(patch, &mut patched)?,
             Change::Merge(patch) => json_patch::merge(&mut patched, patch),
             Change::Strategic(patch) => {

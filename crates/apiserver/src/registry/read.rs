@@ -4,9 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
-use tokenward_kube_schema::{Kind, Verb, kinds};
+use tokenward_kube_schema::{self as schema, Kind, Verb, kinds};
 use tokenward_store::{Entry, Key, Listing, Page, ReadError, Revision, Scope};
 
 use super::{Registry, Target, Written, collection};
@@ -36,6 +38,7 @@ pub(super) struct Chosen {
 /// Where a limited list goes on. Opaque to clients; the form is upstream's.
 #[derive(Serialize, Deserialize)]
 struct ContinueToken {
+    #[serde(default)]
     v: String,
     /// [`ANY_REVISION`] goes on with whatever there is.
     #[serde(default)]
@@ -48,6 +51,14 @@ struct ContinueToken {
 const ANY_REVISION: i64 = -1;
 
 const CONTINUE_VERSION: &str = "meta.k8s.io/v1";
+
+/// As Go reads it: whatever the bits say that belong to no byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 impl Collection<'_> {
     pub(super) fn scope(&self, selection: &Selection) -> Scope {
@@ -112,6 +123,10 @@ impl Registry {
         }
         if let Some(text) = &options.continue_from {
             let (at, after) = parse_continue(of, text)?;
+            if options.has_version {
+                let text = "specifying resource version is not allowed when using continue";
+                return Err(ApiError::bad_request(text));
+            }
             page.at = at;
             page.after = Some(after);
         }
@@ -205,7 +220,9 @@ fn parse_continue(of: Collection<'_>, text: &str) -> Result<(Option<Revision>, K
     let refuse = |why: &str| {
         ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
     };
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse("illegal base64 data"))?;
+    let bytes = LENIENT.decode(text).map_err(|_| {
+        refuse(&format!("illegal base64 data at input byte {}", schema::Base64::Url.fault(text)))
+    })?;
     let token: ContinueToken = serde_json::from_slice(&bytes).map_err(|_| refuse(&not_json(&bytes)))?;
     if token.v != CONTINUE_VERSION {
         return Err(refuse(&format!("server does not recognize this encoded version {}", token.v)));
@@ -276,8 +293,15 @@ mod tests {
             parse_continue(pods, "nonsense").unwrap_err().to_string(),
             "invalid continue token: continue key is not valid: invalid character '\\x9e' looking for beginning of value"
         );
-        for text in ["", "!", "e30", "eyJ2IjoieCJ9"] {
-            assert!(parse_continue(pods, text).is_err(), "{text}");
+        for (text, why) in [
+            ("", "unexpected end of JSON input"),
+            ("!", "illegal base64 data at input byte 0"),
+            ("x", "illegal base64 data at input byte 0"),
+            ("e30", "server does not recognize this encoded version "),
+            ("eyJ2IjoieCJ9", "server does not recognize this encoded version x"),
+        ] {
+            let error = parse_continue(pods, text).unwrap_err().to_string();
+            assert_eq!(error, format!("invalid continue token: continue key is not valid: {why}"), "{text}");
         }
     }
 }

@@ -32,7 +32,13 @@ async fn past_revisions_keep_none_of_the_block_that_they_were_listed_in() {
     let kind = find_resource("", "v1", "configmaps").expect("a kind");
     let of = Collection { kind, namespace: Some("ns") };
     let list = |at| {
-        let options = ListOptions { selection: Selection::default(), at, limit: 0, continue_from: None };
+        let options = ListOptions {
+            selection: Selection::default(),
+            at,
+            limit: 0,
+            continue_from: None,
+            has_version: false,
+        };
         let Ok(list) = registry.list(of, &options) else { panic!("the state is there") };
         let representation = Representation { form: Form::Object, encoding: Encoding::Protobuf };
         let Ok(written) = Content::List(list).write(representation) else { panic!("it can be encoded") };

@@ -50,31 +50,18 @@ impl Registry {
         target: Target<'_>,
         part: Part,
         user: &User,
-        mut object: Object,
+        object: Object,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        let name = object.name();
-        if name.is_empty() {
-            object.set_metadata_text("name", target.name);
-        }
+        check_namespace(target, &object)?;
         check_name(target, &object)?;
         // As Go would print it, so that it can be compared with what is stored.
         let object = print(target.kind, &self.gates, object)?;
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
         self.change(target, part, user, options, warnings, |old, entry, _| {
             check_uid_precondition(target, &object, old)?;
-            let version = object.metadata_text("resourceVersion");
-            if version.is_empty() || version == "0" {
-                if !allow_unconditional {
-                    let detail = "must be specified for an update";
-                    let error =
-                        tokenward_kube_rules::FieldError::invalid("metadata.resourceVersion", 0, detail);
-                    return Err(ApiError::invalid(target.subject(), &[error]));
-                }
-            } else if !is_at(version, entry.revision)? {
-                return Err(ApiError::modified(target.subject()));
-            }
+            check_version(target, &object, entry.revision, allow_unconditional)?;
             Ok(object.clone().into())
         })
         .await
@@ -170,14 +157,15 @@ impl Registry {
         old: &Object,
         warnings: &mut Vec<String>,
     ) -> Result<Object, ApiError> {
-        for member in [
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "generation",
-            "namespace",
-        ] {
+        for member in ["creationTimestamp", "generation", "namespace"] {
             new.take_metadata_from(old, member);
+        }
+        // That an object is being deleted cannot be taken back, nor begun like this: that is refused below.
+        if old.is_terminating() {
+            new.take_metadata_from(old, "deletionTimestamp");
+        }
+        if !has_metadata(&new, "deletionGracePeriodSeconds") {
+            new.take_metadata_from(old, "deletionGracePeriodSeconds");
         }
         if new.uid().is_empty() {
             new.take_metadata_from(old, "uid");
@@ -222,20 +210,56 @@ impl Registry {
     }
 }
 
-/// What a write is about must be what its path names. An object without a name is taken for it.
+/// What a write is about must be what its path names.
 pub(super) fn check_name(target: Target<'_>, object: &Object) -> Result<(), ApiError> {
-    let (name, namespace) = (object.name(), object.namespace());
-    if !name.is_empty() && name != target.name {
+    let name = object.name();
+    if name.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        )));
+    }
+    if name != target.name {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             target.name
         )));
     }
+    Ok(())
+}
+
+/// An object without a namespace is taken for one of its path's.
+pub(super) fn check_namespace(target: Target<'_>, object: &Object) -> Result<(), ApiError> {
+    let namespace = object.namespace();
     if target.namespace.is_some_and(|own| !namespace.is_empty() && namespace != own) {
-        let text = "the namespace of the object does not match the namespace on the request";
+        let text = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(ApiError::bad_request(text));
     }
     Ok(())
+}
+
+/// Whether the write is about what is stored. Some kinds are overwritten by whoever does not say.
+pub(super) fn check_version(
+    target: Target<'_>,
+    object: &Object,
+    stored: Revision,
+    allow_unconditional: bool,
+) -> Result<(), ApiError> {
+    let version = object.metadata_text("resourceVersion");
+    if version.is_empty() || version == "0" {
+        if !allow_unconditional {
+            let detail = "must be specified for an update";
+            let error = tokenward_kube_rules::FieldError::invalid("metadata.resourceVersion", 0, detail);
+            return Err(ApiError::invalid(target.subject(), &[error]));
+        }
+    } else if !is_at(version, stored)? {
+        return Err(ApiError::modified(target.subject()));
+    }
+    Ok(())
+}
+
+fn has_metadata(object: &Object, member: &str) -> bool {
+    object.get("metadata").and_then(|metadata| metadata.get(member)).is_some_and(|value| !value.is_null())
 }
 
 fn copy_member(new: &mut Object, old: &Object, member: &str) {
@@ -246,12 +270,8 @@ fn copy_member(new: &mut Object, old: &Object, member: &str) {
 }
 
 pub(super) fn is_at(version: &str, revision: Revision) -> Result<bool, ApiError> {
-    version.parse::<u64>().map(|number| number == revision.get()).map_err(|_| {
-        ApiError::bad_request(format!(
-            "invalid resource version: metadata.resourceVersion: wanted the number that a read gave, found {}",
-            crate::status::go_quote(version)
-        ))
-    })
+    let wanted = crate::query::parse_number(version).map_err(ApiError::unclassified)?;
+    Ok(wanted == revision.get())
 }
 
 /// A uid in the body of a PUT is a promise about which object is meant.

@@ -10,7 +10,7 @@ use crate::body;
 use crate::media::{BodyFormat, PatchFormat};
 use crate::object::Object;
 use crate::query::{FieldValidation, Query};
-use crate::registry::{Change, DeleteOptions, Patch, Registry};
+use crate::registry::{Change, DeleteOptions, JsonOperation, Patch, Registry, json_type};
 use crate::status::ApiError;
 use crate::token_request::Asked;
 use crate::yaml::{self, FromYaml};
@@ -32,19 +32,19 @@ pub(super) fn parse_patch(format: PatchFormat, body: &[u8]) -> Result<Patch, Api
                 operations.len()
             )));
         }
-        (PatchFormat::Json, value @ Value::Array(_)) => {
-            Change::Json(serde_json::from_value(value).map_err(|_| {
-                decoding(
-                    "every operation needs op (add, remove, replace, move, copy, test), path and what goes with it",
-                )
-            })?)
+        (PatchFormat::Json, Value::Array(operations)) => {
+            let operations: Result<Vec<_>, String> = operations.iter().map(JsonOperation::read).collect();
+            Change::Json(operations.map_err(|fault| decoding(&fault))?)
         }
+        (PatchFormat::Json | PatchFormat::Strategic, Value::Null) => Change::None,
+        (PatchFormat::Merge, Value::Null) => return Err(ApiError::bad_request("Invalid JSON Patch")),
         (format, value) => {
             let wanted = match format {
                 PatchFormat::Json => "[]handlers.jsonPatchOp",
                 PatchFormat::Merge | PatchFormat::Strategic | PatchFormat::Apply => "map[string]interface {}",
             };
-            let fault = format!("json: cannot unmarshal {} into Go value of type {wanted}", json_type(&value));
+            let fault =
+                format!("json: cannot unmarshal {} into Go value of type {wanted}", json_type(&value));
             return Err(if format == PatchFormat::Strategic {
                 ApiError::bad_request(fault)
             } else {
@@ -93,19 +93,7 @@ pub(super) fn parse_configuration(
     Ok(object)
 }
 
-/// What Go's reader calls a value.
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-/// The options of a DELETE, of which body and query may each have a part.
+/// The options of a DELETE, which stand in the body or in the query.
 pub(super) async fn delete_options<B>(
     query: &Query,
     headers: &HeaderMap,
@@ -125,21 +113,18 @@ where
             BodyFormat::Protobuf => DeleteOptions::parse_protobuf(&bytes)?,
         }
     };
-    if options.grace_period_seconds.is_none() {
+    // Who sends a body says everything there.
+    if bytes.is_empty() {
         options.grace_period_seconds = query.number("gracePeriodSeconds")?;
-    }
-    if options.propagation_policy.is_none() {
         options.propagation_policy = query.text("propagationPolicy").map(str::to_owned);
-    }
-    if options.orphan_dependents.is_none() {
         options.orphan_dependents = query.flag("orphanDependents");
+        options.dry_run = query.all_of("dryRun").map(str::to_owned).collect();
     }
     if let (Some(_), Some(policy)) = (options.orphan_dependents, &options.propagation_policy) {
         let why = "orphanDependents and deletionPropagation cannot be both set";
         let error = FieldError::invalid("propagationPolicy", policy.as_str(), why);
         return Err(ApiError::invalid_options("DeleteOptions", &[error]));
     }
-    options.dry_run.extend(query.all_of("dryRun").filter(|value| !value.is_empty()).map(str::to_owned));
     if options.dry_run.iter().any(|value| value != "All") {
         let error = FieldError::not_supported("dryRun", options.dry_run.clone(), &["All"]);
         return Err(ApiError::invalid_options("DeleteOptions", &[error]));

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokenward_kube_rules::{FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::Object;
 
 pub(super) struct ConfigMapStrategy;
@@ -14,6 +14,10 @@ pub(super) struct ConfigMapStrategy;
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
 impl Strategy for ConfigMapStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::ContentChange, Check::Metadata, Check::Content]
+    }
+
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         let (data, binary) = (Field::of(object, "data"), Field::of(object, "binaryData"));
         let mut errors = Vec::new();

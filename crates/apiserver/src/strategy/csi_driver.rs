@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokenward_kube_rules::csi_driver::{self, CsiDriverSpec, SpecChange};
 use tokenward_kube_rules::{FeatureGates, FieldError};
 
-use super::Strategy;
+use super::{Check, Strategy};
 use crate::object::{Metadata, Object};
 
 pub(super) struct CsiDriverStrategy;
@@ -19,6 +19,10 @@ fn set_spec(object: &mut Object, spec: &CsiDriverSpec) {
 }
 
 impl Strategy for CsiDriverStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::Content, Check::ContentChange]
+    }
+
     fn is_shown_when_deleted(&self) -> bool {
         true
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 use tokenward_kube_rules::{FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::Object;
 
 pub(super) struct CsiNodeStrategy;
@@ -16,6 +16,10 @@ const LONGEST_NODE_ID: usize = 256;
 const MOST_BAD_KEYS: usize = 32;
 
 impl Strategy for CsiNodeStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
     fn is_shown_when_deleted(&self) -> bool {
         true
     }
@@ -52,7 +56,7 @@ impl Strategy for CsiNodeStrategy {
         for old in drivers(old) {
             let same = by_name.get(old.child("name").text());
             if let Some(new) = same.filter(|new| fixed_part(new) != fixed_part(&old)) {
-                errors.push(FieldError::invalid("CSINodeDriver", new.value().clone(), "field is immutable"));
+                errors.push(FieldError::invalid("spec.drivers", new.value().clone(), "field is immutable"));
             }
         }
         errors
@@ -83,9 +87,7 @@ fn topology_faults(driver: &Field<'_>) -> Vec<FieldError> {
             errors.push(FieldError::duplicate(driver.path(), key));
         }
         errors.extend(
-            names::qualified_name(key)
-                .iter()
-                .map(|fault| FieldError::invalid(driver.path(), keys.value().clone(), fault)),
+            names::qualified_name(key).iter().map(|fault| FieldError::invalid(driver.path(), key, fault)),
         );
     }
     errors
@@ -114,19 +116,13 @@ mod tests {
         let errors = CsiNodeStrategy.validate(&bad);
         let fields: Vec<&str> = errors.iter().map(FieldError::field).collect();
         let drivers = |rest: &str| format!("spec.drivers[{rest}");
-        let wanted = [
-            "0].name",
-            "0].name",
-            "0].nodeID",
-            "0].allocatable.count",
-            "1].nodeID",
-            "1]",
-            "1]",
-            "1]",
-            "1]",
-            "2].name",
-        ];
+        let wanted =
+            ["0].name", "0].nodeID", "0].allocatable.count", "1].nodeID", "1]", "1]", "1]", "1]", "2].name"];
         assert_eq!(fields, wanted.map(drivers));
+        assert_eq!(
+            errors[6].to_string(),
+            "spec.drivers[1]: Invalid value: \"/\": name part must be non-empty"
+        );
     }
 
     #[test]
@@ -146,7 +142,7 @@ mod tests {
         assert_eq!(CsiNodeStrategy.validate_update(&node(&json!([])), &old), []);
         let other = node(&json!([{"name": "a", "nodeID": "m", "topologyKeys": null}]));
         let error = &CsiNodeStrategy.validate_update(&other, &old)[0];
-        assert!(error.to_string().starts_with("CSINodeDriver: Invalid value: {"), "{error}");
+        assert!(error.to_string().starts_with("spec.drivers: Invalid value: {"), "{error}");
         assert!(error.to_string().ends_with("}: field is immutable"), "{error}");
     }
 

@@ -5,7 +5,7 @@ use tokenward_kube_rules::label_selector::{self, LabelSelector};
 use tokenward_kube_rules::{FeatureGates, FieldError, metadata};
 
 use super::field::Field;
-use super::{Strategy, pod_spec, share};
+use super::{Check, Strategy, pod_spec, share};
 use crate::object::{Metadata, Object, at, child_mut, set_default, text_at};
 
 pub(super) struct DaemonSetStrategy;
@@ -14,6 +14,10 @@ pub(super) struct DaemonSetStrategy;
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 impl Strategy for DaemonSetStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::ContentChange, Check::Content]
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         // Go's own type always has a count, which its JSON shows as this annotation.
         let sent = template_generation(object);

@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Metadata, Object, at, set_default};
 
 pub(super) struct EndpointSliceStrategy;
@@ -17,6 +17,10 @@ const MOST_ADDRESSES: usize = 100;
 const MOST_PORTS: usize = 20_000;
 
 impl Strategy for EndpointSliceStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         let ports = object.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
         for port in ports.filter_map(Value::as_object_mut) {

@@ -2,13 +2,21 @@
 
 use tokenward_kube_rules::{FeatureGates, FieldError};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Object, child_mut};
 
 pub(super) struct LeaseStrategy;
 
 impl Strategy for LeaseStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::Content, Check::ContentChange]
+    }
+
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

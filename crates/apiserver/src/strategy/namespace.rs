@@ -5,12 +5,16 @@ use tokenward_kube_rules::metadata::NameRule;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
-use super::{Strategy, start_phase};
+use super::{Check, Strategy, start_phase};
 use crate::object::{Metadata, Object, at, child_mut};
 
 pub(super) struct NamespaceStrategy;
 
 impl Strategy for NamespaceStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::MetadataChange, Check::ContentChange]
+    }
+
     fn name_rule(&self) -> NameRule {
         NameRule::DnsLabel
     }

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tokenward_kube_rules::{FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Object, at, child_mut, set_default};
 
 pub(super) struct NodeStrategy;
 
 impl Strategy for NodeStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::MetadataChange, Check::ContentChange]
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         if let Some(capacity) = at(object, &["status", "capacity"]).cloned() {
             set_default(child_mut(object, "status"), "allocatable", capacity);

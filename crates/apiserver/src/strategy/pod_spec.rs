@@ -359,7 +359,7 @@ mod tests {
             ("hostnameOverride", "H_"),
             ("nodeName", "N"),
             ("serviceAccountName", "a_b"),
-            ("hostname", "a.b"),
+            ("hostname", "a_b"),
             ("priorityClassName", "-"),
         ] {
             let found = faults(&with(member, json!(value)));

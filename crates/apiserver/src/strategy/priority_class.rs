@@ -2,13 +2,17 @@
 
 use tokenward_kube_rules::{FieldError, priority};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Metadata, Object, set_default};
 
 pub(super) struct PriorityClassStrategy;
 
 impl Strategy for PriorityClassStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::ContentChange]
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         set_default(object, "preemptionPolicy", priority::PREEMPT);
     }

@@ -4,7 +4,7 @@ use tokenward_kube_rules::FieldError;
 use tokenward_kube_rules::metadata::NameRule;
 use tokenward_kube_rules::rbac::validation;
 
-use super::Strategy;
+use super::{Check, Strategy};
 use crate::object::Object;
 
 /// Role, if `namespaced`, or ClusterRole.
@@ -13,6 +13,10 @@ pub(super) struct RoleStrategy {
 }
 
 impl Strategy for RoleStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::MetadataChange, Check::ContentChange]
+    }
+
     fn name_rule(&self) -> NameRule {
         validation::NAME_RULE
     }
@@ -28,6 +32,10 @@ pub(super) struct BindingStrategy {
 }
 
 impl Strategy for BindingStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::MetadataChange, Check::ContentChange]
+    }
+
     fn name_rule(&self) -> NameRule {
         validation::NAME_RULE
     }

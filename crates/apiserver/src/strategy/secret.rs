@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokenward_kube_rules::{FeatureGates, FieldError};
 
-use super::Strategy;
 use super::config_map::{MOST_BYTES, decoded_length, frozen, key_faults};
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Object, child_mut, set_default};
 
 pub(super) struct SecretStrategy;
@@ -16,6 +16,10 @@ pub(super) struct SecretStrategy;
 const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 
 impl Strategy for SecretStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::MetadataChange, Check::ContentChange, Check::Metadata, Check::Content]
+    }
+
     fn set_defaults(&self, object: &mut Object) {
         set_default(object, "type", "Opaque");
         if let Some(Value::Object(plain)) = object.remove("stringData") {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use tokenward_kube_rules::{FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Object, set_default};
 
 pub(super) struct StorageClassStrategy;
@@ -13,6 +13,10 @@ const MOST_PARAMETERS: usize = 512;
 const MOST_PARAMETER_BYTES: usize = 256 << 10;
 
 impl Strategy for StorageClassStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::MetadataChange, Check::ContentChange]
+    }
+
     fn is_shown_when_deleted(&self) -> bool {
         true
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokenward_cel::Program;
 use tokenward_kube_rules::{FeatureGates, FieldError, label_selector, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Metadata, Object, child_mut, set_default};
 use crate::webhook::condition_variables;
 
@@ -17,6 +17,14 @@ const MOST_CONDITIONS: usize = 64;
 pub(super) struct ValidatingWebhookStrategy;
 
 impl Strategy for ValidatingWebhookStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -6,7 +6,7 @@ use tokenward_kube_rules::quantity::Quantity;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
-use super::{Strategy, start_phase};
+use super::{Check, Strategy, start_phase};
 use crate::object::{Object, at, child_mut, format_time, set_default, text_at};
 
 pub(super) struct VolumeStrategy;
@@ -25,6 +25,10 @@ const NO_SOURCE: [&str; 9] = [
 ];
 
 impl Strategy for VolumeStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
     fn is_shown_when_deleted(&self) -> bool {
         true
     }

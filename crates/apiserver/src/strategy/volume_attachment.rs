@@ -3,13 +3,17 @@
 use serde_json::json;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Object, at};
 
 pub(super) struct VolumeAttachmentStrategy;
 
 impl Strategy for VolumeAttachmentStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Metadata, Check::Content, Check::ContentChange]
+    }
+
     fn is_shown_when_deleted(&self) -> bool {
         true
     }

@@ -218,9 +218,7 @@ async fn what_is_immutable_says_so() {
         .await
         .unwrap_err();
     assert!(
-        refused
-            .to_string()
-            .contains("metadata.ownerReferences.uid: Invalid value: \"\": uid must not be empty"),
+        refused.to_string().contains("metadata.ownerReferences.uid: Invalid value: \"\": must not be empty"),
         "{refused}"
     );
 }

@@ -215,9 +215,15 @@ async fn no_error_quotes_a_token_wherever_a_body_has_it() {
         ("application/merge-patch+json", json!(token)),
         (
             "application/json-patch+json",
-            json!([{"op": "replace", "path": format!("/spec/{token}"), "value": token}]),
+            json!([{"op": "replace", "path": format!("/none/{token}"), "value": token}]),
+        ),
+        (
+            "application/json-patch+json",
+            json!([{"op": "test", "path": format!("/spec/{token}"), "value": token}]),
         ),
         ("application/json-patch+json", json!([{"op": token}])),
+        ("application/json-patch+json", json!([{"op": 1, "path": token}])),
+        ("application/json-patch+json", json!([token])),
         ("application/json-patch+json", json!(token)),
     ];
     for (content_type, patch) in patches {
@@ -226,6 +232,14 @@ async fn no_error_quotes_a_token_wherever_a_body_has_it() {
             send(&server, Method::PATCH, &path, &[("content-type", content_type)], patch.to_string()).await;
         assert!(!answer.code().is_success(), "{patch}");
         assert_silent(&answer.text(), &token, &path);
+    }
+    // A member that there was not is made, and warned of.
+    let patch = json!([{"op": "replace", "path": format!("/spec/{token}"), "value": token}]);
+    let headers = [("content-type", "application/json-patch+json")];
+    let answer = send(&server, Method::PATCH, &format!("{PODS}/p"), &headers, patch.to_string()).await;
+    assert!(answer.code().is_success());
+    for warning in answer.response.headers().get_all("warning") {
+        assert_silent(warning.to_str().unwrap(), &token, "warning");
     }
     for options in [
         json!({"preconditions": {"uid": token}}),
