@@ -108,6 +108,13 @@ pub(crate) fn set_default(object: &mut Object, member: &str, value: impl Into<Va
     }
 }
 
+/// Sets a text that is absent or empty: to Go, a text that is no pointer is empty when it is absent.
+pub(crate) fn set_default_text(object: &mut Object, member: &str, value: &str) {
+    if object.get(member).is_none_or(|found| found.is_null() || found.as_str() == Some("")) {
+        object.insert(member.to_owned(), value.into());
+    }
+}
+
 /// A time as `metav1.Time` prints it: RFC 3339, whole seconds, UTC.
 pub(crate) fn format_time(time: Timestamp) -> String {
     const WHOLE_SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));

@@ -16,6 +16,7 @@ mod field;
 mod lease;
 mod namespace;
 mod node;
+mod node_selector;
 mod pod;
 mod pod_spec;
 mod priority_class;
@@ -27,6 +28,7 @@ mod storage_class;
 mod validating_webhook;
 mod volume;
 mod volume_attachment;
+mod volume_sources;
 
 use std::sync::LazyLock;
 

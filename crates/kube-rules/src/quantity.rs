@@ -85,6 +85,12 @@ impl Quantity {
         self.nanos as f64 / 1e9
     }
 
+    /// Whether there is nothing besides whole units.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.nanos % 10_i128.pow(9) == 0
+    }
+
     /// The whole units, rounded down.
     #[must_use]
     pub fn units(self) -> i128 {

@@ -24,6 +24,7 @@ impl Strategy for ClaimStrategy {
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
         object.remove("status");
         start_phase(object, "Pending");
+        drop_data_sources(child_mut(object, "spec"));
         unite_data_sources(child_mut(object, "spec"));
     }
 
@@ -51,6 +52,30 @@ impl Strategy for ClaimStrategy {
             errors.push(FieldError::forbidden("spec.resources.requests.storage", why));
         }
         errors
+    }
+}
+
+/// Whether Kubernetes itself may fill a claim from there: from another claim, or a snapshot.
+fn is_old_source(source: &Value) -> bool {
+    let text = |member: &str| source.get(member).and_then(Value::as_str).unwrap_or_default();
+    matches!(
+        (text("apiGroup"), text("kind")),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
+}
+
+/// What the older spelling cannot mean goes without a word, as does another namespace, which the gate
+/// `CrossNamespaceVolumeDataSource` allows.
+fn drop_data_sources(spec: &mut Object) {
+    let is_elsewhere = |reference: &Value| {
+        reference.get("namespace").and_then(Value::as_str).is_some_and(|namespace| !namespace.is_empty())
+    };
+    if spec.get("dataSourceRef").is_some_and(is_elsewhere) {
+        spec.remove("dataSourceRef");
+    }
+    let has_reference = spec.get("dataSourceRef").is_some_and(|reference| !reference.is_null());
+    if !has_reference && spec.get("dataSource").is_some_and(|source| !is_old_source(source)) {
+        spec.remove("dataSource");
     }
 }
 
@@ -94,6 +119,12 @@ pub(super) fn validate_spec(spec: &Field<'_>) -> Vec<FieldError> {
     let mode = spec.child("volumeMode");
     if mode.is_set() {
         errors.extend(mode.one_of(&["Block", "Filesystem"]));
+    }
+    let (source, reference) = (spec.child("dataSource"), spec.child("dataSourceRef"));
+    let members = ["apiGroup", "kind", "name"];
+    let is_other = |member: &&str| source.child(member).text() != reference.child(member).text();
+    if source.is_set() && reference.is_set() && members.iter().any(is_other) {
+        errors.push(FieldError::invalid(spec.path(), Object::new(), "must match dataSourceRef"));
     }
     errors
 }
@@ -149,6 +180,16 @@ mod tests {
                 vec!["spec.resources[storage]: Invalid value: \"-1\": must be greater than zero"],
             ),
             (
+                json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "a"}, "dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "b"}}),
+                vec!["spec: Invalid value: {}: must match dataSourceRef"],
+            ),
+            (
+                json!({"accessModes": ["X", "ReadWriteOncePod"]}),
+                vec![
+                    "spec.accessModes: Unsupported value: \"X\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+                ],
+            ),
+            (
                 json!({"volumeMode": "Tape"}),
                 vec![
                     "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\"",
@@ -197,13 +238,21 @@ mod tests {
     #[test]
     fn where_content_comes_from_is_said_both_ways() {
         let source = json!({"kind": "PersistentVolumeClaim", "name": "a"});
+        let other = json!({"apiGroup": "x.example", "kind": "Filler", "name": "a"});
         let elsewhere = json!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "b"});
         for (spec, wanted) in [
             (json!({"dataSource": source}), json!({"dataSource": source, "dataSourceRef": source})),
             (json!({"dataSourceRef": source}), json!({"dataSource": source, "dataSourceRef": source})),
-            (json!({"dataSourceRef": elsewhere}), json!({"dataSourceRef": elsewhere})),
+            (json!({"dataSourceRef": elsewhere}), json!({})),
+            (json!({"dataSource": other}), json!({})),
+            (json!({"dataSourceRef": other}), json!({"dataSource": other, "dataSourceRef": other})),
+            (
+                json!({"dataSource": source, "dataSourceRef": other}),
+                json!({"dataSource": source, "dataSourceRef": other}),
+            ),
         ] {
             let mut spec = spec.as_object().unwrap().clone();
+            drop_data_sources(&mut spec);
             unite_data_sources(&mut spec);
             assert_eq!(Value::Object(spec), wanted);
         }

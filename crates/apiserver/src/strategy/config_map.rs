@@ -35,7 +35,8 @@ impl Strategy for ConfigMapStrategy {
             bytes += decoded_length(binary.key(key).text());
         }
         if bytes > MOST_BYTES {
-            errors.push(FieldError::too_long("", MOST_BYTES));
+            // Upstream names no field here, and this is how it shows that.
+            errors.push(FieldError::too_long("[]", MOST_BYTES));
         }
         errors
     }

@@ -11,8 +11,15 @@ pub(super) struct ControllerRevisionStrategy;
 impl Strategy for ControllerRevisionStrategy {
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         let data = Field::of(object, "data");
-        let missing = (!data.is_set()).then(|| data.required("data is mandatory"));
-        missing.into_iter().chain(Field::of(object, "revision").not_negative()).collect()
+        let mut errors: Vec<FieldError> = Field::of(object, "revision").not_negative().into_iter().collect();
+        errors.extend((!data.is_set()).then(|| data.required("data is mandatory")));
+        errors
+    }
+
+    fn validate_creation(&self, object: &Object) -> Vec<FieldError> {
+        let data = Field::of(object, "data");
+        let is_other = data.is_set() && !data.value().is_object();
+        is_other.then(|| data.required("data must be a valid JSON object")).into_iter().collect()
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
@@ -35,9 +42,14 @@ mod tests {
         assert_eq!(
             texts(&ControllerRevisionStrategy.validate(&revision(json!({"revision": -1})))),
             [
-                "data: Required value: data is mandatory",
-                "revision: Invalid value: -1: must be greater than or equal to 0"
+                "revision: Invalid value: -1: must be greater than or equal to 0",
+                "data: Required value: data is mandatory"
             ]
+        );
+        let list = revision(json!({"data": [1], "revision": 1}));
+        assert_eq!(
+            texts(&ControllerRevisionStrategy.validate_creation(&list)),
+            ["data: Required value: data must be a valid JSON object"]
         );
         let later = revision(json!({"data": {"spec": 1}, "revision": 2}));
         assert_eq!(ControllerRevisionStrategy.validate_update(&later, &old), []);

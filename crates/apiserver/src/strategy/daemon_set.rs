@@ -28,6 +28,13 @@ impl Strategy for DaemonSetStrategy {
         if strategy.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
             strategy.insert("type".to_owned(), "RollingUpdate".into());
         }
+        if strategy["type"] == "OnDelete"
+            && let Some(Value::Object(rolling)) = strategy.get_mut("rollingUpdate")
+        {
+            // It means nothing there, and is shown as Go's zero values.
+            set_default(rolling, "maxUnavailable", 0);
+            set_default(rolling, "maxSurge", 0);
+        }
         if strategy["type"] == "RollingUpdate" {
             let rolling = child_mut(strategy, "rollingUpdate");
             set_default(rolling, "maxUnavailable", 1);
@@ -138,11 +145,16 @@ fn selector_faults(spec: &Field<'_>) -> Vec<FieldError> {
 
 fn template_faults(template: &Field<'_>) -> Vec<FieldError> {
     let (metadata, spec) = (template.child("metadata"), template.child("spec"));
-    let (labels, annotations) = (metadata.child("labels"), metadata.child("annotations"));
-    let mut errors = metadata::validate_labels(Some(labels.value()), &labels.path());
-    errors.extend(metadata::validate_annotations(Some(annotations.value()), &annotations.path()));
+    // Upstream's paths leave the metadata out.
+    let shown = |member| template.child(member).path();
+    let mut errors = metadata::validate_labels(metadata.value().get("labels"), &shown("labels"));
+    errors.extend(metadata::validate_annotations(metadata.value().get("annotations"), &shown("annotations")));
     errors.extend(pod_spec::validate(&spec, pod_spec::Owner::Template));
     errors.extend(spec.child("restartPolicy").one_of(&["Always"]));
+    let ephemeral = spec.child("ephemeralContainers");
+    if ephemeral.items().len() > 0 {
+        errors.push(ephemeral.forbidden("ephemeral containers not allowed in pod template"));
+    }
     let deadline = spec.child("activeDeadlineSeconds");
     if deadline.is_set() {
         errors.push(deadline.forbidden("activeDeadlineSeconds in DaemonSet is not Supported"));
@@ -233,6 +245,14 @@ mod tests {
             (
                 json!({"template": {"spec": {"containers": []}}}),
                 "spec.template.spec.containers: Required value",
+            ),
+            (
+                json!({"template": {"metadata": {"labels": {"c d": "e"}}}}),
+                "spec.template.labels: Invalid value: \"c d\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+            ),
+            (
+                json!({"template": {"spec": {"ephemeralContainers": [{"name": "e", "image": "i"}]}}}),
+                "spec.template.spec.ephemeralContainers: Forbidden: ephemeral containers not allowed in pod template",
             ),
             (
                 json!({"minReadySeconds": -1}),

@@ -67,6 +67,16 @@ impl<'a> Field<'a> {
         self.step(Step::Member(member), self.value.get(member).unwrap_or(NOTHING))
     }
 
+    /// The same member, which errors show under another name.
+    pub(super) fn child_shown_as(&self, member: &str, shown: &'a str) -> Self {
+        self.step(Step::Member(shown), self.value.get(member).unwrap_or(NOTHING))
+    }
+
+    /// A member of one of this list's items, which errors show without the item's number.
+    pub(super) fn child_of(&self, item: &Self, member: &'a str) -> Self {
+        self.step(Step::Member(member), item.value.get(member).unwrap_or(NOTHING))
+    }
+
     /// The value of a key of this map, as errors write such places: `data[key]`.
     pub(super) fn key(&self, key: &'a str) -> Self {
         self.step(Step::Key(key), self.value.get(key).unwrap_or(NOTHING))

@@ -2,9 +2,11 @@
 
 mod update;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokenward_kube_rules::{FeatureGates, FieldError};
+use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
 use super::{Strategy, pod_spec, start_phase};
@@ -63,10 +65,25 @@ impl Strategy for PodStrategy {
         if let Some(class) = at(old, &["status", "qosClass"]) {
             set_default(child_mut(new, "status"), "qosClass", class.clone());
         }
+        // Of the two spellings of a pod's address the older counts.
+        let address = text_at(new, &["status", "podIP"]).to_owned();
+        let first =
+            at(new, &["status", "podIPs"]).and_then(|list| list.pointer("/0/ip")).and_then(Value::as_str);
+        if !address.is_empty() && first != Some(&*address) {
+            child_mut(new, "status").insert("podIPs".to_owned(), json!([{"ip": address}]));
+        }
     }
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
-        pod_spec::validate(&Field::of(object, "spec"), pod_spec::Owner::Pod)
+        let mut errors = Vec::new();
+        if let Some(mark) = text_of_annotation(object, MIRROR)
+            && text_at(object, &["spec", "nodeName"]).is_empty()
+        {
+            let why = "must set spec.nodeName if mirror pod annotation is set";
+            errors.push(FieldError::invalid(format!("metadata.annotations[{MIRROR}]"), mark, why));
+        }
+        errors.extend(pod_spec::validate(&Field::of(object, "spec"), pod_spec::Owner::Pod));
+        errors
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {
@@ -76,7 +93,7 @@ impl Strategy for PodStrategy {
     fn validate_status(&self, new: &Object, old: &Object) -> Vec<FieldError> {
         let class = |object| Field::of(object, "status").child("qosClass");
         let changed = class(old).is_set().then(|| class(new).immutable(&class(old))).flatten();
-        mirror_fault(new, old).into_iter().chain(changed).collect()
+        mirror_fault(new, old).into_iter().chain(status_faults(new, old)).chain(changed).collect()
     }
 
     fn validate_creation(&self, object: &Object) -> Vec<FieldError> {
@@ -112,9 +129,44 @@ fn gated() -> Value {
     })
 }
 
+/// What a node may say of a pod.
+fn status_faults(new: &Object, old: &Object) -> Vec<FieldError> {
+    let status = Field::of(new, "status");
+    let mut errors = Vec::new();
+    for condition in status.child("conditions").items() {
+        let kind = condition.child_shown_as("type", "Type");
+        if !matches!(kind.text(), "PodScheduled" | "Ready" | "Initialized") {
+            let faults = names::qualified_name(kind.text());
+            errors.extend(faults.iter().map(|fault| FieldError::invalid(kind.path(), kind.text(), fault)));
+        }
+    }
+    let nominated = status.child("nominatedNodeName");
+    let is_new =
+        !nominated.text().is_empty() && nominated.text() != text_at(old, &["status", "nominatedNodeName"]);
+    if is_new {
+        errors.extend(nominated.faults(names::dns_subdomain));
+    }
+    if is_new && !text_at(old, &["spec", "nodeName"]).is_empty() {
+        errors.push(nominated.forbidden("may not be set on pods that are already bound to a node"));
+    }
+    let observed = status.child("observedGeneration");
+    if observed.number().is_some_and(|number| number < 0) {
+        errors.push(observed.invalid("must be a non-negative integer"));
+    }
+    for address in status.child("podIPs").items().map(|address| (address.clone(), address.child("ip"))) {
+        let (place, text) = (address.0.path(), address.1.text());
+        if text.parse::<IpAddr>().is_err() {
+            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            errors.push(FieldError::invalid(place, text, why));
+        }
+    }
+    errors
+}
+
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// A pod is a mirror pod for life: as any other it would let its node read what its volumes name.
 fn mirror_fault(new: &Object, old: &Object) -> Option<FieldError> {
-    const MIRROR: &str = "kubernetes.io/config.mirror";
     let mark = |pod| text_of_annotation(pod, MIRROR);
     let why = match (mark(old), mark(new)) {
         (before, now) if before == now => return None,
@@ -158,6 +210,65 @@ fn quality_of_service(pod: &Object) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::tests::texts;
+
+    #[test]
+    fn what_a_node_may_not_say() {
+        let with =
+            |status: Value| json!({"spec": {"nodeName": "n"}, "status": status}).as_object().unwrap().clone();
+        let old = with(json!({"qosClass": "BestEffort"}));
+        for (status, wanted) in [
+            (json!({"qosClass": "BestEffort", "conditions": [{"type": "Ready"}, {"type": "a/b"}]}), vec![]),
+            (
+                json!({"qosClass": "Guaranteed"}),
+                vec!["status.qosClass: Invalid value: \"Guaranteed\": field is immutable"],
+            ),
+            (
+                json!({"observedGeneration": -1}),
+                vec!["status.observedGeneration: Invalid value: -1: must be a non-negative integer"],
+            ),
+            (
+                json!({"podIP": "x"}),
+                vec![
+                    "status.podIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                ],
+            ),
+            (
+                json!({"nominatedNodeName": "m"}),
+                vec![
+                    "status.nominatedNodeName: Forbidden: may not be set on pods that are already bound to a node",
+                ],
+            ),
+            (
+                json!({"conditions": [{"type": ""}]}),
+                vec![
+                    "status.conditions[0].Type: Invalid value: \"\": name part must be non-empty",
+                    "status.conditions[0].Type: Invalid value: \"\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+                ],
+            ),
+        ] {
+            let mut new = with(status.clone());
+            PodStrategy.prepare_status(&mut new, &old);
+            assert_eq!(texts(&PodStrategy.validate_status(&new, &old)), wanted, "{status}");
+        }
+        let mut new = with(json!({"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.2"}]}));
+        PodStrategy.prepare_status(&mut new, &old);
+        assert_eq!(new["status"]["podIPs"], json!([{"ip": "192.0.2.1"}]));
+    }
+
+    #[test]
+    fn a_new_mirror_pod_has_its_node() {
+        let mut mirror = pod(&json!({"containers": [{"name": "c", "image": " i"}]}));
+        PodStrategy.set_defaults(&mut mirror);
+        mirror["metadata"]["annotations"] = json!({MIRROR: "x"});
+        assert_eq!(
+            texts(&PodStrategy.validate(&mirror)),
+            [
+                "metadata.annotations[kubernetes.io/config.mirror]: Invalid value: \"x\": must set spec.nodeName if mirror pod annotation is set",
+                "spec.containers[0].image: Invalid value: \" i\": must not have leading or trailing whitespace",
+            ]
+        );
+    }
 
     fn pod(spec: &Value) -> Object {
         json!({"metadata": {"name": "p"}, "spec": spec}).as_object().unwrap().clone()

@@ -9,7 +9,7 @@ use tokenward_kube_rules::{FeatureGates, FieldError};
 use super::config_map::{MOST_BYTES, decoded_length, frozen, key_faults};
 use super::field::Field;
 use super::{Check, Strategy};
-use crate::object::{Object, child_mut, set_default};
+use crate::object::{Object, child_mut, set_default_text};
 
 pub(super) struct SecretStrategy;
 
@@ -21,7 +21,7 @@ impl Strategy for SecretStrategy {
     }
 
     fn set_defaults(&self, object: &mut Object) {
-        set_default(object, "type", "Opaque");
+        set_default_text(object, "type", "Opaque");
         if let Some(Value::Object(plain)) = object.remove("stringData") {
             let data = child_mut(object, "data");
             for (key, value) in plain {

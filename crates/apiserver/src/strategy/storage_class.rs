@@ -1,5 +1,7 @@
 //! StorageClass: who provides, and how; fixed once made.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use tokenward_kube_rules::{FieldError, names};
 
@@ -34,8 +36,12 @@ impl Strategy for StorageClassStrategy {
             errors.extend(provisioner.faults(|text| names::qualified_name(&text.to_lowercase())));
         }
         errors.extend(parameter_faults(&field("parameters")));
-        errors.extend(field("reclaimPolicy").one_of(&["Delete", "Retain"]));
+        let policy = field("reclaimPolicy");
+        if !policy.text().is_empty() {
+            errors.extend(policy.one_of(&["Delete", "Retain"]));
+        }
         errors.extend(field("volumeBindingMode").one_of(&["Immediate", "WaitForFirstConsumer"]));
+        errors.extend(topology_faults(&field("allowedTopologies")));
         errors
     }
 
@@ -72,12 +78,69 @@ fn parameter_faults(parameters: &Field<'_>) -> Vec<FieldError> {
     errors
 }
 
+/// Each term says something else than those before it; that says nothing is as if all had said it before.
+fn topology_faults(topologies: &Field<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut known: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); topologies.items().len()];
+    for term in topologies.items() {
+        let expressions = term.child("matchLabelExpressions");
+        let mut own: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for expression in expressions.items() {
+            let (key, values) = (expression.child("key"), expression.child("values"));
+            if values.items().len() == 0 {
+                errors.push(values.required(""));
+            }
+            let mut set = BTreeSet::new();
+            errors.extend(
+                values.items().filter(|value| !set.insert(value.text())).map(|value| value.duplicate()),
+            );
+            let faults = names::qualified_name(key.text());
+            errors.extend(faults.iter().map(|fault| FieldError::invalid(key.path(), key.text(), fault)));
+            if own.insert(key.text(), set).is_some() {
+                errors.push(key.duplicate());
+            }
+        }
+        let repeated = known.iter().filter(|earlier| **earlier == own).count();
+        errors.extend((0..repeated).map(|_| FieldError::duplicate(expressions.path(), "")));
+        known.push(own);
+    }
+    errors
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::super::tests::texts;
     use super::*;
+
+    #[test]
+    fn topologies_say_something_each() {
+        let of = |topologies: Value| {
+            let object = json!({"t": topologies}).as_object().unwrap().clone();
+            let errors = texts(&topology_faults(&Field::of(&object, "t")));
+            errors.into_iter().filter(|text| !text.contains("name part must consist")).collect::<Vec<_>>()
+        };
+        let zone = |zone: &str| json!({"matchLabelExpressions": [{"key": "zone", "values": [zone]}]});
+        assert_eq!(of(json!([zone("a"), zone("b")])), [""; 0]);
+        assert_eq!(of(json!([zone("a"), zone("a")])), ["t[1].matchLabelExpressions: Duplicate value: \"\""]);
+        let bad = json!([{"matchLabelExpressions": [
+            {"key": "", "values": []}, {"key": "a", "values": ["x", "x"]}, {"key": "a", "values": ["y"]},
+        ]}, {}]);
+        assert_eq!(
+            of(bad),
+            [
+                "t[0].matchLabelExpressions[0].values: Required value",
+                "t[0].matchLabelExpressions[0].key: Invalid value: \"\": name part must be non-empty",
+                "t[0].matchLabelExpressions[1].values[1]: Duplicate value: \"x\"",
+                "t[0].matchLabelExpressions[2].key: Duplicate value: \"a\"",
+                "t[1].matchLabelExpressions: Duplicate value: \"\"",
+                "t[1].matchLabelExpressions: Duplicate value: \"\"",
+            ]
+        );
+        let empty = class(&json!({"provisioner": "a", "reclaimPolicy": ""}));
+        assert_eq!(StorageClassStrategy.validate(&empty), [], "no policy is not looked at");
+    }
 
     fn class(value: &Value) -> Object {
         let mut object = value.as_object().unwrap().clone();

@@ -6,8 +6,8 @@ use tokenward_kube_rules::quantity::Quantity;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
-use super::{Check, Strategy, start_phase};
-use crate::object::{Object, at, child_mut, format_time, set_default, text_at};
+use super::{Check, Strategy, node_selector, start_phase, volume_sources};
+use crate::object::{Object, at, child_mut, format_time, set_default, set_default_text, text_at};
 
 pub(super) struct VolumeStrategy;
 
@@ -24,6 +24,15 @@ const NO_SOURCE: [&str; 9] = [
     "volumeMode",
 ];
 
+/// What a client may leave out of a source.
+const DEFAULTS_OF_SOURCES: [(&str, &[(&str, &str)]); 5] = [
+    ("azureDisk", &[("cachingMode", "ReadWrite"), ("fsType", "ext4"), ("kind", "Shared")]),
+    ("hostPath", &[("type", "")]),
+    ("iscsi", &[("iscsiInterface", "default")]),
+    ("rbd", &[("keyring", "/etc/ceph/keyring"), ("pool", "rbd"), ("user", "admin")]),
+    ("scaleIO", &[("fsType", "xfs"), ("storageMode", "ThinProvisioned")]),
+];
+
 impl Strategy for VolumeStrategy {
     fn checks_of_change(&self) -> &'static [Check] {
         &[Check::Metadata, Check::Content, Check::Metadata, Check::Content, Check::ContentChange]
@@ -35,10 +44,14 @@ impl Strategy for VolumeStrategy {
 
     fn set_defaults(&self, object: &mut Object) {
         let spec = child_mut(object, "spec");
-        set_default(spec, "persistentVolumeReclaimPolicy", "Retain");
+        set_default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
         set_default(spec, "volumeMode", "Filesystem");
-        if let Some(Value::Object(path)) = spec.get_mut("hostPath") {
-            set_default(path, "type", "");
+        for (source, defaults) in DEFAULTS_OF_SOURCES {
+            if let Some(Value::Object(source)) = spec.get_mut(source) {
+                for (member, value) in defaults {
+                    set_default_text(source, member, value);
+                }
+            }
         }
     }
 
@@ -96,46 +109,119 @@ fn sources(spec: &Field<'_>, old: &Field<'_>) -> Object {
     sources
 }
 
+/// The sources, in the order in which upstream looks at them.
+const SOURCES: [&str; 21] = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+];
+
 /// What is wrong with a volume's spec. `inline` is one within an attachment, which nobody claims.
 pub(super) fn validate_spec(spec: &Field<'_>, inline: bool) -> Vec<FieldError> {
-    let mut errors = access_mode_faults(&spec.child("accessModes"), "");
+    const NOT_INLINE: &str = "may not be specified in the context of inline volumes";
+    let mut errors = Vec::new();
+    let (capacity, csi) = (spec.child("capacity"), spec.child("csi"));
     if inline {
-        for member in ["claimRef", "persistentVolumeReclaimPolicy", "capacity", "storageClassName"] {
-            let field = spec.child(member);
-            if field.is_set() && !field.text().is_empty() {
-                errors.push(field.forbidden("may not be specified in the context of inline volumes"));
-            }
+        let claim = spec.child("claimRef");
+        errors.extend(claim.is_set().then(|| claim.forbidden(NOT_INLINE)));
+        errors.extend(capacity.keys().next().map(|_| capacity.forbidden(NOT_INLINE)));
+        errors.extend(
+            (!csi.is_set()).then(|| csi.required("has to be specified in the context of inline volumes")),
+        );
+    }
+    errors.extend(access_mode_faults(&spec.child("accessModes"), ""));
+    if !inline {
+        errors.extend(capacity_faults(&capacity));
+    }
+    let policy = spec.child("persistentVolumeReclaimPolicy");
+    match policy.text() {
+        "" => {}
+        "Retain" if inline => {}
+        _ if inline => errors.push(policy.forbidden("may only be Retain in the context of inline volumes")),
+        _ => errors.extend(policy.one_of(&["Delete", "Recycle", "Retain"])),
+    }
+    let affinity = spec.child("nodeAffinity");
+    if affinity.is_set() && inline {
+        errors.push(affinity.forbidden(NOT_INLINE));
+    } else if affinity.is_set() {
+        let required = affinity.child("required");
+        if required.is_set() {
+            errors.extend(node_selector::faults(&required));
+        } else {
+            errors.push(required.required("must specify required node constraints"));
         }
-    } else {
-        errors.extend(capacity_faults(&spec.child("capacity")));
-        errors.extend(spec.child("persistentVolumeReclaimPolicy").one_of(&["Delete", "Recycle", "Retain"]));
     }
-    let mut found: Vec<&str> =
-        spec.keys().filter(|key| !NO_SOURCE.contains(key) && spec.child(key).is_set()).collect();
-    found.sort_unstable();
-    match found.as_slice() {
-        [] => errors.push(spec.required("must specify a volume type")),
-        [_, others @ ..] => {
-            let more = others.iter().map(|other| spec.child(other));
-            errors.extend(more.map(|other| other.forbidden("may not specify more than 1 volume type")));
-        }
-    }
-    let csi = spec.child("csi");
-    if csi.is_set() {
-        errors.extend(csi_faults(&csi));
-    }
+    errors.extend(source_faults(spec, affinity.is_set() && !inline));
     let path = spec.child("hostPath");
-    if path.is_set() {
-        errors.extend(path.child("path").require_text());
+    let is_root = path.is_set() && path.child("path").text().split('/').all(|step| matches!(step, "" | "."));
+    if is_root && policy.text() == "Recycle" {
+        errors.push(policy.forbidden("may not be 'recycle' for a hostPath mount of '/'"));
     }
     let class = spec.child("storageClassName");
     if !class.text().is_empty() {
-        errors.extend(class.faults(names::dns_subdomain));
+        if inline {
+            errors.push(class.forbidden(NOT_INLINE));
+        } else {
+            errors.extend(class.faults(names::dns_subdomain));
+        }
     }
     let mode = spec.child("volumeMode");
-    if mode.is_set() {
+    if mode.is_set() && inline && mode.text() != "Filesystem" {
+        let why = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+        errors.push(mode.forbidden(why));
+    } else if mode.is_set() {
         errors.extend(mode.one_of(&["Block", "Filesystem"]));
     }
+    let attributes = spec.child("volumeAttributesClassName");
+    if attributes.is_set() && !inline {
+        if attributes.text().is_empty() {
+            errors.push(attributes.required("an empty string is disallowed"));
+        } else {
+            errors.extend(attributes.faults(names::dns_subdomain));
+        }
+        if !csi.is_set() {
+            errors.push(csi.required("has to be specified when using volumeAttributesClassName"));
+        }
+    }
+    errors
+}
+
+/// The first source counts, and there is none besides it.
+fn source_faults(spec: &Field<'_>, has_affinity: bool) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut found = SOURCES.iter().chain(["csi"].iter()).filter(|kind| spec.child(kind).is_set());
+    let Some(first) = found.next() else {
+        return vec![spec.required("must specify a volume type")];
+    };
+    let source = spec.child_shown_as(first, volume_sources::shown_as(first));
+    if *first == "csi" {
+        errors.extend(csi_faults(&source));
+    } else {
+        errors.extend(volume_sources::faults(first, &source));
+    }
+    if *first == "local" && !has_affinity {
+        errors.push(spec.child("nodeAffinity").required("Local volume requires node affinity"));
+    }
+    let others = found.map(|other| spec.child(other).forbidden("may not specify more than 1 volume type"));
+    errors.extend(others);
     errors
 }
 
@@ -149,8 +235,8 @@ pub(super) fn access_mode_faults(modes: &Field<'_>, detail: &str) -> Vec<FieldEr
     for mode in modes.items().map(|mode| mode.text()).filter(|mode| !MODES.contains(mode)) {
         errors.push(FieldError::not_supported(modes.path(), mode, &MODES));
     }
-    let is_for_one_pod = |mode: &Field<'_>| mode.text() == "ReadWriteOncePod";
-    if modes.items().any(|mode| is_for_one_pod(&mode)) && !modes.items().all(|mode| is_for_one_pod(&mode)) {
+    let has = |wanted: &[&str]| modes.items().any(|mode| wanted.contains(&mode.text()));
+    if has(&["ReadWriteOncePod"]) && has(&MODES[..3]) {
         errors.push(modes.forbidden("may not use ReadWriteOncePod with other access modes"));
     }
     errors
@@ -163,11 +249,20 @@ fn capacity_faults(capacity: &Field<'_>) -> Vec<FieldError> {
         errors.push(capacity.required(""));
     }
     if keys != ["storage"] {
-        let value = if capacity.is_set() { capacity.value().clone() } else { Value::Null };
-        errors.push(FieldError::not_supported(capacity.path(), value, &["storage"]));
+        errors.push(FieldError::not_supported(capacity.path(), capacity.value().clone(), &["storage"]));
     }
-    errors.extend(keys.into_iter().filter_map(|key| not_positive(&capacity.key(key))));
+    for amount in keys.into_iter().map(|key| capacity.key(key)) {
+        errors.extend(negative_amount(&amount));
+        errors.extend(not_positive(&amount));
+    }
     errors
+}
+
+/// The whole units of an amount may not be less than nothing.
+fn negative_amount(amount: &Field<'_>) -> Option<FieldError> {
+    let units = Quantity::parse(amount.text()).ok()?.units();
+    let units = i64::try_from(units).ok().filter(|units| *units < 0)?;
+    Some(FieldError::invalid(amount.path(), units, "must be a valid resource quantity"))
 }
 
 /// An amount must be more than nothing.
@@ -180,12 +275,12 @@ fn csi_faults(csi: &Field<'_>) -> Vec<FieldError> {
     let driver = csi.child("driver");
     let mut errors = names::csi_driver_name(driver.text(), &driver.path());
     errors.extend(csi.child("volumeHandle").require_text());
-    const SECRETS: [&str; 5] = [
+    // Upstream does not look at `nodeStageSecretRef`.
+    const SECRETS: [&str; 4] = [
         "controllerPublishSecretRef",
         "controllerExpandSecretRef",
         "nodePublishSecretRef",
         "nodeExpandSecretRef",
-        "nodeStageSecretRef",
     ];
     for secret in SECRETS.map(|member| csi.child(member)).into_iter().filter(Field::is_set) {
         let rules =
@@ -243,10 +338,58 @@ mod tests {
                 json!({"capacity": {"storage": "0"}}),
                 vec!["spec.capacity[storage]: Invalid value: \"0\": must be greater than zero"],
             ),
+            (
+                json!({"capacity": {"storage": "-1"}}),
+                vec![
+                    "spec.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
+                    "spec.capacity[storage]: Invalid value: \"-1\": must be greater than zero",
+                ],
+            ),
+            (json!({"persistentVolumeReclaimPolicy": ""}), vec![]),
+            (
+                json!({"volumeAttributesClassName": ""}),
+                vec!["spec.volumeAttributesClassName: Required value: an empty string is disallowed"],
+            ),
+            (
+                json!({"csi": null, "nfs": {"server": "s", "path": "/p"}, "volumeAttributesClassName": "gold"}),
+                vec!["spec.csi: Required value: has to be specified when using volumeAttributesClassName"],
+            ),
+            (
+                json!({"nodeAffinity": {}}),
+                vec!["spec.nodeAffinity.required: Required value: must specify required node constraints"],
+            ),
+            (
+                json!({"nodeAffinity": {"required": {"nodeSelectorTerms": []}}}),
+                vec![
+                    "spec.nodeAffinity.required.nodeSelectorTerms: Required value: must have at least one node selector term",
+                ],
+            ),
+            (
+                json!({"csi": null, "local": {"path": "/x"}}),
+                vec!["spec.nodeAffinity: Required value: Local volume requires node affinity"],
+            ),
+            (
+                json!({"csi": null, "gcePersistentDisk": {}}),
+                vec!["spec.persistentDisk.pdName: Required value"],
+            ),
+            (
+                json!({"csi": null, "hostPath": {"path": "//."}, "persistentVolumeReclaimPolicy": "Recycle"}),
+                vec![
+                    "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
+                ],
+            ),
+            (
+                json!({"hostPath": {"path": ""}, "nfs": {}}),
+                vec![
+                    "spec.hostPath.path: Required value",
+                    "spec.nfs: Forbidden: may not specify more than 1 volume type",
+                    "spec.csi: Forbidden: may not specify more than 1 volume type",
+                ],
+            ),
             (json!({"csi": null}), vec!["spec: Required value: must specify a volume type"]),
             (
                 json!({"hostPath": {"path": "/a"}}),
-                vec!["spec.hostPath: Forbidden: may not specify more than 1 volume type"],
+                vec!["spec.csi: Forbidden: may not specify more than 1 volume type"],
             ),
             (
                 json!({"csi": {"driver": "", "volumeHandle": ""}}),

@@ -30,8 +30,7 @@ impl Strategy for VolumeAttachmentStrategy {
         const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
         let spec = Field::of(object, "spec");
         let attacher = spec.child("attacher");
-        let mut errors = Vec::new();
-        errors.extend(attacher.require_text());
+        let mut errors = names::csi_driver_name(attacher.text(), &attacher.path());
         let source = spec.child("source");
         let (name, inline) = (source.child("persistentVolumeName"), source.child("inlineVolumeSpec"));
         match (name.is_set(), inline.is_set()) {
@@ -40,12 +39,12 @@ impl Strategy for VolumeAttachmentStrategy {
             (true, false) if name.text().is_empty() => {
                 errors.push(name.required("must specify non empty persistentVolumeName"));
             }
-            (true, false) => errors.extend(name.faults(names::dns_subdomain)),
+            (true, false) => {}
             (false, true) => errors.extend(super::volume::validate_spec(&inline, true)),
         }
         errors.extend(spec.child("nodeName").faults(names::dns_subdomain));
-        if !attacher.text().is_empty() {
-            errors.extend(names::csi_driver_name(attacher.text(), &attacher.path()));
+        if name.is_set() {
+            errors.extend(name.faults(names::dns_subdomain));
         }
         errors
     }
@@ -89,9 +88,45 @@ mod tests {
         let fields: Vec<&str> = errors.iter().map(FieldError::field).collect();
         assert_eq!(fields, ["spec.attacher", "spec.source", "spec.nodeName"]);
         let empty = json!({"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": ""}});
+        let errors = texts(&VolumeAttachmentStrategy.validate(&attachment(&empty)));
         assert_eq!(
-            texts(&VolumeAttachmentStrategy.validate(&attachment(&empty))),
-            ["spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName"]
+            errors[0],
+            "spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName"
+        );
+        assert!(errors[1].starts_with("spec.source.persistentVolumeName: Invalid value: \"\": a lowercase"));
+        let both = json!({"attacher": "a b", "nodeName": "N", "source": {"persistentVolumeName": "V", "inlineVolumeSpec": {}}});
+        let errors = VolumeAttachmentStrategy.validate(&attachment(&both));
+        let fields: Vec<&str> = errors.iter().map(FieldError::field).collect();
+        assert_eq!(
+            fields,
+            ["spec.attacher", "spec.source", "spec.nodeName", "spec.source.persistentVolumeName"]
+        );
+        let inline = |volume: Value| {
+            let spec = json!({"attacher": "a", "nodeName": "n", "source": {"inlineVolumeSpec": volume}});
+            let errors = VolumeAttachmentStrategy.validate(&attachment(&spec));
+            errors
+                .iter()
+                .map(|error| error.to_string().replace("spec.source.inlineVolumeSpec", "i"))
+                .collect::<Vec<_>>()
+        };
+        let volume = json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"},
+            "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"});
+        assert_eq!(inline(volume), [""; 0]);
+        let why = "may not be specified in the context of inline volumes";
+        assert_eq!(
+            inline(json!({"claimRef": {"name": "c"}, "capacity": {"storage": "1"}, "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Delete", "nodeAffinity": {}, "hostPath": {"path": "/"},
+                "storageClassName": "s", "volumeMode": "Block"})),
+            [
+                format!("i.claimRef: Forbidden: {why}"),
+                format!("i.capacity: Forbidden: {why}"),
+                "i.csi: Required value: has to be specified in the context of inline volumes".to_owned(),
+                "i.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes".to_owned(),
+                format!("i.nodeAffinity: Forbidden: {why}"),
+                format!("i.storageClassName: Forbidden: {why}"),
+                "i.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes"
+                    .to_owned(),
+            ]
         );
         let old = attachment(&good);
         let error = &VolumeAttachmentStrategy.validate_update(&attachment(&empty), &old)[0];

@@ -13,7 +13,11 @@ pub fn set_binding_defaults(binding: &mut Map<String, Value>) {
     let is_empty = |object: &Map<String, Value>| {
         object.get("apiGroup").and_then(Value::as_str).unwrap_or_default().is_empty()
     };
-    if let Some(role) = binding.get_mut("roleRef").and_then(Value::as_object_mut)
+    let role = binding.entry("roleRef").or_insert(Value::Null);
+    if role.is_null() {
+        *role = Value::Object(Map::new());
+    }
+    if let Some(role) = role.as_object_mut()
         && is_empty(role)
     {
         role.insert("apiGroup".to_owned(), GROUP.into());
@@ -47,8 +51,15 @@ fn validate_aggregation(aggregation: Option<&Value>) -> Vec<FieldError> {
         return vec![FieldError::required("aggregationRule.clusterRoleSelectors", detail)];
     };
     let path = |place| format!("aggregationRule.clusterRoleSelectors[{place}]");
-    let selectors = selectors.iter().enumerate();
-    selectors.flat_map(|(place, selector)| label_selector::validate(selector, &path(place))).collect()
+    let faults = |(place, selector)| {
+        let mut errors = label_selector::validate(selector, &path(place));
+        if !errors.is_empty() {
+            // Upstream shows what it made of the selector, which is nothing.
+            errors.push(FieldError::invalid(path(place), Value::Null, "invalid label selector."));
+        }
+        errors
+    };
+    selectors.iter().enumerate().flat_map(faults).collect()
 }
 
 fn validate_rule(rule: &PolicyRule, namespaced: bool, place: usize) -> Vec<FieldError> {
@@ -130,10 +141,6 @@ fn validate_subject(subject: &Value, namespaced: bool, place: usize) -> Vec<Fiel
             }
         }
         "User" | "Group" => {
-            if name.is_empty() {
-                let detail = format!("{} name cannot be empty", kind.to_lowercase());
-                errors.push(FieldError::invalid(path("name"), name, &detail));
-            }
             if group != GROUP {
                 errors.push(FieldError::not_supported(path("apiGroup"), group, &[GROUP]));
             }
@@ -219,6 +226,7 @@ mod tests {
                     "aggregationRule.clusterRoleSelectors[1].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
                     "aggregationRule.clusterRoleSelectors[1].matchExpressions[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
                     "aggregationRule.clusterRoleSelectors[1].matchExpressions[2].operator: Invalid value: \"Is\": not a valid selector operator",
+                    "aggregationRule.clusterRoleSelectors[1]: Invalid value: null: invalid label selector.",
                 ],
             ),
         ];
@@ -261,7 +269,6 @@ mod tests {
             r#"roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole""#,
             r#"roleRef.name: Invalid value: "a/b": may not contain '/'"#,
             "subjects[0].name: Required value",
-            r#"subjects[0].name: Invalid value: "": user name cannot be empty"#,
             r#"subjects[1].name: Invalid value: "Not_Good": a lowercase RFC 1123 subdomain must consist of"#,
             r#"subjects[1].apiGroup: Unsupported value: "rbac.authorization.k8s.io": supported values: """#,
             "subjects[1].namespace: Required value",
@@ -281,6 +288,18 @@ mod tests {
             )),
             ["roleRef.name: Required value"]
         );
+    }
+
+    #[test]
+    fn a_binding_to_nothing_lacks_no_group() {
+        let mut binding = object(json!({"subjects": [{"kind": "Group", "name": ""}]}));
+        set_binding_defaults(&mut binding);
+        let wanted = [
+            r#"roleRef.kind: Unsupported value: "": supported values: "Role", "ClusterRole""#,
+            "roleRef.name: Required value",
+            "subjects[0].name: Required value",
+        ];
+        assert_eq!(texts(&validate_binding(&binding, true)), wanted);
     }
 
     #[test]
