@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokenward_kube_rules::FieldError;
 
 use crate::object::{Metadata, Object, at, child_mut, format_time, text_at};
-use crate::registry::{Registry, Target, Written};
+use crate::registry::{Registry, Target, Written, uid_precondition};
 use crate::status::{ApiError, Subject};
 
 /// Binds a pod to the node that the body names. Answers with a Status.
@@ -16,6 +16,9 @@ pub(crate) async fn create(
 ) -> Result<Written, ApiError> {
     let node = text_at(binding, &["target", "name"]);
     let kind = text_at(binding, &["target", "kind"]);
+    if binding.name() != target.name {
+        return Err(ApiError::bad_request("name in URL does not match name in Binding object"));
+    }
     let subject = Subject { group: "", kind: "Binding", name: target.name };
     if node.is_empty() {
         return Err(ApiError::invalid(subject, &[FieldError::required("target.name", "")]));
@@ -28,11 +31,7 @@ pub(crate) async fn create(
     registry
         .rewrite(target, dry_run, |pod, now| {
             if !uid.is_empty() && uid != pod.uid() {
-                let why = format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                    pod.uid()
-                );
-                return Err(ApiError::conflict(target.subject(), &why));
+                return Err(uid_precondition(target, uid, pod.uid()));
             }
             if pod.is_terminating() {
                 let why = format!("pod {} is being deleted, cannot be assigned to a host", target.name);

@@ -127,9 +127,18 @@ pub(crate) fn resources(wanted: &GroupVersion) -> Option<Value> {
     Some(document)
 }
 
-/// Whether anything of a group and version is served.
-pub(crate) fn serves(group: &str, version: &str) -> bool {
-    served().any(|kind| kind.group == group && kind.version == version)
+/// Whether anything of a group is served, in whatever version.
+pub(crate) fn serves_group(group: &str) -> bool {
+    served().any(|kind| kind.group == group)
+}
+
+/// Whether a path stands below one of a group that is served. What is not there is refused as a resource, and elsewhere
+/// as a page.
+pub(crate) fn is_within_group(path: &str) -> bool {
+    match path.strip_prefix("/apis/").and_then(|rest| rest.split_once('/')) {
+        Some((group, _)) => !group.is_empty() && serves_group(group),
+        None => path.starts_with("/api/"),
+    }
 }
 
 fn served() -> impl Iterator<Item = &'static Kind> {

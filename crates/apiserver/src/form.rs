@@ -60,16 +60,26 @@ impl Content {
                 Ok(Self::MetadataList(list, version))
             }
             (Form::PartialObjectMetadata(_), Self::List(list)) => Err(wrong_form(format!(
-                "you requested PartialObjectMetadata, but the requested object is a list (*v1.{})",
+                "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+                package(list.kind),
                 list.kind.list_kind
             ))),
             (Form::PartialObjectMetadataList(_), Self::Object(shown)) => Err(wrong_form(format!(
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*v1.{})",
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{})",
+                package(shown.kind),
                 shown.kind.kind
             ))),
             // It has its form already.
             (_, content @ (Self::Table(_) | Self::Metadata(..) | Self::MetadataList(..))) => Ok(content),
         }
+    }
+}
+
+/// The package of Go that has a kind's own type: the group without its domain.
+fn package(kind: &Kind) -> &'static str {
+    match kind.group.split('.').next() {
+        None | Some("") => "core",
+        Some(group) => group,
     }
 }
 

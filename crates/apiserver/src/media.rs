@@ -46,8 +46,10 @@ pub(crate) enum Encoding {
 /// What is asked, as far as it decides which representations there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// An object or a list.
-    Objects,
+    /// An object.
+    Object,
+    /// A list.
+    List,
     /// A stream of events.
     Watch,
     /// What the server says of itself.
@@ -120,7 +122,7 @@ impl Endpoint {
         match (self, form) {
             // Nobody has written down what a table is in protobuf.
             (_, Form::Table(_)) if encoding == Encoding::Protobuf => false,
-            (Self::Objects, _) | (Self::Status, Form::Object) => true,
+            (Self::Object | Self::List, _) | (Self::Status, Form::Object) => true,
             (Self::Watch, Form::PartialObjectMetadataList(_)) => false,
             // Events follow each other without a mark between them: YAML documents cannot.
             (Self::Watch, _) => encoding != Encoding::Yaml,
@@ -160,7 +162,7 @@ impl Representation {
         }
         let mut ranges: Vec<Range> = texts.filter_map(|text| Range::parse(&text)).collect();
         ranges.sort_by_key(|range| (std::cmp::Reverse(range.quality), range.wildcards()));
-        ranges.iter().find_map(|range| range.choose(endpoint)).ok_or_else(|| not_acceptable(AVAILABLE))
+        ranges.iter().find_map(|range| range.choose(endpoint)).ok_or_else(|| refusal(headers, endpoint))
     }
 }
 
@@ -235,8 +237,26 @@ fn thousandths(text: &str) -> u16 {
     (quality.clamp(0.0, 1.0) * 1000.0) as u16
 }
 
-const AVAILABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
-                         application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const OBJECTS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// Why nothing of what a client accepts is there: no such media type, or none in the form that is asked for.
+fn refusal(headers: &HeaderMap, endpoint: Endpoint) -> ApiError {
+    let is_known = |range: String| {
+        let media = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        matches!(media.as_str(), "*/*" | "application/*")
+            || Encoding::ALL.iter().any(|encoding| media == encoding.content_type())
+    };
+    if accepted(headers).any(is_known) {
+        let offered = if endpoint == Endpoint::Watch { STREAMS } else { OBJECTS };
+        let message = format!("only the following media types are accepted: {offered}");
+        return ApiError::new(http::StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message);
+    }
+    match endpoint {
+        Endpoint::List | Endpoint::Watch => not_acceptable(&format!("{OBJECTS}, {STREAMS}")),
+        Endpoint::Object | Endpoint::Document | Endpoint::Status => not_acceptable(OBJECTS),
+    }
+}
 
 /// Refuses a request that does not accept the one type that there is.
 pub(crate) fn require_accept(headers: &HeaderMap, media: &str) -> Result<(), ApiError> {
@@ -336,16 +356,16 @@ mod tests {
             ("text/csv", None),
         ];
         for (accept, expected) in table {
-            let chosen = Representation::negotiate(&headers(ACCEPT, accept), Endpoint::Objects);
+            let chosen = Representation::negotiate(&headers(ACCEPT, accept), Endpoint::Object);
             assert_eq!(chosen.ok(), expected, "{accept}");
         }
-        assert_eq!(Representation::negotiate(&HeaderMap::new(), Endpoint::Objects).unwrap(), json);
+        assert_eq!(Representation::negotiate(&HeaderMap::new(), Endpoint::Object).unwrap(), json);
     }
 
     #[test]
     fn endpoints_differ_in_what_they_offer() {
         let rows = [
-            (Endpoint::Objects, [true, true, true]),
+            (Endpoint::Object, [true, true, true]),
             (Endpoint::Status, [true, true, true]),
             (Endpoint::Watch, [true, false, true]),
             (Endpoint::Document, [true, true, false]),

@@ -29,7 +29,7 @@ pub(crate) use self::events::EventWriter;
 pub(crate) use self::operations::{JsonOperation, json_type};
 pub(crate) use self::patch::{Change, Patch};
 pub(crate) use self::read::Collection;
-pub(crate) use self::update::Part;
+pub(crate) use self::update::{Part, uid_precondition};
 use crate::cluster_view::ClusterView;
 use crate::content::{Content, Shown};
 use crate::index::Index;

@@ -82,12 +82,13 @@ pub struct ResourcePath {
 /// `watch` is whether the query asks for a watch.
 pub fn verb_of(method: &Method, path: &ResourcePath, watch: bool) -> Option<Verb> {
     let named = path.name.is_some();
+    // One object is watched by its name as a field, or by the older path.
     if path.is_watch {
         return (method == Method::GET).then_some(Verb::Watch);
     }
     Some(match (method.as_str(), named) {
         ("POST", _) => Verb::Create,
-        ("GET" | "HEAD", _) if watch => Verb::Watch,
+        ("GET" | "HEAD", false) if watch => Verb::Watch,
         ("GET" | "HEAD", true) => Verb::Get,
         ("GET" | "HEAD", false) => Verb::List,
         ("PUT", _) => Verb::Update,
@@ -290,7 +291,7 @@ mod tests {
             (Method::GET, &collection, false, Some(Verb::List)),
             (Method::GET, &collection, true, Some(Verb::Watch)),
             (Method::GET, &object, false, Some(Verb::Get)),
-            (Method::GET, &object, true, Some(Verb::Watch)),
+            (Method::GET, &object, true, Some(Verb::Get)),
             (Method::POST, &collection, false, Some(Verb::Create)),
             (Method::PUT, &object, false, Some(Verb::Update)),
             (Method::PATCH, &object, false, Some(Verb::Patch)),

@@ -6,6 +6,7 @@ mod bodies;
 mod creations;
 mod faces;
 mod patches;
+mod verbs;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use self::access::Stopped;
 use self::answers::{compress, refuse, respond, stream, warning_headers, without_body};
 use self::bodies::{ObjectBody, delete_options};
+use self::verbs::{check_verb, part};
 use crate::authentication::{StaticTokens, User};
 use crate::authorization::{Attributes, ResourceAttributes, authorize};
 use crate::body::{self, Body};
@@ -39,7 +41,7 @@ use crate::metrics::{Metrics, Observed};
 use crate::node_proxy::{self, NodeAccess};
 use crate::object::Object;
 use crate::query::{Query, WriteOptions};
-use crate::registry::{Collection, EventWriter, Part, Registry, Target, Written};
+use crate::registry::{Collection, EventWriter, Registry, Target, Written};
 use crate::request::{ResourcePath, Route, verb_of};
 use crate::status::ApiError;
 use crate::table::Include;
@@ -312,6 +314,9 @@ impl ApiServer {
                 let access = Attributes::NonResource { path, verb: &verb }.into();
                 authorize(&user, &access, self.shared.registry.view())?;
                 observed.is_authorized();
+                if other == Route::Unknown && discovery::is_within_group(path) {
+                    return Err(ApiError::unknown_resource());
+                }
                 self.face(&parts.method, &parts.headers, &query, &other)
             }
         }
@@ -329,7 +334,7 @@ impl ApiServer {
     {
         let ResourceRequest { parts, path, query, verb, user } = request;
         let Some(kind) = find_resource(&path.group, &path.version, &path.resource) else {
-            if discovery::serves(&path.group, &path.version) {
+            if discovery::serves_group(&path.group) {
                 return Err(ApiError::unknown_resource());
             }
             return Ok(face::text(StatusCode::NOT_FOUND, "404 page not found\n"));
@@ -338,7 +343,11 @@ impl ApiServer {
             return Err(ApiError::unknown_resource());
         }
         check_verb(kind, path, verb)?;
-        let endpoint = if verb == Verb::Watch { Endpoint::Watch } else { Endpoint::Objects };
+        let endpoint = match verb {
+            Verb::Watch => Endpoint::Watch,
+            Verb::List => Endpoint::List,
+            _ => Endpoint::Object,
+        };
         let representation = Representation::negotiate(&parts.headers, endpoint)?;
         let include = match representation.form {
             Form::Table(_) => Include::parse(query.text("includeObject").unwrap_or(""))?,
@@ -442,35 +451,6 @@ fn proxy_verb(method: &Method) -> Option<Verb> {
         Method::PATCH => Some(Verb::Patch),
         Method::DELETE => Some(Verb::Delete),
         _ => None,
-    }
-}
-
-fn check_verb(kind: &Kind, path: &ResourcePath, verb: Verb) -> Result<(), ApiError> {
-    let verbs = match path.subresource.as_deref() {
-        None => kind.verbs,
-        Some(name) => kind.subresource(name).ok_or_else(ApiError::unknown_resource)?.verbs,
-    };
-    let fits = match verb {
-        Verb::Create => path.name.is_some() == path.subresource.is_some(),
-        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => path.name.is_some(),
-        Verb::List | Verb::DeleteCollection => path.name.is_none(),
-        Verb::Watch => true,
-    };
-    // Reading and deleting across namespaces is for collections; a single object has its namespace in the path.
-    let is_placed = !kind.namespaced
-        || path.namespace.is_some()
-        || matches!(verb, Verb::List | Verb::Watch) && path.name.is_none();
-    if !is_placed && path.name.is_some() {
-        return Err(ApiError::unknown_resource());
-    }
-    if verbs.contains(&verb) && fits && is_placed { Ok(()) } else { Err(ApiError::method_not_allowed()) }
-}
-
-fn part(path: &ResourcePath) -> Part {
-    match path.subresource.as_deref() {
-        Some("status") => Part::Status,
-        Some("finalize") => Part::Finalize,
-        _ => Part::Object,
     }
 }
 

@@ -298,6 +298,7 @@ pub(crate) mod tests {
         for (name, checks) in [
             ("CSIDriver", &[MetadataChange, Content, ContentChange][..]),
             ("Lease", &[MetadataChange, Content, ContentChange]),
+            ("PodDisruptionBudget", &[Content, ContentChange]),
             ("PriorityClass", &[MetadataChange, ContentChange]),
             ("DaemonSet", &[MetadataChange, ContentChange, Content]),
             ("CSINode", &[Metadata, Content, ContentChange]),

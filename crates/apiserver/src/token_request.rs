@@ -116,7 +116,12 @@ fn resolve(
     account: &str,
     bound: &BoundObjectRef,
 ) -> Result<BoundObject, ApiError> {
-    let (group, version) = bound.api_version.split_once('/').unwrap_or(("", &bound.api_version));
+    let (group, version) = match bound.api_version.matches('/').count() {
+        0 => ("", bound.api_version.as_str()),
+        1 => bound.api_version.split_once('/').unwrap_or_default(),
+        // What is no version is passed over.
+        _ => ("", ""),
+    };
     let (collection, namespace) = match (group, bound.kind.as_str()) {
         ("", "Pod") => ("pods", Some(namespace)),
         ("", "Secret") => ("secrets", Some(namespace)),
@@ -126,6 +131,9 @@ fn resolve(
             return Err(ApiError::bad_request(text));
         }
     };
+    if bound.name.is_empty() {
+        return Err(ApiError::bad_request("Name parameter required."));
+    }
     let missing = || ApiError::not_found(Subject { group: "", kind: collection, name: &bound.name });
     let entry = cluster.entry(collection, namespace, &bound.name).ok_or_else(missing)?;
     let reference = ObjectRef::new(&bound.name, &entry.index.uid);

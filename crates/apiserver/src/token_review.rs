@@ -142,6 +142,14 @@ pub(crate) fn create(
         Err(rejected) => json!({"user": {}, "error": rejected.to_string()}),
     };
     review.insert("status".to_owned(), status);
+    if spec.audiences.is_empty()
+        && let Some(Value::Object(spec)) = review.get_mut("spec")
+    {
+        spec.remove("audiences");
+    }
+    if let Some(Value::Object(metadata)) = review.get_mut("metadata") {
+        metadata.remove("namespace");
+    }
     if review.get("metadata").is_none_or(Value::is_null) {
         review.insert("metadata".to_owned(), json!({}));
     }

@@ -155,7 +155,7 @@ pub(crate) fn check_kind(kind: &Kind, found_kind: &str, found_version: &str) -> 
 
 /// Whether Kubernetes has had the kind in that version too. What is known is read, and then found to be of another version.
 fn is_of_the_same_name(kind: &Kind, version: &str) -> bool {
-    const VERSIONS: [(&str, &[&str]); 14] = [
+    const VERSIONS: [(&str, &[&str]); 17] = [
         ("admissionregistration.k8s.io/v1beta1", &["ValidatingWebhookConfiguration"]),
         ("apps/v1beta1", &["ControllerRevision"]),
         ("apps/v1beta2", &["ControllerRevision", "DaemonSet"]),
@@ -167,8 +167,11 @@ fn is_of_the_same_name(kind: &Kind, version: &str) -> bool {
         ("events.k8s.io/v1", &["Event"]),
         ("events.k8s.io/v1beta1", &["Event"]),
         ("extensions/v1beta1", &["DaemonSet"]),
+        ("policy/v1beta1", &["Eviction", "PodDisruptionBudget"]),
         ("rbac.authorization.k8s.io/v1alpha1", &RBAC),
         ("rbac.authorization.k8s.io/v1beta1", &RBAC),
+        ("scheduling.k8s.io/v1alpha1", &["PriorityClass"]),
+        ("scheduling.k8s.io/v1beta1", &["PriorityClass"]),
         ("storage.k8s.io/v1beta1", &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment"]),
     ];
     const AUTHORIZATION: [&str; 4] = [

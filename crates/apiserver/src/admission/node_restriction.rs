@@ -148,7 +148,7 @@ fn admit_mirror_pod(write: NodeWrite<'_>, pod: &Object, cluster: &ClusterView) -
 /// What of the API a pod names, if anything.
 fn first_reference(pod: &Object) -> Option<&'static str> {
     if !text_at(pod, &["spec", "serviceAccountName"]).is_empty() {
-        return Some("a service account");
+        return Some("serviceaccounts");
     }
     let spec = |member: &str| pod.get("spec").and_then(|spec| spec.get(member));
     let lists = ["containers", "initContainers", "ephemeralContainers"].map(spec);
@@ -166,10 +166,35 @@ fn first_reference(pod: &Object) -> Option<&'static str> {
     if names(&["configMap", "configMapKeyRef", "configMapRef"]) {
         return Some("configmaps");
     }
-    if names(&["clusterTrustBundle"]) {
-        return Some("clustertrustbundles");
+    if spec("resourceClaims").and_then(Value::as_array).is_some_and(|claims| !claims.is_empty()) {
+        return Some("resourceclaims");
     }
-    names(&["persistentVolumeClaim"]).then_some("persistentvolumeclaims")
+    let volumes = spec("volumes").and_then(Value::as_array).into_iter().flatten();
+    volumes.filter_map(Value::as_object).find_map(reference_of_volume)
+}
+
+/// What of the API a volume needs besides secrets and config maps.
+fn reference_of_volume(volume: &Object) -> Option<&'static str> {
+    let has = |members: &Object, name: &str| members.get(name).is_some_and(|value| !value.is_null());
+    let by_source = [
+        ("csi", "csidrivers (via CSI volumes)"),
+        ("glusterfs", "endpoints (via glusterFS volumes)"),
+        ("persistentVolumeClaim", "persistentvolumeclaims"),
+        ("ephemeral", "persistentvolumeclaims (via ephemeral volumes)"),
+        ("azureFile", "secrets (via azureFile volumes)"),
+    ];
+    if let Some((_, what)) = by_source.iter().find(|(source, _)| has(volume, source)) {
+        return Some(what);
+    }
+    let sources = volume.get("projected").and_then(|projected| projected.get("sources"));
+    let sources = sources.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    let projected = [
+        ("serviceAccountToken", "serviceaccounts (via projected volumes)"),
+        ("clusterTrustBundle", "clustertrustbundles"),
+        ("podCertificate", "podcertificates"),
+    ];
+    let what = |source: &Object| projected.iter().find(|(kind, _)| has(source, kind)).map(|(_, what)| *what);
+    sources.into_iter().find_map(what)
 }
 
 /// Whether a tree has a member of one of these names. What a driver is told in its own words is not looked at.

@@ -153,20 +153,20 @@ impl Registry {
         user: &User,
         object: &mut Object,
     ) -> Result<(), ApiError> {
+        admission::fill_in(kind, namespace, object, &self.view, &self.admission)?;
         if let Some(node) = user.node() {
             let write = NodeWrite {
                 node,
                 collection: &collection(kind),
                 namespace: namespace.unwrap_or(""),
-                name: object.name(),
+                name: object.name_or_prefix(),
                 operation: node_restriction::Operation::Create { new: &*object },
             };
             node_restriction::admit(write, &self.view)?;
         }
         let grant =
             Grant { kind, namespace: namespace.unwrap_or(""), path_name: "", new: &*object, old: None };
-        escalation::check(user, grant, &self.view)?;
-        admission::fill_in(kind, namespace, object, &self.view, &self.admission)
+        escalation::check(user, grant, &self.view)
     }
 }
 

@@ -92,10 +92,8 @@ impl Registry {
                 };
                 node_restriction::admit(write, &self.view)?;
             }
-            if part == Part::Object {
-                strategy::of(target.kind).set_defaults(&mut object);
-                object = print(target.kind, &self.gates, object)?;
-            }
+            strategy::of(target.kind).set_defaults(&mut object);
+            object = print(target.kind, &self.gates, object)?;
             let grant = Grant {
                 kind: target.kind,
                 namespace: target.namespace.unwrap_or(""),
@@ -280,13 +278,18 @@ fn check_uid_precondition(target: Target<'_>, new: &Object, old: &Object) -> Res
     if wanted.is_empty() || wanted == found {
         return Ok(());
     }
+    Err(uid_precondition(target, wanted, found))
+}
+
+/// 409: the object is another one of the same name.
+pub(crate) fn uid_precondition(target: Target<'_>, wanted: &str, found: &str) -> ApiError {
     let namespace = target.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{namespace}{}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
         target.kind.plural, target.name
     );
-    Err(ApiError::conflict(target.subject(), &why))
+    ApiError::conflict(target.subject(), &why)
 }
 
 impl Registry {

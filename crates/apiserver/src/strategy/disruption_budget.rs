@@ -5,12 +5,20 @@ use tokenward_kube_rules::metadata::NameRule;
 use tokenward_kube_rules::{FeatureGates, FieldError, label_selector};
 
 use super::field::Field;
-use super::{Strategy, condition, share};
+use super::{Check, Strategy, condition, share};
 use crate::object::{Metadata, Object};
 
 pub(super) struct DisruptionBudgetStrategy;
 
 impl Strategy for DisruptionBudgetStrategy {
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Content, Check::ContentChange]
+    }
+
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn unconditional_update(&self) -> bool {
         false
     }

@@ -159,7 +159,7 @@ async fn a_status_has_owners_of_its_own() {
     assert_eq!(missing.code(), StatusCode::NOT_FOUND, "a status makes no object");
 
     // A binding is the scheduler's word, and nobody's field.
-    let target = json!({"target": {"kind": "Node", "name": "n1"}});
+    let target = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
     admin.create(&format!("{path}/binding"), &target).await.unwrap();
     let bound = admin.get(&path).await.unwrap();
     assert_eq!((bound["spec"]["nodeName"].as_str(), owners(&bound)), (Some("n1"), owners(&forced)));

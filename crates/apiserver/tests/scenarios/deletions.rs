@@ -132,7 +132,7 @@ async fn a_negative_grace_is_a_second() {
     let testbed = Testbed::new();
     let (_, admin) = testbed.furnished().await;
     admin.create(PODS, &pod("p")).await.unwrap();
-    let target = json!({"target": {"kind": "Node", "name": "n1"}});
+    let target = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
     admin.create(&format!("{PODS}/p/binding"), &target).await.unwrap();
     let marked = admin.delete(&format!("{PODS}/p"), Some(&json!({"gracePeriodSeconds": -7}))).await.unwrap();
     assert_eq!(marked.object["metadata"]["deletionGracePeriodSeconds"], 1);

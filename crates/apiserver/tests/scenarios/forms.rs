@@ -119,13 +119,13 @@ async fn what_has_no_such_form_is_refused_with_a_reason() {
             DRIVERS.to_owned(),
             METADATA,
             StatusCode::NOT_ACCEPTABLE,
-            "you requested PartialObjectMetadata, but the requested object is a list (*v1.CSIDriverList)",
+            "you requested PartialObjectMetadata, but the requested object is a list (*storage.CSIDriverList)",
         ),
         (
             one.clone(),
             METADATA_LIST,
             StatusCode::NOT_ACCEPTABLE,
-            "you requested PartialObjectMetadataList, but the requested object is not a list (*v1.CSIDriver)",
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*storage.CSIDriver)",
         ),
         (
             format!("{one}?includeObject=Some"),

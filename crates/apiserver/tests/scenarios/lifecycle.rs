@@ -20,9 +20,12 @@ async fn a_pod_is_bound_reported_on_and_goes_when_its_node_says_so() {
     let (_, admin) = testbed.furnished().await;
     admin.create(PODS, &pod("p")).await.unwrap();
 
-    let target = json!({"target": {"kind": "Node", "name": "n1"}});
+    let target = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
     let bound = admin.create(&format!("{}/binding", pod_path("p")), &target).await.unwrap();
     assert_eq!((bound.code, bound.object["status"].as_str()), (StatusCode::CREATED, Some("Success")));
+    let other = json!({"metadata": {"name": "q"}, "target": {"kind": "Node", "name": "n1"}});
+    let refused = admin.create(&format!("{}/binding", pod_path("p")), &other).await.unwrap_err();
+    assert_eq!(refused.to_string(), "name in URL does not match name in Binding object");
     let again = admin.create(&format!("{}/binding", pod_path("p")), &target).await.unwrap_err();
     assert_eq!(again.code(), Some(StatusCode::CONFLICT), "{again}");
     let stored = admin.get(&pod_path("p")).await.unwrap();

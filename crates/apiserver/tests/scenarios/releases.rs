@@ -103,7 +103,7 @@ async fn a_newer_server_forgets_where_room_was_made_once_the_pod_is_bound() {
         server.create(PODS, &pod).await.unwrap();
         let nominated = json!({"status": {"nominatedNodeName": "n"}});
         server.merge_patch(&format!("{PODS}/p/status"), &nominated).await.unwrap();
-        let binding = json!({"target": {"kind": "Node", "name": "n"}});
+        let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
         server.create(&format!("{PODS}/p/binding"), &binding).await.unwrap();
         let bound = server.get(&format!("{PODS}/p")).await.unwrap();
         assert_eq!(

@@ -253,11 +253,14 @@ async fn one_object_is_watched_by_its_own_path_too() {
     let client = testbed.server(Release::V1_35).client(admin());
     client.create(DRIVERS, &driver("a")).await.unwrap();
     client.create(DRIVERS, &driver("b")).await.unwrap();
-    for path in [format!("{DRIVERS}/b?watch=1"), format!("{DRIVERS}?watch=1&fieldSelector=metadata.name%3Db")]
-    {
+    let by_path = "/apis/storage.k8s.io/v1/watch/csidrivers/b".to_owned();
+    for path in [by_path, format!("{DRIVERS}?watch=1&fieldSelector=metadata.name%3Db")] {
         let mut events = Box::pin(client.watch(&path).await.unwrap());
         assert_eq!(brief(&next(&mut events).await), ("ADDED", "b"), "{path}");
     }
+    // Of one object it means nothing: it is read.
+    let read = client.get(&format!("{DRIVERS}/b?watch=1")).await.unwrap();
+    assert_eq!(read["metadata"]["name"], "b");
 }
 
 #[tokio::test(start_paused = true)]

@@ -150,7 +150,10 @@ async fn token_requests_are_asked_about_before_there_is_a_token() {
     assert!(!request.to_string().contains("eyJ"), "no token is sent");
     admin.create(PODS, &pod("p")).await.unwrap();
     admin
-        .create(&format!("{PODS}/p/binding"), &json!({"target": {"kind": "Node", "name": "n1"}}))
+        .create(
+            &format!("{PODS}/p/binding"),
+            &json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}),
+        )
         .await
         .unwrap();
     let request = asked(&mut hook);

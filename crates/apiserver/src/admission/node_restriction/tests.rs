@@ -79,7 +79,7 @@ async fn only_mirror_pods_of_its_own_that_name_nothing_are_made() {
         ),
         (with_block, "node \"n1\" must not set blockOwnerDeletion on an owner reference".to_owned()),
         (changed(&first("uid"), "u2".into()), "node n1 UID mismatch: expected u2 got u1".to_owned()),
-        (with_account, format!("{references} a service account")),
+        (with_account, format!("{references} serviceaccounts")),
         (volumes(json!({"secret": {"secretName": "s"}})), format!("{references} secrets")),
         (volumes(json!({"configMap": {"name": "c"}})), format!("{references} configmaps")),
         (
@@ -89,6 +89,19 @@ async fn only_mirror_pods_of_its_own_that_name_nothing_are_made() {
         (
             volumes(json!({"persistentVolumeClaim": {"claimName": "c"}})),
             format!("{references} persistentvolumeclaims"),
+        ),
+        (volumes(json!({"csi": {"driver": "d"}})), format!("{references} csidrivers (via CSI volumes)")),
+        (
+            volumes(json!({"ephemeral": {"volumeClaimTemplate": {}}})),
+            format!("{references} persistentvolumeclaims (via ephemeral volumes)"),
+        ),
+        (
+            volumes(json!({"projected": {"sources": [{"downwardAPI": {}}, {"serviceAccountToken": {"path": "t"}}]}})),
+            format!("{references} serviceaccounts (via projected volumes)"),
+        ),
+        (
+            volumes(json!({"glusterfs": {"endpoints": "e", "path": "p"}})),
+            format!("{references} endpoints (via glusterFS volumes)"),
         ),
         (
             changed("/spec/containers", json!([{"envFrom": [{"secretRef": {"name": "s"}}]}])),
