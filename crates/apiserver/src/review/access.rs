@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenward_kube_rules::FieldError;
+use tokenward_kube_rules::{FieldError, names};
 use tokenward_kube_schema::Kind;
 
 use super::{Asking, invalid};
@@ -151,11 +151,21 @@ fn validate_spec(spec: &Spec, names_subject: bool) -> Vec<FieldError> {
         _ => {}
     }
     if let Some(asked) = &spec.resource_attributes {
-        for (member, selector) in
-            [("fieldSelector", &asked.field_selector), ("labelSelector", &asked.label_selector)]
-        {
+        let of_fields = |key: &str, path: String| {
+            let is_missing = key.is_empty();
+            is_missing.then(|| FieldError::required(path, "must be specified")).into_iter().collect()
+        };
+        let of_labels = |key: &str, path: String| {
+            let faults = names::qualified_name(key);
+            faults.iter().map(|fault| FieldError::invalid(&path, key, fault)).collect()
+        };
+        let selectors: [(_, _, KeyRule); 2] = [
+            ("fieldSelector", &asked.field_selector, of_fields),
+            ("labelSelector", &asked.label_selector, of_labels),
+        ];
+        for (member, selector, rule) in selectors {
             let path = format!("spec.resourceAttributes.{member}");
-            errors.extend(selector.iter().flat_map(|selector| validate_selector(selector, &path)));
+            errors.extend(selector.iter().flat_map(|selector| validate_selector(selector, &path, rule)));
         }
     }
     if names_subject && spec.user.is_empty() && spec.groups.as_ref().is_none_or(Vec::is_empty) {
@@ -165,7 +175,10 @@ fn validate_spec(spec: &Spec, names_subject: bool) -> Vec<FieldError> {
     errors
 }
 
-fn validate_selector(selector: &Selector, path: &str) -> Vec<FieldError> {
+/// What is wrong with a requirement's key, which stands at a path.
+type KeyRule = fn(&str, String) -> Vec<FieldError>;
+
+fn validate_selector(selector: &Selector, path: &str, key_rule: KeyRule) -> Vec<FieldError> {
     let requirements = selector.requirements.as_deref().unwrap_or_default();
     let mut errors = Vec::new();
     match (selector.raw_selector.is_empty(), requirements.is_empty()) {
@@ -185,9 +198,7 @@ fn validate_selector(selector: &Selector, path: &str) -> Vec<FieldError> {
     }
     for (place, requirement) in requirements.iter().enumerate() {
         let path = |member: &str| format!("{path}.requirements[{place}].{member}");
-        if requirement.key.is_empty() {
-            errors.push(FieldError::required(path("key"), "must be specified"));
-        }
+        errors.extend(key_rule(&requirement.key, path("key")));
         let has_values = requirement.values.as_ref().is_some_and(|values| !values.is_empty());
         match requirement.operator.as_str() {
             "In" | "NotIn" if !has_values => {

@@ -248,7 +248,7 @@ fn trees_are_printed_as_go_prints_them() {
         ("CSINode", json!({"spec": {"drivers": []}}), json!({"metadata": {}, "spec": {"drivers": null}})),
         (
             "Event",
-            json!({"eventTime": "2026-01-02T03:04:05.5Z", "firstTimestamp": "2026-01-02T05:04:05.9+02:00"}),
+            json!({"eventTime": "2026-01-02T03:04:05.500000Z", "firstTimestamp": "2026-01-02T05:04:05.9+02:00"}),
             json!({"metadata": {}, "involvedObject": {}, "source": {}, "firstTimestamp": "2026-01-02T03:04:05Z", "lastTimestamp": null,
                 "eventTime": "2026-01-02T03:04:05.500000Z", "reportingComponent": "", "reportingInstance": ""}),
         ),

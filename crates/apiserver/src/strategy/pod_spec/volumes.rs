@@ -5,6 +5,7 @@ use tokenward_kube_rules::{FieldError, metadata, names};
 
 use super::super::claim;
 use super::super::field::Field;
+use super::super::volume_sources;
 use super::mounts::{Volume, local};
 use super::{Owner, environment};
 
@@ -69,9 +70,10 @@ pub(super) fn validate<'a>(volumes: &Field<'a>, owner: Owner) -> (Vec<FieldError
 fn source_faults(volume: &Field<'_>, owner: Owner) -> Vec<FieldError> {
     let mut set =
         SOURCES.iter().map(|kind| (*kind, volume.child(kind))).filter(|(_, source)| source.is_set());
-    let Some((kind, source)) = set.next() else {
+    let Some((kind, _)) = set.next() else {
         return vec![volume.required("must specify a volume type")];
     };
+    let source = volume.child_shown_as(kind, volume_sources::shown_as(kind));
     let mut errors = one_source(kind, &source, owner);
     errors.extend(set.map(|(_, other)| other.forbidden("may not specify more than 1 volume type")));
     errors
@@ -94,11 +96,6 @@ fn one_source(kind: &str, source: &Field<'_>, owner: Owner) -> Vec<FieldError> {
             errors
         }
         "persistentVolumeClaim" => source.child("claimName").require_text().into_iter().collect(),
-        "hostPath" => host_path(source),
-        "nfs" => nfs(source),
-        "azureFile" => {
-            ["secretName", "shareName"].iter().filter_map(|one| source.child(one).require_text()).collect()
-        }
         "projected" => projected(source),
         "ephemeral" => ephemeral(source),
         "image" => {
@@ -107,7 +104,7 @@ fn one_source(kind: &str, source: &Field<'_>, owner: Owner) -> Vec<FieldError> {
             let policy = pull.require_text().or_else(|| pull.one_of(&["Always", "IfNotPresent", "Never"]));
             missing.into_iter().chain(policy).collect()
         }
-        _ => Vec::new(),
+        other => volume_sources::faults(other, source),
     }
 }
 
@@ -189,29 +186,6 @@ const MODE_FAULT: &str = "must be a number between 0 and 0777 (octal), both incl
 fn mode_fault(mode: &Field<'_>) -> Option<FieldError> {
     let is_good = mode.number().is_none_or(|mode| (0..=0o777).contains(&mode));
     (!is_good).then(|| mode.invalid(MODE_FAULT))
-}
-
-fn host_path(source: &Field<'_>) -> Vec<FieldError> {
-    let path = source.child("path");
-    if path.text().is_empty() {
-        return vec![path.required("")];
-    }
-    let mut errors: Vec<FieldError> =
-        super::mounts::backsteps(path.text(), &path.path()).into_iter().collect();
-    const TYPES: [&str; 8] =
-        ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-    errors.extend(source.child("type").one_of(&TYPES));
-    errors
-}
-
-fn nfs(source: &Field<'_>) -> Vec<FieldError> {
-    let path = source.child("path");
-    let mut errors: Vec<FieldError> = source.child("server").require_text().into_iter().collect();
-    errors.extend(path.require_text());
-    if !path.text().starts_with('/') {
-        errors.push(FieldError::invalid(path.path(), path.text(), "must be an absolute path"));
-    }
-    errors
 }
 
 /// The kinds of sources of a projected volume that have rules here, in upstream's order.
@@ -312,6 +286,14 @@ mod tests {
                 "volumes[0].csi: Forbidden: may not specify more than 1 volume type",
             ),
             (json!({"name": "v", "secret": {}}), "volumes[0].secret.secretName: Required value"),
+            (
+                json!({"name": "v", "gcePersistentDisk": {}}),
+                "volumes[0].persistentDisk.pdName: Required value",
+            ),
+            (
+                json!({"name": "v", "cephfs": {}, "rbd": {"monitors": ["m"], "image": "i"}}),
+                "volumes[0].cephfs: Forbidden: may not specify more than 1 volume type",
+            ),
             (
                 json!({"name": "v", "configMap": {"name": "c", "defaultMode": 512}}),
                 "volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
