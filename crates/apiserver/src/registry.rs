@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::json;
-use tokenward_kube_rules::FeatureGates;
+use tokenward_kube_rules::{FeatureGates, names};
 use tokenward_kube_schema::{self as schema, DecodeError, Decoded, Kind};
 use tokenward_store::{Entry, Key, Revision, Store, Unstamped, WriteError};
 use tokenward_tokens::Clock;
@@ -36,7 +36,7 @@ use crate::index::Index;
 use crate::metrics::AdmissionMetrics;
 use crate::object::Object;
 use crate::query::FieldValidation;
-use crate::status::{ApiError, Subject};
+use crate::status::{ApiError, Subject, go_quote};
 use crate::table::{Include, Scene};
 use crate::webhook::{self, Operation, Webhooks};
 
@@ -111,6 +111,11 @@ impl Target<'_> {
     }
 
     fn key(&self) -> Result<Key, ApiError> {
+        let faults = names::path_segment(self.name);
+        if !faults.is_empty() {
+            let (name, faults) = (go_quote(self.name), faults.join(";"));
+            return Err(ApiError::bad_request(format!("Name parameter invalid: {name}: {faults}")));
+        }
         Key::new(collection(self.kind), self.namespace, self.name)
             .map_err(|_| ApiError::not_found(self.subject()))
     }

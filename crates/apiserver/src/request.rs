@@ -2,8 +2,6 @@
 //!
 //! Nothing past this module looks at a path or a method again.
 
-use std::borrow::Cow;
-
 use http::Method;
 use percent_encoding::percent_decode_str;
 use tokenward_kube_schema::Verb;
@@ -107,19 +105,9 @@ impl Route {
         }
         let trimmed = path.strip_prefix('/').unwrap_or(path);
         let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
-        let mut segments = Vec::with_capacity(8);
-        let is_plain = !trimmed.contains('%');
-        for segment in trimmed.split('/') {
-            if is_plain {
-                segments.push(Cow::Borrowed(segment));
-                continue;
-            }
-            match percent_decode_str(segment).decode_utf8() {
-                Ok(segment) => segments.push(segment),
-                Err(_) => return Self::Unknown,
-            }
-        }
-        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        // As upstream: a slash that was sent encoded divides, too.
+        let Ok(decoded) = percent_decode_str(trimmed).decode_utf8() else { return Self::Unknown };
+        let segments: Vec<&str> = decoded.split('/').collect();
         match segments.as_slice() {
             [check @ ("healthz" | "livez" | "readyz")] => Self::Health((*check).to_owned(), None),
             [check @ ("healthz" | "livez" | "readyz"), name] => {
@@ -251,6 +239,8 @@ mod tests {
                 "/apis/storage.k8s.io/v1/csidrivers/a%20b",
                 path(storage, None, "csidrivers", Some("a b"), None),
             ),
+            ("/api/v1/namespaces/a/pods/p%2Flog", path("", Some("a"), "pods", Some("p"), Some("log"))),
+            ("/api/v1/namespaces/a/pods/a%25b", path("", Some("a"), "pods", Some("a%b"), None)),
             ("/api/v1/namespaces/a/pods/p/log/extra", Route::Unknown),
             ("/", Route::Root),
             ("//", Route::Unknown),

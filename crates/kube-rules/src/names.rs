@@ -5,7 +5,11 @@ use crate::FieldError;
 /// A lowercase RFC 1123 subdomain, the name of most kinds: at most 253 characters.
 #[must_use]
 pub fn dns_subdomain(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 253);
+    subdomain(text, "characters")
+}
+
+fn subdomain(text: &str, counted: &str) -> Vec<String> {
+    let mut faults = too_long(text, 253, counted);
     if !text.split('.').all(is_dns_label) {
         faults.push(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
@@ -20,7 +24,7 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
 /// A lowercase RFC 1123 label, the name of a namespace: at most 63 characters.
 #[must_use]
 pub fn dns_label(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 63);
+    let mut faults = too_long(text, 63, "characters");
     if is_dns_label(text) {
         return faults;
     }
@@ -40,7 +44,7 @@ pub fn dns_label(text: &str) -> Vec<String> {
 /// An RFC 1035 label, the name of a Service: at most 63 characters, the first one a letter.
 #[must_use]
 pub fn dns1035_label(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 63);
+    let mut faults = too_long(text, 63, "characters");
     if !is_dns_label(text) || !text.starts_with(|first: char| first.is_ascii_lowercase()) {
         faults.push(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
@@ -84,14 +88,15 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     match prefix {
         Some("") => faults.push("prefix part must be non-empty".to_owned()),
         Some(prefix) => {
-            faults.extend(dns_subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+            let own = subdomain(prefix, "bytes").into_iter();
+            faults.extend(own.map(|fault| format!("prefix part {fault}")));
         }
         None => {}
     }
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else {
-        faults.extend(too_many_bytes(name).into_iter().map(|fault| format!("name part {fault}")));
+        faults.extend(too_long(name, 63, "bytes").into_iter().map(|fault| format!("name part {fault}")));
     }
     if !is_wrapped_in_alphanumerics(name) {
         faults.push(format!("name part {NAME}"));
@@ -102,7 +107,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
 /// The value of a label: empty or at most 63 characters.
 #[must_use]
 pub fn label_value(text: &str) -> Vec<String> {
-    let mut faults = too_many_bytes(text);
+    let mut faults = too_long(text, 63, "bytes");
     if !text.is_empty() && !is_wrapped_in_alphanumerics(text) {
         faults.push(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must \
@@ -117,7 +122,7 @@ pub fn label_value(text: &str) -> Vec<String> {
 /// A key of a Secret or ConfigMap: at most 253 characters.
 #[must_use]
 pub fn config_map_key(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 253);
+    let mut faults = too_long(text, 253, "characters");
     if text.is_empty() || !text.bytes().all(is_key_byte) {
         faults.push(
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
@@ -171,7 +176,7 @@ pub fn fully_qualified(name: &str, path: &str) -> Vec<FieldError> {
 /// The name of a port: at most 15 characters, one of them a letter.
 #[must_use]
 pub fn port_name(text: &str) -> Vec<String> {
-    let mut faults = too_long(text, 15);
+    let mut faults = too_long(text, 15, "characters");
     let bytes = text.as_bytes();
     if bytes.is_empty()
         || !bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
@@ -254,14 +259,9 @@ pub fn required_name(name: &str, rule: impl Fn(&str) -> Vec<String>) -> Vec<Fiel
     rule(name).into_iter().map(|fault| FieldError::invalid("metadata.name", name, &fault)).collect()
 }
 
-/// Of labels and their like upstream counts in another unit, though it is the same.
-fn too_many_bytes(text: &str) -> Vec<String> {
-    const MOST: usize = 63;
-    if text.len() > MOST { vec![format!("must be no more than {MOST} bytes")] } else { Vec::new() }
-}
-
-fn too_long(text: &str, most: usize) -> Vec<String> {
-    if text.len() > most { vec![format!("must be no more than {most} characters")] } else { Vec::new() }
+/// Upstream counts bytes, and calls them so where labels are concerned.
+fn too_long(text: &str, most: usize, counted: &str) -> Vec<String> {
+    if text.len() > most { vec![format!("must be no more than {most} {counted}")] } else { Vec::new() }
 }
 
 fn is_dns_label(text: &str) -> bool {
@@ -321,6 +321,17 @@ mod tests {
             &["a", "-", ".a", "KEY_NAME"],
             &["", ".", "..", "..a", "a/b", &long_name],
         );
+    }
+
+    #[test]
+    fn labels_are_counted_in_bytes_and_names_in_characters() {
+        let (name, domain) = ("a".repeat(64), "a".repeat(254));
+        assert_eq!(label_value(&name), ["must be no more than 63 bytes"]);
+        assert_eq!(qualified_name(&name), ["name part must be no more than 63 bytes"]);
+        assert_eq!(qualified_name(&format!("{domain}/a")), ["prefix part must be no more than 253 bytes"]);
+        assert_eq!(dns_label(&name), ["must be no more than 63 characters"]);
+        assert_eq!(dns_subdomain(&domain), ["must be no more than 253 characters"]);
+        assert!(qualified_name("a/b/c")[0].starts_with("a valid label key must consist"));
     }
 
     #[test]

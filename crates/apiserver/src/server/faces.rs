@@ -50,7 +50,10 @@ impl ApiServer {
             Route::CoreVersions => Some(discovery::core_versions(address)),
             Route::Groups => Some(discovery::groups()),
             Route::Group(group) => discovery::group(group),
-            Route::Resources(group_version) => discovery::resources(group_version),
+            Route::Resources(asked) => match discovery::resources(asked) {
+                None if discovery::serves_group(&asked.group) => return Err(ApiError::unknown_resource()),
+                document => document,
+            },
             Route::Swagger => return swagger::answer(self.shared.registry.gates().release(), headers),
             Route::Metrics => return Ok(self.metrics()),
             Route::OpenApiIndex => {

@@ -16,6 +16,7 @@ mod limits;
 mod lists;
 mod metrics;
 mod node_proxies;
+mod odd_paths;
 mod patches;
 mod priorities;
 mod protobuf;

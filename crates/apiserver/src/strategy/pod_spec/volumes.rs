@@ -110,10 +110,7 @@ fn one_source(kind: &str, source: &Field<'_>, owner: Owner) -> Vec<FieldError> {
 
 fn csi(source: &Field<'_>) -> Vec<FieldError> {
     let driver = source.child("driver");
-    let mut errors = match driver.require_text() {
-        Some(error) => vec![error],
-        None => names::csi_driver_name(driver.text(), &driver.path()),
-    };
+    let mut errors = names::csi_driver_name(driver.text(), &driver.path());
     let secret = source.child("nodePublishSecretRef");
     if secret.is_set() {
         let name = secret.child("name");
