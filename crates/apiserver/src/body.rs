@@ -162,6 +162,28 @@ pub(crate) const REQUEST_LIMIT: usize = 3 * 1024 * 1024;
 /// A body that has not come by then is not waited for: it would hold a place among the requests in flight.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// Takes what a client that is being refused is still sending, if that is little and comes at once. Some clients take an
+/// answer that overtakes their request for a broken connection: curl 7 does.
+pub(crate) async fn swallow<B>(body: Pin<&mut B>)
+where
+    B: http_body::Body<Data: Buf>,
+{
+    const MOST_BYTES: usize = 64 * 1024;
+    const LONGEST: Duration = Duration::from_millis(50);
+    let mut body = body;
+    let rest = async {
+        let mut left = MOST_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Buf::remaining)) {
+                Some(fewer) => left = fewer,
+                None => return,
+            }
+        }
+    };
+    // Whoever takes longer has waited for nothing but the answer.
+    let _ = tokio::time::timeout(LONGEST, rest).await;
+}
+
 /// Reads a request's body, up to the limits.
 pub(crate) async fn read<B>(body: B) -> Result<Bytes, ApiError>
 where

@@ -10,13 +10,14 @@ mod verbs;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Buf;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use parking_lot::Mutex;
 use tokenward_issuer::{Issuer, KeySet, SigningKey, random_uuid};
 use tokenward_kube_rules::FeatureGates;
@@ -205,7 +206,11 @@ impl ApiServer {
         // They belong to the request, not to its success: a write that fails late has warned already.
         let mut warnings = Vec::new();
         let mut observed = self.shared.metrics.arrived(&parts);
-        let outcome = self.answer(&parts, body, &mut warnings, &mut observed).await;
+        let mut body = pin!(body);
+        let outcome = self.answer(&parts, body.as_mut(), &mut warnings, &mut observed).await;
+        if outcome.is_err() && !body.is_end_stream() {
+            Box::pin(body::swallow(body)).await;
+        }
         let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
         compress(&parts.headers, &mut response);
         let headers = response.headers_mut();

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokenward_apiserver::{ApiServer, PeerIdentity, User};
 use tokenward_kube_rules::Release;
 
-use crate::testbed::{DRIVERS, Testbed, driver, send};
+use crate::testbed::{DRIVERS, Testbed, admin, driver, send};
 
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
@@ -27,6 +27,44 @@ async fn a_body_of_more_than_three_mebibytes_is_refused() {
     let refused = send(&server, Method::POST, DRIVERS, &json, body).await;
     assert_eq!(refused.code(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(refused.json()["message"], "Request entity too large: limit is 3145728");
+}
+
+/// A client whose request is still on its way when it is refused may take the answer for a broken connection.
+#[tokio::test(start_paused = true)]
+async fn what_a_refused_client_is_still_sending_is_taken_if_it_is_little() {
+    let server = Testbed::new().server(Release::V1_35);
+    let (sent, taken) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let pieces = stream::unfold(taken, |mut taken| async {
+        taken
+            .recv()
+            .await
+            .map(|piece| (Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece)), taken))
+    });
+    let answer = server.handle(of_unknown_format(Box::pin(pieces)));
+    let send = async {
+        for _ in 0..3 {
+            sent.send(Bytes::from_static(b"{}")).await.expect("it is taken");
+        }
+        drop(sent);
+    };
+    let (answer, ()) = tokio::join!(answer, send);
+    assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+
+    // One that never ends, or sends on and on, does not keep its answer from coming.
+    let silent = stream::pending::<Result<http_body::Frame<Bytes>, std::convert::Infallible>>();
+    assert_eq!(server.handle(of_unknown_format(silent)).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let endless = stream::repeat_with(|| {
+        Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(&[b'x'; 4096])))
+    });
+    assert_eq!(server.handle(of_unknown_format(endless)).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+/// A request that is refused for its Content-Type, whatever its body has.
+fn of_unknown_format<S>(pieces: S) -> Request<StreamBody<S>> {
+    let mut request =
+        Request::post(DRIVERS).header("content-type", "text/plain").body(StreamBody::new(pieces)).unwrap();
+    request.extensions_mut().insert(PeerIdentity(Arc::new(admin())));
+    request
 }
 
 #[tokio::test]

@@ -324,14 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn items_without_keys_are_a_fault() {
+    fn items_that_are_no_objects_are_a_fault() {
         let pods = find_resource("", "v1", "pods").expect("a served resource");
-        let new = json!({"spec": {"containers": [{"image": "a"}]}});
-        let found =
-            Comparison::of(pods.message(), Release::V1_35, &Object::new(), members_of(Some(&new)), &[]);
-        assert_eq!(
-            found.map_err(|fault| fault.to_string()),
-            Err("associative list with keys has an element that omits key field \"name\" (and doesn't have default value)".to_owned())
-        );
+        let compared = |item: Value| {
+            let new = json!({"spec": {"containers": [item]}});
+            let new = members_of(Some(&new));
+            Comparison::of(pods.message(), Release::V1_35, &Object::new(), new, &[])
+                .map(drop)
+                .map_err(|fault| fault.to_string())
+        };
+        let fault = "associative list with keys may not have non-map elements".to_owned();
+        assert_eq!(compared(json!("a")), Err(fault));
+        assert_eq!(compared(json!({"image": "a"})), Ok(()), "a name that is not said is empty");
     }
 }

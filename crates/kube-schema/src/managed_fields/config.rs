@@ -55,10 +55,15 @@ impl Check {
             if root && matches!(name.as_str(), "apiVersion" | "kind") {
                 continue;
             }
-            self.at(&element::field(name), |check| match known(message, name, check.release) {
+            let field = known(message, name, self.release);
+            self.at(&element::field(name), |check| match field {
                 Some(field) => check.field(field, value),
                 None => check.fault("field not declared in schema"),
             });
+            // As upstream, which looks no further into an object with such a field.
+            if field.is_none() {
+                break;
+            }
         }
     }
 
@@ -254,8 +259,16 @@ mod tests {
                 ".spec.tolerations[0].foo: field not declared in schema",
             ),
             (
-                json!({"spec": {"containers": [{"image": "x"}]}}),
-                ".spec.containers: element 0: associative list with keys has an element that omits key field \"name\" (and doesn't have default value)",
+                json!({"spec": {"containers": [{"image": "x", "foo": 1}]}}),
+                ".spec.containers[name=\"\"].foo: field not declared in schema",
+            ),
+            (
+                json!({"spec": {"containers": [{"image": "x"}, {"name": ""}]}}),
+                ".spec.containers: duplicate entries for key [name=\"\"]",
+            ),
+            (
+                json!({"spec": {"resourceClaims": [null]}}),
+                ".spec.resourceClaims: element 0: associative list with keys may not have a null element",
             ),
             (
                 json!({"spec": {"containers": [{"name": "c"}, {"name": "c"}]}}),
@@ -270,9 +283,10 @@ mod tests {
             (json!({"spec": []}), ".spec: expected map, got a list"),
             (json!({"spec": {"containers": {}}}), ".spec.containers: expected list, got a map"),
             (json!({"metadata": {"labels": 1}}), ".metadata.labels: expected map, got a number"),
+            (json!({"a": 1, "b": 2}), ".a: field not declared in schema"),
             (
-                json!({"a": 1, "b": 2}),
-                "errors:\n  .a: field not declared in schema\n  .b: field not declared in schema",
+                json!({"metadata": {"a": 1}, "spec": {"b": 2, "c": 3}}),
+                "errors:\n  .metadata.a: field not declared in schema\n  .spec.b: field not declared in schema",
             ),
         ];
         for (config, wanted) in rows {

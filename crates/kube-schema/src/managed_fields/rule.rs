@@ -113,9 +113,20 @@ pub(super) fn known(message: &Message, name: &str, release: Release) -> Option<&
     message.field(name).filter(|field| field.since <= release)
 }
 
-/// What stands for a key that an item leaves out.
+/// What stands for a key that an item leaves out: its declared default, or Go's zero where the field is always there.
 fn default_key(message: &Message, key: &str) -> Option<Value> {
     let field = message.field(key)?;
     debug_assert!(!matches!(field.field_type, FieldType::Message(_)), "keys are plain values");
-    serde_json::from_str(field.default?).ok()
+    if let Some(default) = field.default {
+        return serde_json::from_str(default).ok();
+    }
+    if field.omit_empty || field.pointer {
+        return None;
+    }
+    match field.field_type {
+        FieldType::Bool => Some(false.into()),
+        FieldType::Int32 | FieldType::Int64 => Some(0.into()),
+        FieldType::String => Some("".into()),
+        _ => None,
+    }
 }
