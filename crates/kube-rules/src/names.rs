@@ -359,7 +359,8 @@ mod tests {
             alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
             '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
         let long = "a".repeat(64);
-        let rows: [(fn(&str) -> Vec<String>, &str, Vec<String>); 7] = [
+        type Rule = fn(&str) -> Vec<String>;
+        let rows: [(Rule, &str, Vec<String>); 7] = [
             (dns_label, "a.b", vec!["must not contain dots".to_owned()]),
             (
                 dns_label,

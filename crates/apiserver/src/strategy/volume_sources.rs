@@ -127,7 +127,7 @@ fn fibre_channel(source: &Field<'_>) -> Vec<FieldError> {
             errors.push(names.required("must specify either targetWWNs or wwids, but not both"));
         }
         (true, true) => {
-            errors.push(names.invalid("targetWWNs and wwids can not be specified simultaneously"))
+            errors.push(names.invalid("targetWWNs and wwids can not be specified simultaneously"));
         }
         _ => {}
     }
