@@ -1,10 +1,18 @@
 //! Applying manifests: create what is not there, change what is.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::Value;
 use tokenward_apiserver::{Client, ClientError, Reply};
+use tokio::time::{Instant, sleep};
 
 use crate::manifest::Manifest;
+
+/// How long a pod waits for the account that the controllers make in each namespace. Then the server says that it lacks.
+const ACCOUNT_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked for.
+const ACCOUNT_PERIOD: Duration = Duration::from_millis(10);
 
 /// What became of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +44,17 @@ pub struct ApplyError {
     source: ClientError,
 }
 
-/// Applies one manifest.
+/// Applies one manifest. A pod of its namespace's `default` account waits a moment for it, since a namespace that was applied
+/// just before has none yet.
 ///
 /// # Errors
 /// The server's refusal, with the manifest's place.
 pub async fn apply(client: &Client, manifest: &Manifest) -> Result<Applied, ApplyError> {
     let collection = collection_path(manifest);
     let object = Value::Object(manifest.object.clone());
+    if let Some(account) = default_account(manifest) {
+        wait_for(client, &account).await;
+    }
     let done = |outcome| move |reply: Reply| Applied { outcome, warnings: reply.warnings };
     let result = match client.create(&collection, &object).await {
         Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
@@ -62,6 +74,29 @@ pub async fn apply(client: &Client, manifest: &Manifest) -> Result<Applied, Appl
         label: manifest.label(),
         source,
     })
+}
+
+/// Where the account is that a pod gets which names none.
+fn default_account(manifest: &Manifest) -> Option<String> {
+    let namespace = manifest.namespace.as_ref().filter(|_| manifest.kind.kind == "Pod")?;
+    let spec = manifest.object.get("spec");
+    let named = ["serviceAccountName", "serviceAccount"]
+        .into_iter()
+        .filter_map(|field| spec?.get(field)?.as_str())
+        .find(|name| !name.is_empty());
+    let is_default = named.is_none_or(|name| name == "default");
+    is_default.then(|| format!("/api/v1/namespaces/{namespace}/serviceaccounts/default"))
+}
+
+async fn wait_for(client: &Client, path: &str) {
+    let limit = Instant::now() + ACCOUNT_LIMIT;
+    let is_missing = async || {
+        let found = client.get(path).await;
+        found.is_err_and(|error| error.code() == Some(StatusCode::NOT_FOUND))
+    };
+    while is_missing().await && Instant::now() < limit {
+        sleep(ACCOUNT_PERIOD).await;
+    }
 }
 
 /// Whether everything that `wanted` says is so in `found`, which may say more.
@@ -119,6 +154,25 @@ mod tests {
             (json!({"spec": {"hostAliases": [{"ip": "192.0.2.1"}]}}), false),
         ] {
             assert_eq!(holds(&found, &wanted), is_held, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn only_a_pod_that_names_no_other_account_waits_for_the_default_one() {
+        let account = Some("/api/v1/namespaces/b/serviceaccounts/default".to_owned());
+        for (kind, spec, expected) in [
+            ("Pod", "{}", &account),
+            ("Pod", "{serviceAccountName: default}", &account),
+            ("Pod", "{serviceAccountName: ''}", &account),
+            ("Pod", "{serviceAccountName: shop}", &None),
+            ("Pod", "{serviceAccount: shop}", &None),
+            ("Secret", "{}", &None),
+        ] {
+            let text = format!(
+                "{{apiVersion: v1, kind: {kind}, metadata: {{name: a, namespace: b}}, spec: {spec}}}"
+            );
+            let manifests = parse(Path::new("x.yaml"), &text).unwrap();
+            assert_eq!(default_account(&manifests[0]), *expected, "{kind} {spec}");
         }
     }
 

@@ -441,6 +441,7 @@ mod tests {
     use tokenward_kube_rules::Release;
 
     use super::*;
+    use crate::apply::{Outcome, apply};
 
     #[test]
     fn a_server_on_every_address_is_called_on_loopback() {
@@ -464,6 +465,26 @@ mod tests {
         assert_eq!(slice["endpoints"][0]["addresses"][0], control_plane.address().ip().to_string());
         assert_eq!(slice["ports"][0]["port"], control_plane.address().port());
         drop(events);
+        control_plane.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_is_applied_before_its_account_is_there_waits_for_it() {
+        let mut config = ControlPlaneConfig::new(FeatureGates::default()).unwrap();
+        config.runs_controllers = false;
+        let control_plane = ControlPlane::start(config).await.unwrap();
+        let admin = control_plane.admin();
+        let text = "\
+            {apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n\
+            {apiVersion: v1, kind: Pod, metadata: {name: till, namespace: shop}, spec: {containers: [{name: c, image: i}]}}\n";
+        let manifests = crate::manifest::parse(std::path::Path::new("m.yaml"), text).unwrap();
+        let [namespace, pod] = &manifests[..] else { panic!("two manifests") };
+        apply(&admin, namespace).await.unwrap();
+        let account = serde_json::json!({"metadata": {"name": "default"}});
+        let make = admin.create("/api/v1/namespaces/shop/serviceaccounts", &account);
+        let (applied, made) = tokio::join!(apply(&admin, pod), make);
+        made.unwrap();
+        assert_eq!(applied.unwrap().outcome, Outcome::Created);
         control_plane.stop().await.unwrap();
     }
 
