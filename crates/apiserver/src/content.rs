@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::encodings::Stretch;
 use crate::form;
 use crate::index::Index;
+use crate::layout::Layout;
 use crate::media::{Encoding, MetaVersion, Representation};
 use crate::object::Object;
 use crate::status::ApiError;
@@ -71,13 +72,17 @@ impl From<List> for Content {
 }
 
 impl Content {
-    /// The body of an answer. A long list is put together only as it is sent.
-    pub(crate) fn into_body(self, representation: Representation) -> Result<Body, ApiError> {
+    /// The body of an answer. A long list is put together only as it is sent, unless it is indented.
+    pub(crate) fn into_body(self, representation: Representation, layout: Layout) -> Result<Body, ApiError> {
         Ok(match (self, representation.encoding) {
-            (Self::List(list), Encoding::Json) => list.into_json().into(),
+            (Self::List(list), Encoding::Json) if layout == Layout::Line => list.into_json().into(),
             (Self::List(list), Encoding::Protobuf) => list.into_protobuf()?.into(),
             (Self::MetadataList(list, version), Encoding::Protobuf) => {
                 list.into_protobuf_metadata(version)?.into()
+            }
+            (content, Encoding::Json) => {
+                let json = content.into_json()?;
+                Body::whole(layout.lay_out(json.trim_ascii_end()))
             }
             (content, _) => Body::whole(content.write(representation)?),
         })

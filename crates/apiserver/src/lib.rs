@@ -52,6 +52,7 @@ mod form;
 mod https;
 mod identity;
 mod index;
+mod layout;
 mod media;
 mod metrics;
 mod node_proxy;

@@ -37,6 +37,7 @@ use crate::client::Client;
 use crate::flow_control::{Admitted, FlowControl, RequestLimits};
 use crate::form::Columns;
 use crate::index::Index;
+use crate::layout::Layout;
 use crate::media::{Endpoint, Form, Representation};
 use crate::metrics::{Metrics, Observed};
 use crate::node_proxy::{self, NodeAccess};
@@ -211,7 +212,7 @@ impl ApiServer {
         if outcome.is_err() && !body.is_end_stream() {
             Box::pin(body::swallow(body)).await;
         }
-        let mut response = outcome.unwrap_or_else(|error| refuse(&parts.headers, &error));
+        let mut response = outcome.unwrap_or_else(|error| refuse(&parts, &error));
         compress(&parts.headers, &mut response);
         let headers = response.headers_mut();
         for value in warning_headers(&warnings) {
@@ -403,7 +404,8 @@ impl ApiServer {
         };
         let Written { code, content } = written;
         let content = content.in_form(representation.form, &registry.scene(include), Columns::Told)?;
-        respond(representation, Written { code, content })
+        let layout = Layout::asked(&parts.headers, query.text("pretty"));
+        respond(representation, layout, Written { code, content })
     }
 
     /// An RSA key takes a moment to make; whoever asks in that moment waits for it, up to a limit.

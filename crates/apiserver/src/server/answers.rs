@@ -1,18 +1,25 @@
 //! Responses: an object as the client wants it, an error, warnings, a watch.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 
 use crate::body::Body;
 use crate::content::Content;
+use crate::layout::Layout;
 use crate::media::{Encoding, Endpoint, Representation};
+use crate::query::Query;
 use crate::registry::Written;
 use crate::status::ApiError;
 
 /// An object or a document.
-pub(super) fn respond(representation: Representation, written: Written) -> Result<Response<Body>, ApiError> {
+pub(super) fn respond(
+    representation: Representation,
+    layout: Layout,
+    written: Written,
+) -> Result<Response<Body>, ApiError> {
     let Written { code, content } = written;
-    let mut response = Response::new(content.into_body(representation)?);
+    let mut response = Response::new(content.into_body(representation, layout)?);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(representation.encoding.content_type()));
@@ -95,15 +102,17 @@ pub(super) fn public(content_type: &'static str, body: Bytes) -> Response<Body> 
 }
 
 /// An error, in the encoding that the client asked for. One that wants what there is not gets JSON.
-pub(super) fn refuse(request: &HeaderMap, error: &ApiError) -> Response<Body> {
+pub(super) fn refuse(request: &Parts, error: &ApiError) -> Response<Body> {
     let representation =
-        Representation::negotiate(request, Endpoint::Status).unwrap_or(Representation::PLAIN);
-    let content = Content::Status(error.to_status());
-    let (encoding, body) = match content.write(representation) {
+        Representation::negotiate(&request.headers, Endpoint::Status).unwrap_or(Representation::PLAIN);
+    let pretty = request.uri.query().filter(|query| query.contains("pretty")).map(Query::parse);
+    let layout = Layout::asked(&request.headers, pretty.as_ref().and_then(|query| query.text("pretty")));
+    let status = error.to_status();
+    let (encoding, body) = match Content::Status(status.clone()).into_body(representation, layout) {
         Ok(body) => (representation.encoding, body),
-        Err(_) => (Encoding::Json, error.to_status().to_string().into()),
+        Err(_) => (Encoding::Json, Body::whole(layout.lay_out(status.to_string().as_bytes()))),
     };
-    let mut response = Response::new(Body::whole(body));
+    let mut response = Response::new(body);
     *response.status_mut() = error.code();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));

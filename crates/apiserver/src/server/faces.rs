@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::content::Content;
 use crate::discovery::aggregated;
 use crate::document::Document;
+use crate::layout::Layout;
 use crate::media::{Endpoint, Representation, accepted, require_accept};
 use crate::openapi::{Documents, swagger};
 use crate::query::Query;
@@ -85,7 +86,12 @@ impl ApiServer {
         match document {
             Some(document) => {
                 let representation = Representation::negotiate(headers, Endpoint::Document)?;
-                respond(representation, Written::ok(Content::Document(document)))
+                let layout = match route {
+                    // As upstream: it is for people.
+                    Route::Version => Layout::Indented,
+                    _ => Layout::asked(headers, query.text("pretty")),
+                };
+                respond(representation, layout, Written::ok(Content::Document(document)))
             }
             None => Ok(not_found()),
         }

@@ -279,3 +279,26 @@ async fn the_events_of_one_object_are_found_by_what_they_are_about() {
     let seen = events(&server, &watch, TABLE, 1).await;
     assert_eq!(seen[0]["object"]["rows"][0]["cells"][3], "daemonset/p");
 }
+
+#[tokio::test]
+async fn json_is_a_line_for_programs_and_indented_for_people() {
+    let bed = Testbed::new();
+    let (server, admin) = bed.furnished().await;
+    admin.create(PODS, &pod("a")).await.unwrap();
+    let one = format!("{PODS}/a");
+    for path in [PODS, &*one, &format!("{PODS}/missing"), "/apis/storage.k8s.io/v1", "/api/v1/pods?limit=x"] {
+        let ask = async |agent: &str| send(&server, Method::GET, path, &[("user-agent", agent)], "").await;
+        let (line, indented) = (ask("kubectl/v1.35.0").await.text(), ask("curl/8.5.0").await.text());
+        assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true), "{line}");
+        assert!(indented.starts_with("{\n  \"") && indented.ends_with("\n}"), "{indented}");
+        let [line, indented]: [Value; 2] = [line, indented].map(|text| serde_json::from_str(&text).unwrap());
+        assert_eq!(line, indented);
+    }
+    let asked = send(&server, Method::GET, &format!("{one}?pretty=true"), &[], "").await.text();
+    assert!(asked.starts_with("{\n  \"kind\": \"Pod\""), "{asked}");
+    let version = send(&server, Method::GET, "/version", &[], "").await.text();
+    assert!(version.contains("\n  \"major\": \"1\","), "{version}");
+    let headers = [("user-agent", "curl/8.5.0")];
+    let events = send(&server, Method::GET, &format!("{PODS}?watch=1&timeoutSeconds=1"), &headers, "").await;
+    assert_eq!(events.text().lines().count(), 1, "an event is a line for everybody");
+}

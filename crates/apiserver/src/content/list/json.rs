@@ -28,7 +28,7 @@ impl List {
         let items: Vec<_> =
             items.map(|(place, item)| JsonItem::new(item.source, named.as_bytes(), place == 0)).collect();
         let width = items.iter().map(|item| item.width).sum();
-        ListPieces::new(before.into(), items, width, b"]}".to_vec())
+        ListPieces::new(before.into(), items, width, b"]}\n".to_vec())
     }
 }
 
