@@ -278,13 +278,21 @@ pub(crate) mod tests {
             "CSINode",
             "Lease",
             "PodDisruptionBudget",
-            "ServiceAccount",
             "ValidatingWebhookConfiguration",
             "VolumeAttachment",
         ] {
             assert!(conditional.contains(&kind), "{kind}");
         }
-        for kind in ["ConfigMap", "DaemonSet", "Node", "Pod", "PriorityClass", "Secret", "StorageClass"] {
+        for kind in [
+            "ConfigMap",
+            "DaemonSet",
+            "Node",
+            "Pod",
+            "PriorityClass",
+            "Secret",
+            "ServiceAccount",
+            "StorageClass",
+        ] {
             assert!(!conditional.contains(&kind), "{kind}");
         }
     }
@@ -317,6 +325,7 @@ pub(crate) mod tests {
             ("PersistentVolumeClaim", &[MetadataChange, Metadata, Content, ContentChange]),
             ("ControllerRevision", &[MetadataChange, Metadata, Content, ContentChange]),
             ("ServiceAccount", &[MetadataChange, Metadata, Content, ContentChange]),
+            ("Event", &[Content]),
         ] {
             assert_eq!(of(served(name)).checks_of_change(), checks, "{name}");
         }
@@ -334,6 +343,7 @@ pub(crate) mod tests {
             ("Node", Rules::Object, 4),
             ("Node", Rules::Status, 3),
             ("PersistentVolume", Rules::Object, 4),
+            ("Event", Rules::Object, 2),
         ];
         for (name, rules, count) in table {
             let new = object(json!({"metadata": {"name": "a", "uid": "u", "labels": {"a b": "c"}}}));
@@ -346,7 +356,7 @@ pub(crate) mod tests {
             let errors = validate_change(served(name), Rules::Object, &new, &old);
             errors.iter().filter(|error| error.field() == "metadata.finalizers[0]").count()
         };
-        assert_eq!(["CSIDriver", "CSINode", "Node", "Lease"].map(finalizers), [1, 1, 2, 0]);
+        assert_eq!(["CSIDriver", "CSINode", "Node", "Lease", "Event"].map(finalizers), [1, 1, 2, 0, 0]);
     }
 
     #[test]

@@ -21,6 +21,29 @@ fn subdomain(text: &str, counted: &str) -> Vec<String> {
     faults
 }
 
+/// A subdomain whose labels may begin with an underscore and have some inside, as search paths of resolvers may.
+#[must_use]
+pub fn dns_subdomain_with_underscores(text: &str) -> Vec<String> {
+    let is_label = |label: &str| {
+        let rest = label.strip_prefix('_').unwrap_or(label);
+        let ends = |character: Option<char>| {
+            character.is_some_and(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
+        };
+        let is_inside = |character| ends(Some(character)) || matches!(character, '-' | '_');
+        ends(rest.chars().next()) && ends(rest.chars().next_back()) && rest.chars().all(is_inside)
+    };
+    let mut faults = too_long(text, 253, "characters");
+    if !text.split('.').all(is_label) {
+        faults.push(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and \
+             must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+             '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')"
+                .to_owned(),
+        );
+    }
+    faults
+}
+
 /// A lowercase RFC 1123 label, the name of a namespace: at most 63 characters.
 #[must_use]
 pub fn dns_label(text: &str) -> Vec<String> {
@@ -285,6 +308,16 @@ fn is_key_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn underscores_stand_before_and_inside_labels() {
+        for good in ["a", "_tcp.example.com", "a_b.c-d", "0"] {
+            assert_eq!(dns_subdomain_with_underscores(good), [""; 0], "{good}");
+        }
+        for bad in ["", "A_", "a_", "__a", "_", "a..b", "a.", "-a"] {
+            assert_eq!(dns_subdomain_with_underscores(bad).len(), 1, "{bad}");
+        }
+    }
 
     fn assert_rule(rule: fn(&str) -> Vec<String>, good: &[&str], bad: &[&str]) {
         for text in good {

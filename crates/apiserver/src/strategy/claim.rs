@@ -6,6 +6,7 @@ use tokenward_kube_rules::quantity::Quantity;
 use tokenward_kube_rules::{FeatureGates, FieldError, label_selector, names};
 
 use super::field::Field;
+use super::pod_spec::{BY_REQUEST, annotated, fractions};
 use super::volume::{access_mode_faults, not_positive};
 use super::{Strategy, start_phase};
 use crate::object::{Object, child_mut, set_default, text_at};
@@ -32,6 +33,14 @@ impl Strategy for ClaimStrategy {
         unite_data_sources(child_mut(new, "spec"));
     }
 
+    fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings(object)
+    }
+
+    fn warnings_on_update(&self, new: &Object, _old: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings(new)
+    }
+
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         validate_spec(&Field::of(object, "spec"))
     }
@@ -53,6 +62,16 @@ impl Strategy for ClaimStrategy {
         }
         errors
     }
+}
+
+/// The annotation that named a claim's class before there was a member for it.
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+fn warnings(claim: &Object) -> Vec<String> {
+    let why = "deprecated since v1.8; use \"storageClassName\" attribute instead";
+    let class = annotated(&Field::of(claim, "metadata").child("annotations"), CLASS_ANNOTATION, why);
+    let resources = Field::of(claim, "spec").child("resources");
+    class.into_iter().chain(fractions(&resources, &["storage"], BY_REQUEST)).collect()
 }
 
 /// Whether Kubernetes itself may fill a claim from there: from another claim, or a snapshot.
@@ -157,6 +176,29 @@ mod tests {
 
     use super::super::tests::texts;
     use super::*;
+
+    #[test]
+    fn what_is_warned_of() {
+        let table = [
+            (json!({}), None),
+            (
+                json!({"spec": {"resources": {"requests": {"storage": "1500m"}}}}),
+                Some(
+                    "spec.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
+                ),
+            ),
+            (
+                json!({"metadata": {"annotations": {CLASS_ANNOTATION: "fast"}}}),
+                Some(
+                    "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \
+                     \"storageClassName\" attribute instead",
+                ),
+            ),
+        ];
+        for (changes, wanted) in table {
+            assert_eq!(warnings(&claim(&changes)), Vec::from_iter(wanted), "{changes}");
+        }
+    }
 
     fn claim(changes: &Value) -> Object {
         let mut claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}});

@@ -79,7 +79,8 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
-        pod_spec::warnings(&Field::of(object, "spec").child("template").child("spec"))
+        let template = Field::of(object, "spec").child("template");
+        pod_spec::template_warnings(&template.child("metadata"), &template.child("spec"))
     }
 
     fn warnings_on_update(&self, new: &Object, old: &Object, gates: &FeatureGates) -> Vec<String> {

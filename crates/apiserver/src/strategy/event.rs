@@ -1,9 +1,10 @@
 //! Event: it belongs to the namespace of what it tells about.
 
+use tokenward_kube_rules::metadata::NameRule;
 use tokenward_kube_rules::{FieldError, names};
 
-use super::Strategy;
 use super::field::Field;
+use super::{Check, Strategy};
 use crate::object::{Metadata, Object};
 
 pub(super) struct EventStrategy;
@@ -12,6 +13,19 @@ const LONGEST_WORD: usize = 128;
 const LONGEST_MESSAGE: usize = 1024;
 
 impl Strategy for EventStrategy {
+    /// Of what is asked of every kind's metadata no more: the older of the two interfaces of events is a lax one.
+    fn checks_of_change(&self) -> &'static [Check] {
+        &[Check::Content]
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn owns_others(&self) -> bool {
         false
     }

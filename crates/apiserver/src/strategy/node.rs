@@ -40,6 +40,14 @@ impl Strategy for NodeStrategy {
         drop_dynamic_configuration(new);
     }
 
+    fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings(object)
+    }
+
+    fn warnings_on_update(&self, new: &Object, _old: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings(new)
+    }
+
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         let mut errors = taint_faults(object);
         errors.extend(resource_faults(object));
@@ -54,6 +62,13 @@ impl Strategy for NodeStrategy {
     fn validate_status(&self, new: &Object, old: &Object) -> Vec<FieldError> {
         change_faults(new, old)
     }
+}
+
+fn warnings(node: &Object) -> Vec<String> {
+    let identity = Field::of(node, "spec").child("externalID");
+    let why = "this field is deprecated, and is unused by Kubernetes";
+    let is_said = !identity.text().is_empty();
+    is_said.then(|| format!("{}: {why}", identity.path())).into_iter().collect()
 }
 
 /// The gate `DynamicKubeletConfig` is gone.
@@ -174,6 +189,13 @@ mod tests {
 
     fn node(value: &Value) -> Object {
         value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn an_identity_that_nobody_reads_is_warned_of() {
+        assert_eq!(warnings(&node(&json!({"spec": {"providerID": "a"}}))), [""; 0]);
+        let found = warnings(&node(&json!({"spec": {"externalID": "b"}})));
+        assert_eq!(found, ["spec.externalID: this field is deprecated, and is unused by Kubernetes"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokenward_kube_rules::quantity::Quantity;
 use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
@@ -101,7 +102,16 @@ impl Strategy for PodStrategy {
     }
 
     fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
-        pod_spec::warnings(&Field::of(object, "spec"))
+        let faults = names::dns_label(object.name());
+        let name = (!faults.is_empty()).then(|| {
+            format!(
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS \
+                 label is recommended: [{}]",
+                faults.join(" ")
+            )
+        });
+        let metadata = Field::of(object, "metadata");
+        name.into_iter().chain(pod_spec::warnings(&metadata, &Field::of(object, "spec"))).collect()
     }
 
     fn grace_seconds(&self, object: &Object, requested: Option<i64>) -> i64 {
@@ -180,30 +190,37 @@ fn text_of_annotation<'a>(pod: &'a Object, name: &str) -> Option<&'a str> {
     at(pod, &["metadata", "annotations", name]).and_then(Value::as_str)
 }
 
-/// `BestEffort` without requests and limits, `Guaranteed` when every container has equal ones for both resources.
+/// `BestEffort` without requests and limits, `Guaranteed` when every container limits both resources and asks for all of
+/// it. Nothing counts as nothing said. What is said of the pod as a whole stands for its containers.
 fn quality_of_service(pod: &Object) -> &'static str {
-    let containers = ["containers", "initContainers"]
-        .iter()
-        .filter_map(|list| at(pod, &["spec", list]).and_then(Value::as_array))
-        .flatten();
-    let (mut any, mut all) = (false, true);
-    for container in containers {
-        let resources = |part: &str, name: &str| {
-            container
-                .get("resources")
-                .and_then(|resources| resources.get(part))
-                .and_then(|part| part.get(name))
-        };
-        for name in ["cpu", "memory"] {
-            let (request, limit) = (resources("requests", name), resources("limits", name));
-            any |= request.is_some() || limit.is_some();
-            all &= limit.is_some() && (request.is_none() || request == limit);
-        }
-    }
-    match (any, all) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
+    const RESOURCES: [&str; 2] = ["cpu", "memory"];
+    let spec = Field::of(pod, "spec");
+    let own = spec.child("resources");
+    let demands: Vec<Field<'_>> = if own.is_set() {
+        vec![own]
+    } else {
+        let lists = ["containers", "initContainers"].map(|list| spec.child(list));
+        lists.iter().flat_map(Field::items).map(|container| container.child("resources")).collect()
+    };
+    let amount = |demand: &Field<'_>, list, name| {
+        let amount = Quantity::parse(demand.child(list).child(name).text()).unwrap_or_default();
+        amount.max(Quantity::default())
+    };
+    let sums = |list| {
+        let of = |name| demands.iter().map(move |demand| amount(demand, list, name));
+        RESOURCES.map(|name| of(name).fold(Quantity::default(), Quantity::saturating_add))
+    };
+    let (requests, limits) = (sums("requests"), sums("limits"));
+    let limits_both = |demand: &Field<'_>| {
+        RESOURCES.iter().all(|name| amount(demand, "limits", name) > Quantity::default())
+    };
+    let none = [Quantity::default(); 2];
+    if requests == none && limits == none {
+        "BestEffort"
+    } else if requests == limits && demands.iter().all(limits_both) {
+        "Guaranteed"
+    } else {
+        "Burstable"
     }
 }
 
@@ -303,11 +320,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_makes_no_host_name_is_warned_of() {
+        let gates = FeatureGates::for_release(tokenward_kube_rules::Release::V1_35);
+        let warnings = |name: &str| {
+            let pod = json!({"metadata": {"name": name}, "spec": {}}).as_object().unwrap().clone();
+            PodStrategy.warnings_on_create(&pod, &gates)
+        };
+        assert_eq!(warnings("web-0"), [""; 0]);
+        let text = warnings("a.b");
+        assert!(text[0].ends_with("a DNS label is recommended: [must not contain dots]"), "{text:?}");
+        let long = warnings(&format!("a.{}", "b".repeat(64)));
+        assert!(long[0].ends_with("[must be no more than 63 characters must not contain dots]"), "{long:?}");
+    }
+
+    #[test]
     fn quality_of_service_classes() {
         let with = |resources: Value| pod(&json!({"containers": [{"name": "c", "resources": resources}]}));
         assert_eq!(quality_of_service(&with(json!({}))), "BestEffort");
         assert_eq!(quality_of_service(&with(json!({"requests": {"cpu": "1"}}))), "Burstable");
         let both = json!({"cpu": "1", "memory": "1Gi"});
         assert_eq!(quality_of_service(&with(json!({"requests": both, "limits": both}))), "Guaranteed");
+        let equal = json!({"cpu": "1000m", "memory": "1024Mi"});
+        assert_eq!(quality_of_service(&with(json!({"requests": equal, "limits": both}))), "Guaranteed");
+        let nothing = json!({"cpu": "0"});
+        assert_eq!(quality_of_service(&with(json!({"requests": nothing, "limits": nothing}))), "BestEffort");
+        let whole = |resources: Value| pod(&json!({"containers": [{"name": "c"}], "resources": resources}));
+        assert_eq!(quality_of_service(&whole(json!({"requests": {"cpu": "1"}}))), "Burstable");
+        assert_eq!(quality_of_service(&whole(json!({"requests": both, "limits": both}))), "Guaranteed");
     }
 }

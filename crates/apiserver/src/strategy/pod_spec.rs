@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use tokenward_kube_rules::{FieldError, metadata, names};
 
 pub(super) use self::defaults::{default_pod, default_template};
-pub(super) use self::warnings::warnings;
+pub(super) use self::warnings::{BY_REQUEST, annotated, fractions, template_warnings, warnings};
 use super::field::Field;
 
 /// Whose spec it is.
@@ -120,6 +120,12 @@ fn dns_faults(config: &Field<'_>, policy: &str) -> Vec<FieldError> {
         errors.push(
             searches.invalid("must not have more than 2048 characters (including spaces) in the search list"),
         );
+    }
+    for path in searches.items().filter(|path| path.text() != ".") {
+        let faults =
+            names::dns_subdomain_with_underscores(path.text().strip_suffix('.').unwrap_or(path.text()));
+        let faults = faults.iter().map(|fault| FieldError::invalid(path.path(), path.text(), fault));
+        errors.extend(faults);
     }
     for option in config.child("options").items() {
         if option.child("name").text().is_empty() {
@@ -307,6 +313,10 @@ mod tests {
             (
                 with("dnsConfig", json!({"nameservers": ["x"]})),
                 "spec.dnsConfig.nameservers[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            ),
+            (
+                with("dnsConfig", json!({"searches": [".", "a.b.", "_x.c", "A_"]})),
+                "spec.dnsConfig.searches[3]: Invalid value: \"A_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')",
             ),
             (
                 with("hostAliases", json!([{"ip": ""}])),

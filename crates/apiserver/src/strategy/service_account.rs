@@ -16,10 +16,6 @@ impl Strategy for ServiceAccountStrategy {
         true
     }
 
-    fn unconditional_update(&self) -> bool {
-        false
-    }
-
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
         keep_names(object);
     }

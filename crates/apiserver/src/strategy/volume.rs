@@ -24,15 +24,6 @@ const NO_SOURCE: [&str; 9] = [
     "volumeMode",
 ];
 
-/// What a client may leave out of a source.
-const DEFAULTS_OF_SOURCES: [(&str, &[(&str, &str)]); 5] = [
-    ("azureDisk", &[("cachingMode", "ReadWrite"), ("fsType", "ext4"), ("kind", "Shared")]),
-    ("hostPath", &[("type", "")]),
-    ("iscsi", &[("iscsiInterface", "default")]),
-    ("rbd", &[("keyring", "/etc/ceph/keyring"), ("pool", "rbd"), ("user", "admin")]),
-    ("scaleIO", &[("fsType", "xfs"), ("storageMode", "ThinProvisioned")]),
-];
-
 impl Strategy for VolumeStrategy {
     fn checks_of_change(&self) -> &'static [Check] {
         &[Check::Metadata, Check::Content, Check::Metadata, Check::Content, Check::ContentChange]
@@ -46,13 +37,7 @@ impl Strategy for VolumeStrategy {
         let spec = child_mut(object, "spec");
         set_default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
         set_default(spec, "volumeMode", "Filesystem");
-        for (source, defaults) in DEFAULTS_OF_SOURCES {
-            if let Some(Value::Object(source)) = spec.get_mut(source) {
-                for (member, value) in defaults {
-                    set_default_text(source, member, value);
-                }
-            }
-        }
+        volume_sources::set_defaults(spec);
     }
 
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {

@@ -5,7 +5,7 @@ use tokenward_kube_rules::{FeatureGates, FieldError, names};
 
 use super::field::Field;
 use super::{Check, Strategy};
-use crate::object::{Object, at};
+use crate::object::{Metadata as _, Object, at};
 
 pub(super) struct VolumeAttachmentStrategy;
 
@@ -24,6 +24,13 @@ impl Strategy for VolumeAttachmentStrategy {
 
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
         object.insert("status".to_owned(), json!({}));
+    }
+
+    fn prepare_status(&self, new: &mut Object, old: &Object) {
+        // Who reports on an attachment says nothing of its metadata.
+        for member in ["annotations", "deletionTimestamp", "finalizers", "generation", "labels"] {
+            new.take_metadata_from(old, member);
+        }
     }
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
@@ -78,6 +85,17 @@ mod tests {
 
     fn attachment(spec: &Value) -> Object {
         json!({"spec": spec}).as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_report_changes_no_metadata() {
+        let object = |metadata: Value| json!({"metadata": metadata}).as_object().unwrap().clone();
+        let old = object(json!({"name": "a", "labels": {"a": "b"}, "resourceVersion": "1"}));
+        let mut new = object(
+            json!({"name": "a", "annotations": {"/": ""}, "finalizers": ["bare"], "resourceVersion": "1"}),
+        );
+        VolumeAttachmentStrategy.prepare_status(&mut new, &old);
+        assert_eq!(new, old);
     }
 
     #[test]

@@ -5,6 +5,30 @@ use serde_json::Value;
 use tokenward_kube_rules::FieldError;
 
 use super::field::Field;
+use crate::object::{Object, set_default, set_default_text};
+
+/// What a client may leave out of a source.
+const DEFAULTS: [(&str, &[(&str, &str)]); 5] = [
+    ("azureDisk", &[("cachingMode", "ReadWrite"), ("fsType", "ext4"), ("kind", "Shared")]),
+    ("hostPath", &[("type", "")]),
+    ("iscsi", &[("iscsiInterface", "default")]),
+    ("rbd", &[("keyring", "/etc/ceph/keyring"), ("pool", "rbd"), ("user", "admin")]),
+    ("scaleIO", &[("fsType", "xfs"), ("storageMode", "ThinProvisioned")]),
+];
+
+/// Fills in the sources among the members of a pod's volume or of the spec of one of the cluster's.
+pub(super) fn set_defaults(volume: &mut Object) {
+    for (kind, defaults) in DEFAULTS {
+        if let Some(Value::Object(source)) = volume.get_mut(kind) {
+            for (member, value) in defaults {
+                set_default_text(source, member, value);
+            }
+        }
+    }
+    if let Some(Value::Object(disk)) = volume.get_mut("azureDisk") {
+        set_default(disk, "readOnly", false);
+    }
+}
 
 /// What is wrong with a source; nothing with one that is not known here. `kind` is the member's name.
 pub(super) fn faults(kind: &str, source: &Field<'_>) -> Vec<FieldError> {

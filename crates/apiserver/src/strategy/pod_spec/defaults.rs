@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::volume_sources;
 use crate::object::{Object, child_mut, set_default};
 
 /// The bits of files in volumes of secrets, config maps and the like.
@@ -175,9 +176,7 @@ fn default_volume(volume: &mut Object) {
     if let Some(Value::Object(image)) = volume.get_mut("image") {
         default_pull_policy(image, "reference", "pullPolicy");
     }
-    if let Some(Value::Object(path)) = volume.get_mut("hostPath") {
-        set_default(path, "type", "");
-    }
+    volume_sources::set_defaults(volume);
     if let Some(Value::Object(projected)) = volume.get_mut("projected") {
         for source in list(projected, "sources") {
             if let Some(Value::Object(token)) = source.get_mut("serviceAccountToken") {
@@ -237,6 +236,10 @@ mod tests {
             {"name": "f", "hostPath": {"path": "/"}},
             {"name": "g", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
             {"name": "h", "csi": {"driver": "x.example"}},
+            {"name": "i", "iscsi": {"lun": 0}},
+            {"name": "j", "azureDisk": {"kind": "Managed", "readOnly": true}},
+            {"name": "k", "rbd": {"pool": "p"}},
+            {"name": "l", "scaleIO": {}},
         ]}));
         let whole = json!({"path": "n", "fieldRef": {"fieldPath": "metadata.name", "apiVersion": "v1"}});
         let wanted = json!([
@@ -248,6 +251,10 @@ mod tests {
             {"name": "f", "hostPath": {"path": "/", "type": ""}},
             {"name": "g", "ephemeral": {"volumeClaimTemplate": {"spec": {"volumeMode": "Filesystem"}}}},
             {"name": "h", "csi": {"driver": "x.example"}},
+            {"name": "i", "iscsi": {"lun": 0, "iscsiInterface": "default"}},
+            {"name": "j", "azureDisk": {"kind": "Managed", "readOnly": true, "cachingMode": "ReadWrite", "fsType": "ext4"}},
+            {"name": "k", "rbd": {"pool": "p", "keyring": "/etc/ceph/keyring", "user": "admin"}},
+            {"name": "l", "scaleIO": {"fsType": "xfs", "storageMode": "ThinProvisioned"}},
         ]);
         assert_eq!(spec["volumes"], wanted);
     }

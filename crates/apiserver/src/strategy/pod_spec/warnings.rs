@@ -38,23 +38,55 @@ const DEAD_VOLUMES: [(&str, &str); 9] = [
     ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
     ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
     ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
-    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
+    ("storageOS", "deprecated in v1.22, non-functional in v1.25+"),
     ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
     ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
     ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
     ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
-/// The warnings of a pod's or a template's spec, in upstream's order.
-pub(in crate::strategy) fn warnings(spec: &Field<'_>) -> Vec<String> {
+/// Annotations that no longer do anything.
+const DEAD_ANNOTATIONS: [(&str, &str); 3] = [
+    (
+        "scheduler.alpha.kubernetes.io/critical-pod",
+        "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
+];
+
+/// The warnings of a pod, in upstream's order.
+pub(in crate::strategy) fn warnings(metadata: &Field<'_>, spec: &Field<'_>) -> Vec<String> {
+    of_pod_or_template(metadata, spec, false)
+}
+
+/// The warnings of a template, in upstream's order.
+pub(in crate::strategy) fn template_warnings(metadata: &Field<'_>, spec: &Field<'_>) -> Vec<String> {
+    of_pod_or_template(metadata, spec, true)
+}
+
+fn of_pod_or_template(metadata: &Field<'_>, spec: &Field<'_>, is_template: bool) -> Vec<String> {
+    let annotations = metadata.child("annotations");
     let mut warnings = of_placement(spec);
+    for (key, why) in DEAD_ANNOTATIONS {
+        warnings.extend(annotated(&annotations, key, why));
+    }
     for volume in spec.child("volumes").items() {
         for (kind, why) in DEAD_VOLUMES {
-            let source = volume.child(kind);
+            // Errors and warnings write this one otherwise than objects do.
+            let source = match kind {
+                "storageOS" => volume.child_shown_as("storageos", kind),
+                _ => volume.child(kind),
+            };
             if source.is_set() {
                 warnings.push(format!("{}: {why}", source.path()));
             }
         }
+        let template = volume.child("ephemeral").child("volumeClaimTemplate");
+        warnings.extend(fractions(&template.child("spec").child("resources"), &["storage"], BY_REQUEST));
     }
     warnings.extend(spec.child("volumes").items().flat_map(|volume| overlaps(&volume)));
     warnings.extend(repeated(&spec.child("hostAliases"), "ip"));
@@ -63,8 +95,23 @@ pub(in crate::strategy) fn warnings(spec: &Field<'_>) -> Vec<String> {
     for name in secrets.items().map(|secret| secret.child("name")).filter(|name| name.text().is_empty()) {
         warnings.push(format!("{}: invalid empty name \"\"", name.path()));
     }
+    if !spec.child("securityContext").child("seccompProfile").is_set() {
+        warnings.extend(annotated(&annotations, "seccomp.security.alpha.kubernetes.io/pod", NO_SECCOMP));
+    }
+    let is_confined = spec.child("securityContext").child("appArmorProfile").is_set();
     for container in containers(spec) {
-        warnings.extend(fractions(&container.child("resources")));
+        let (name, security) = (container.child("name").text(), container.child("securityContext"));
+        if !security.child("seccompProfile").is_set() {
+            let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
+            warnings.extend(annotated(&annotations, &key, NO_SECCOMP));
+        }
+        if is_template && !is_confined && !security.child("appArmorProfile").is_set() {
+            let key = format!("{APP_ARMOR}{name}");
+            let why = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+            warnings.extend(annotated(&annotations, &key, why));
+        }
+        let amounts = ["memory", "ephemeral-storage"];
+        warnings.extend(fractions(&container.child("resources"), &amounts, BY_LIMIT));
         warnings.extend(hidden_variables(&container.child("env")));
     }
     warnings.extend(port_clashes(spec));
@@ -128,10 +175,30 @@ fn repeated(list: &Field<'_>, member: &'static str) -> Vec<String> {
     warnings
 }
 
-fn fractions(resources: &Field<'_>) -> Vec<String> {
+const NO_SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+
+/// Before the name of a container: its profile, as it was said before there was a field for it.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// The warning of an annotation, if it is there.
+pub(in crate::strategy) fn annotated(annotations: &Field<'_>, key: &str, why: &str) -> Option<String> {
+    let annotation = annotations.key(key);
+    annotation.is_set().then(|| format!("{}: {why}", annotation.path()))
+}
+
+/// The two lists of amounts, in the order in which they are looked at.
+const BY_LIMIT: [&str; 2] = ["limits", "requests"];
+pub(in crate::strategy) const BY_REQUEST: [&str; 2] = ["requests", "limits"];
+
+/// The warnings of amounts of bytes that are not whole.
+pub(in crate::strategy) fn fractions(
+    resources: &Field<'_>,
+    names: &[&'static str],
+    lists: [&'static str; 2],
+) -> Vec<String> {
     let mut warnings = Vec::new();
-    for resource in ["memory", "ephemeral-storage"] {
-        for list in ["limits", "requests"] {
+    for resource in names {
+        for list in lists {
             let amount = resources.child(list).key(resource);
             if Quantity::parse(amount.text()).is_ok_and(|amount| !is_whole(amount)) {
                 let value = go_quote(amount.text());
@@ -327,7 +394,8 @@ mod tests {
 
     fn of(spec: &Value) -> Vec<String> {
         let object = json!({"spec": spec});
-        warnings(&Field::of(object.as_object().unwrap(), "spec"))
+        let object = object.as_object().unwrap();
+        warnings(&Field::of(object, "metadata"), &Field::of(object, "spec"))
     }
 
     fn container(member: &str, value: &Value) -> Value {
@@ -349,6 +417,14 @@ mod tests {
             (
                 json!({"volumes": [{"name": "v", "rbd": {}}]}),
                 "spec.volumes[0].rbd: deprecated in v1.28, non-functional in v1.31+",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "storageos": {}}]}),
+                "spec.volumes[0].storageOS: deprecated in v1.22, non-functional in v1.25+",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "1500m"}}}}}}]}),
+                "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
             ),
             (
                 json!({"volumes": [{"name": "v", "projected": {"sources": [{}]}}]}),
@@ -410,6 +486,42 @@ mod tests {
         ];
         for (spec, wanted) in table {
             assert_eq!(of(&spec), [wanted], "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_annotations_are_warned_of() {
+        let annotated = |key: &str, spec: Value| {
+            let object = json!({"metadata": {"annotations": {key: "x"}}, "spec": spec});
+            let object = object.as_object().unwrap().clone();
+            let (metadata, spec) = (Field::of(&object, "metadata"), Field::of(&object, "spec"));
+            [warnings(&metadata, &spec), template_warnings(&metadata, &spec)]
+        };
+        let plain = || json!({"containers": [{"name": "c"}]});
+        let with = |member: &str| json!({"containers": [{"name": "c", "securityContext": {member: {"type": "Unconfined"}}}]});
+        let (critical, sysctls) =
+            ("scheduler.alpha.kubernetes.io/critical-pod", "security.alpha.kubernetes.io/sysctls");
+        let (pod, container) =
+            ("seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/c");
+        let confined = "container.apparmor.security.beta.kubernetes.io/c";
+        let own = json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}, "containers": [{"name": "c"}]});
+        let rows: [(&str, Value, [usize; 2]); 9] = [
+            (critical, plain(), [1, 1]),
+            (sysctls, plain(), [1, 1]),
+            (pod, plain(), [1, 1]),
+            (container, plain(), [1, 1]),
+            (container, with("seccompProfile"), [0, 0]),
+            (confined, plain(), [0, 1]),
+            (confined, with("appArmorProfile"), [0, 0]),
+            (confined, own, [0, 0]),
+            ("example.com/a", plain(), [0, 0]),
+        ];
+        for (key, spec, count) in rows {
+            let found = annotated(key, spec.clone());
+            assert_eq!(found.each_ref().map(Vec::len), count, "{key} {spec} {found:?}");
+            for warning in found.iter().flatten() {
+                assert!(warning.starts_with(&format!("metadata.annotations[{key}]: ")), "{warning}");
+            }
         }
     }
 
