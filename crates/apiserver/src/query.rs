@@ -93,6 +93,8 @@ pub(crate) enum WatchFrom {
     Existing(Revision),
     /// After this revision.
     After(Revision),
+    /// With whatever comes next.
+    Now,
 }
 
 /// The parameters of a watch.
@@ -360,6 +362,7 @@ impl Query {
         let from = match initial_events {
             Some(true) => WatchFrom::Existing(revision),
             None if revision.get() == 0 => WatchFrom::Existing(revision),
+            Some(false) if revision.get() == 0 => WatchFrom::Now,
             _ => WatchFrom::After(revision),
         };
         let bookmarks = self.flag("allowWatchBookmarks").unwrap_or(false);
@@ -462,6 +465,11 @@ mod tests {
         assert!(!options.initial_events_end, "the bookmark is sent only when bookmarks were asked for");
         let options = watch("sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=4");
         assert_eq!(options.unwrap().from, WatchFrom::After(Revision::new(4)));
+        for version in ["", "&resourceVersion=0"] {
+            let options =
+                watch(&format!("sendInitialEvents=false&resourceVersionMatch=NotOlderThan{version}"));
+            assert_eq!(options.unwrap().from, WatchFrom::Now, "{version}");
+        }
         assert!(watch("sendInitialEvents=true").is_err());
         assert!(watch("resourceVersionMatch=NotOlderThan").is_err());
         assert_eq!(watch("timeoutSeconds=5").unwrap().timeout_seconds, Some(5));

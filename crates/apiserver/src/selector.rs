@@ -304,7 +304,11 @@ impl FieldSelector {
             }
             let (field, value, equal) = split_term(&term)
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
-            terms.push(FieldTerm { field: field.to_owned(), value: unescape(value), equal });
+            let value = unescape(value)?;
+            // A term of nothing and nothing asks for nothing.
+            if !(field.is_empty() && value.is_empty()) {
+                terms.push(FieldTerm { field: field.to_owned(), value, equal });
+            }
         }
         Ok(Self { terms })
     }
@@ -375,16 +379,28 @@ fn split_term(term: &str) -> Option<(&str, &str, bool)> {
     Some((field, value, true))
 }
 
-fn unescape(value: &str) -> String {
+/// A term's value without the backslashes that let it hold commas, equals signs and backslashes.
+fn unescape(value: &str) -> Result<String, String> {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
         match character {
-            '\\' => text.extend(characters.next()),
+            '\\' => match characters.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => text.push(escaped),
+                other => {
+                    let rest = other.map(String::from).unwrap_or_default();
+                    return Err(format!("invalid field selector: invalid escape sequence: \\{rest}"));
+                }
+            },
+            // Upstream names it by its number.
+            ',' | '=' => {
+                let number = u32::from(character);
+                return Err(format!("invalid field selector: unescaped character in value: {number}"));
+            }
             other => text.push(other),
         }
     }
-    text
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -454,7 +470,20 @@ mod tests {
         for (selector, expected) in table {
             assert_eq!(FieldSelector::parse(selector).unwrap().matches(field), expected, "{selector}");
         }
+        for nothing in ["=", "!=", "==", ",=,"] {
+            assert!(FieldSelector::parse(nothing).unwrap().is_everything(), "{nothing}");
+        }
+        let one = FieldSelector::parse("=,metadata.name=a\\=\\\\").unwrap();
+        assert_eq!(one.exact("metadata.name"), Some("a=\\"));
         assert!(FieldSelector::parse("nothing").is_err());
+        for (selector, why) in [
+            ("metadata.name=a\\x", "invalid escape sequence: \\x"),
+            ("metadata.name=a\\", "invalid escape sequence: \\"),
+            ("metadata.name=a=b", "unescaped character in value: 61"),
+        ] {
+            let refused = FieldSelector::parse(selector).unwrap_err();
+            assert_eq!(refused, format!("invalid field selector: {why}"), "{selector}");
+        }
         let unknown = FieldSelector::parse("spec.x=1").unwrap();
         assert_eq!(
             unknown.check(&["metadata.name", "metadata.namespace"]).unwrap_err(),

@@ -95,6 +95,21 @@ pub fn normalize(kind: &Kind, release: Release, object: &Map<String, Value>) -> 
     Ok(decoded)
 }
 
+/// Whether a tree still says that it is of `kind` after a client has changed it. Other versions of the kind are taken for
+/// this one.
+///
+/// # Errors
+/// It says that it is of another kind, or of a version that the kind does not have.
+pub fn check_type(kind: &Kind, object: &Map<String, Value>) -> Result<(), DecodeError> {
+    let types = ["kind", "apiVersion"].iter().filter_map(|name| object.get_key_value(*name));
+    let members: Vec<(Cow<'_, str>, Node<'_>)> =
+        types.map(|(name, value)| (Cow::Borrowed(name.as_str()), value.into())).collect();
+    match check_type_meta(kind, &members) {
+        Err(DecodeError::WrongVersion { .. }) => Ok(()),
+        checked => checked,
+    }
+}
+
 /// As [`normalize`], of a tree that is not needed any more as it was: most of it is Go's already, and stays where it is. What
 /// the release does not know goes without a word.
 ///

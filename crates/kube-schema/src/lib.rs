@@ -38,7 +38,7 @@ pub mod protobuf;
 mod strategic;
 mod table;
 
-pub use decode::{Decoded, decode, decode_delete_options, normalize, print};
+pub use decode::{Decoded, check_type, decode, decode_delete_options, normalize, print};
 pub use encode::{Encoded, ParseError, encode, parse, to_json};
 pub use error::{DecodeError, TypeMismatch, summarize_body};
 pub use go_base64::Base64;

@@ -9,7 +9,7 @@ use super::update::{check_name, check_namespace, is_at};
 use super::{Part, Registry, Target, Written};
 use crate::authentication::User;
 use crate::object::{Metadata, Object};
-use crate::query::WriteOptions;
+use crate::query::{WriteOptions, parse_number};
 use crate::status::ApiError;
 
 /// What a client applies.
@@ -63,7 +63,13 @@ impl Registry {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Written, ApiError> {
-        let applied = self.applied(target, Part::Object, configuration, options, None)?;
+        let mut applied = self.applied(target, Part::Object, configuration, options, None)?;
+        // There is no object that it could be the version of.
+        let version = applied.object.metadata_text("resourceVersion");
+        if !version.is_empty() {
+            parse_number(version).map_err(ApiError::unclassified)?;
+            applied.object.set_metadata_text("resourceVersion", "");
+        }
         let uid = applied.object.uid();
         if !uid.is_empty() {
             let why = format!(

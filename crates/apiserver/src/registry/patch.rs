@@ -47,6 +47,9 @@ impl Registry {
         let allow_unconditional = part != Part::Object || strategy::of(target.kind).unconditional_update();
         self.change(target, part, user, options, warnings, |old, entry, warnings| {
             let patched = self.patched(target.kind, &patch.change, old)?;
+            if let (Change::Json(_) | Change::Merge(_), Value::Object(tree)) = (&patch.change, &patched) {
+                schema::check_type(target.kind, tree).map_err(|error| invalid_patch(&error.to_string()))?;
+            }
             let mut faults = patch.duplicate.clone();
             let successor = self.read_patched(target.kind, patched, options.field_validation, &mut faults)?;
             warnings.extend(faults);

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use http::StatusCode;
 use serde_json::json;
 use tokenward_kube_schema::Kind;
-use tokenward_store::{Compacted, Entry, Event, EventKind, ReadError, Revision, Start, Watch};
+use tokenward_store::{Compacted, Entry, Event, EventKind, ReadError, Revision, Scope, Start, Watch};
 use tokio::time::Instant;
 
 use self::alarm::Alarm;
@@ -88,15 +88,14 @@ impl Registry {
                 }
                 watch
             }
+            WatchFrom::Now => self.watch_from_now(&scope)?,
             WatchFrom::After(revision) => match self.store.watch(&scope, Start::After(revision)) {
                 Ok(watch) => watch,
                 Err(ReadError::Future { wanted, .. }) => return Err(too_new(wanted)),
                 Err(ReadError::Compacted(compacted)) => {
                     then = Some(("ERROR", expired(compacted)));
                     is_over = true;
-                    self.store
-                        .watch(&scope, Start::Now)
-                        .map_err(|error| ApiError::internal(&error.to_string()))?
+                    self.watch_from_now(&scope)?
                 }
             },
         };
@@ -123,6 +122,10 @@ impl Registry {
             then,
             is_over,
         })
+    }
+
+    fn watch_from_now(&self, scope: &Scope) -> Result<Watch<Index>, ApiError> {
+        self.store.watch(scope, Start::Now).map_err(|error| ApiError::internal(&error.to_string()))
     }
 }
 

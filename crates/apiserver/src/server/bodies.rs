@@ -73,12 +73,17 @@ pub(super) fn parse_configuration(
             (value, repeated)
         }
     };
-    let Value::Object(object) = value else {
-        return Err(ApiError::bad_request(format!(
-            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
+    let object = match value {
+        Value::Object(object) => object,
+        // It is read, and then of no kind.
+        Value::Null => Object::new(),
+        _ => {
+            return Err(ApiError::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
              value of type map[string]interface {{}}",
-            json_type(&value)
-        )));
+                json_type(&value)
+            )));
+        }
     };
     match repeated {
         Some(fault) if validation == FieldValidation::Strict => {
@@ -86,7 +91,8 @@ pub(super) fn parse_configuration(
             return Err(ApiError::bad_request(message));
         }
         Some(fault) if validation == FieldValidation::Warn => {
-            warnings.push(format!("error converting YAML to JSON: {fault}"));
+            // Under a heading, which goes.
+            warnings.extend(fault.lines().skip(1).map(|line| line.trim().to_owned()));
         }
         _ => {}
     }

@@ -1,5 +1,6 @@
 //! Pod: defaults, a spec that is fixed once made, graceful deletion by the node that runs it.
 
+mod selectors;
 mod update;
 
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ impl Strategy for PodStrategy {
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
         object.remove("status");
         start_phase(object, "Pending");
+        selectors::narrow(object);
         let class = quality_of_service(object);
         child_mut(object, "status").insert("qosClass".to_owned(), class.into());
         if at(object, &["spec", "schedulingGates"])

@@ -16,7 +16,9 @@ use std::net::IpAddr;
 use tokenward_kube_rules::{FieldError, metadata, names};
 
 pub(super) use self::defaults::{default_pod, default_template};
-pub(super) use self::warnings::{BY_REQUEST, annotated, fractions, template_warnings, warnings};
+pub(super) use self::warnings::{
+    BY_REQUEST, annotated, deprecated_label, fractions, template_warnings, warnings,
+};
 use super::field::Field;
 
 /// Whose spec it is.

@@ -1,5 +1,7 @@
 //! PersistentVolume: a cluster's piece of storage. Where it lies never changes.
 
+mod warnings;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tokenward_kube_rules::quantity::Quantity;
@@ -59,6 +61,14 @@ impl Strategy for VolumeStrategy {
 
     fn validate(&self, object: &Object) -> Vec<FieldError> {
         validate_spec(&Field::of(object, "spec"), false)
+    }
+
+    fn warnings_on_create(&self, object: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings::of_volume(object)
+    }
+
+    fn warnings_on_update(&self, new: &Object, _old: &Object, _gates: &FeatureGates) -> Vec<String> {
+        warnings::of_volume(new)
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> Vec<FieldError> {

@@ -229,6 +229,14 @@ async fn bad_configurations_are_refused_as_upstream_refuses_them() {
     let head = r#""apiVersion":"storage.k8s.io/v1","kind":"CSIDriver""#;
     let rows = [
         (path.clone(), "{}".to_owned(), 400, "invalid object type: /, Kind="),
+        (path.clone(), "null".to_owned(), 400, "invalid object type: /, Kind="),
+        (path.clone(), String::new(), 400, "invalid object type: /, Kind="),
+        (
+            new.clone(),
+            format!(r#"{{{head},"metadata":{{"name":"n","resourceVersion":"x"}}}}"#),
+            500,
+            "strconv.ParseUint: parsing \"x\": invalid syntax",
+        ),
         (
             path.clone(),
             r#"{"apiVersion":"v1","kind":"Pod"}"#.to_owned(),
@@ -292,6 +300,10 @@ async fn bad_configurations_are_refused_as_upstream_refuses_them() {
             "{body}"
         );
     }
+    // Of an object that is not there yet any version will do.
+    let versioned = format!(r#"{{{head},"metadata":{{"name":"v","resourceVersion":"5"}}}}"#);
+    let made = patch(&server, APPLY, &format!("{DRIVERS}/v?fieldManager=m"), versioned).await;
+    assert_eq!(made.code(), StatusCode::CREATED, "{}", made.text());
     let yaml = "apiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata:\n  name: written-as-yaml\nspec:\n  podInfoOnMount: true\n";
     let made = patch(&server, APPLY, &format!("{DRIVERS}/written-as-yaml?fieldManager=m"), yaml).await;
     assert_eq!(

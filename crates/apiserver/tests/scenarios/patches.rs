@@ -71,7 +71,33 @@ async fn bad_patches_are_refused_as_upstream_refuses_them() {
     let (driver, pod) = (format!("{DRIVERS}/d"), format!("{PODS}/p"));
     let many = format!("[{}]", vec![r#"{"op":"test","path":"/kind","value":"CSIDriver"}"#; 10_001].join(","));
     let strict = format!("{DRIVERS}/d?fieldValidation=Strict");
+    let unknown = |kind: &str, version: &str| {
+        format!(
+            " \"\" is invalid: patch: Invalid value: \"(not shown)\": no kind \"{kind}\" is registered for version \
+             \"{version}\" in scheme \"pkg/runtime/scheme.go:111\""
+        )
+    };
+    let (no_foo, no_version) =
+        (unknown("Foo", "storage.k8s.io/v1"), unknown("CSIDriver", "storage.k8s.io/v9"));
     let rows: &[(&str, &str, &str, u16, &str)] = &[
+        (MERGE, &driver, r#"{"kind":"Foo"}"#, 422, &no_foo),
+        (MERGE, &driver, r#"{"apiVersion":"storage.k8s.io/v9"}"#, 422, &no_version),
+        (
+            JSON,
+            &driver,
+            r#"[{"op":"replace","path":"/kind","value":"CSINode"}]"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"(not shown)\": converting (v1.CSINode) to (storage.CSIDriver): \
+             unknown conversion",
+        ),
+        (
+            MERGE,
+            &driver,
+            r#"{"kind":5}"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"(not shown)\": couldn't get version/kind; json parse error: json: \
+             cannot unmarshal number into Go struct field .kind of type string",
+        ),
         (
             JSON,
             &driver,

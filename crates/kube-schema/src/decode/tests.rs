@@ -489,3 +489,28 @@ fn quantities_come_out_as_go_prints_them() {
         assert_eq!(read(&tree), json!(printed), "in place too");
     }
 }
+
+#[test]
+fn a_changed_tree_is_of_the_kind_that_it_was() {
+    let driver = find_kind("storage.k8s.io/v1", "CSIDriver").expect("served");
+    let registered = |kind: &str, version: &str| {
+        Some(format!(
+            "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\""
+        ))
+    };
+    for (types, wanted) in [
+        (json!({"kind": "CSIDriver", "apiVersion": "storage.k8s.io/v1"}), None),
+        (json!({"kind": "", "apiVersion": null}), None),
+        (json!({"apiVersion": "storage.k8s.io/v1beta1"}), None),
+        (json!({"apiVersion": "v1"}), registered("CSIDriver", "v1")),
+        (json!({"kind": "Pod"}), registered("Pod", "storage.k8s.io/v1")),
+        (
+            json!({"apiVersion": "v1", "kind": "Pod"}),
+            Some("converting (v1.Pod) to (storage.CSIDriver): unknown conversion".to_owned()),
+        ),
+        (json!({"apiVersion": "a/b/c"}), Some("unexpected GroupVersion string: a/b/c".to_owned())),
+    ] {
+        let checked = check_type(driver, types.as_object().expect("an object"));
+        assert_eq!(checked.map_err(|error| error.to_string()).err(), wanted, "{types}");
+    }
+}

@@ -142,7 +142,7 @@ fn resize_faults(policies: &Field<'_>, restart: &str) -> Vec<FieldError> {
             }
         }
         if restart == "Never" && action != "NotRequired" {
-            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            let why = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
             errors.push(FieldError::invalid(&*at, action, why));
         }
     }

@@ -111,6 +111,15 @@ fn label_name(name: &Field<'_>) -> Vec<FieldError> {
     name.faults(names::qualified_name)
 }
 
+/// Keys whose values on the pod itself a selector is narrowed by: there must be one.
+fn label_keys<'a>(owner: &Field<'a>, member: &'a str) -> Vec<FieldError> {
+    let keys = owner.child(member);
+    if keys.items().len() > 0 && !owner.child("labelSelector").is_set() {
+        return vec![keys.forbidden("must not be specified when labelSelector is not set")];
+    }
+    keys.items().flat_map(|key| label_name(&key)).collect()
+}
+
 fn pod_term(term: &Field<'_>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for member in ["labelSelector", "namespaceSelector"] {
@@ -123,7 +132,7 @@ fn pod_term(term: &Field<'_>) -> Vec<FieldError> {
         errors.extend(faults.iter().map(|fault| FieldError::invalid(&*at, namespace.text(), fault)));
     }
     for member in ["matchLabelKeys", "mismatchLabelKeys"] {
-        errors.extend(term.child(member).items().flat_map(|key| label_name(&key)));
+        errors.extend(label_keys(term, member));
     }
     let topology = term.child("topologyKey");
     if topology.text().is_empty() {
@@ -177,7 +186,7 @@ pub(super) fn spread(constraints: &Field<'_>) -> Vec<FieldError> {
                 errors.extend(policy.one_of(&["Honor", "Ignore"]));
             }
         }
-        errors.extend(constraint.child("matchLabelKeys").items().flat_map(|key| label_name(&key)));
+        errors.extend(label_keys(constraint, "matchLabelKeys"));
         let selector = constraint.child("labelSelector");
         errors.extend(label_selector::validate(selector.value(), &selector.path()));
     }

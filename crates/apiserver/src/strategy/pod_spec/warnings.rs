@@ -130,16 +130,22 @@ fn containers<'a>(spec: &Field<'a>) -> impl Iterator<Item = Field<'a>> {
     lists.into_iter().flat_map(|list| list.items())
 }
 
+/// Why a label of nodes is not to be selected by any more.
+pub(in crate::strategy) fn deprecated_label(label: &str) -> Option<&'static str> {
+    DEPRECATED_NODE_LABELS.iter().find(|(old, _)| *old == label).map(|(_, why)| *why)
+}
+
 fn of_placement(spec: &Field<'_>) -> Vec<String> {
-    let why = |label: &str| DEPRECATED_NODE_LABELS.iter().find(|(old, _)| *old == label).map(|(_, why)| *why);
     let mut warnings = Vec::new();
     let selector = spec.child("nodeSelector");
     for key in selector.keys() {
-        warnings.extend(why(key).map(|why| format!("{}: {why}", selector.key(key).path())));
+        let why = deprecated_label(key);
+        warnings.extend(why.map(|why| format!("{}: {why}", selector.key(key).path())));
     }
     for constraint in spec.child("topologySpreadConstraints").items() {
         let (key, selector) = (constraint.child("topologyKey"), constraint.child("labelSelector"));
-        warnings.extend(why(key.text()).map(|why| format!("{}: {} is {why}", key.path(), key.text())));
+        let why = deprecated_label(key.text());
+        warnings.extend(why.map(|why| format!("{}: {} is {why}", key.path(), key.text())));
         if !selector.is_set() {
             warnings.push(format!("{}: {MATCHES_NOTHING}", selector.path()));
         }
