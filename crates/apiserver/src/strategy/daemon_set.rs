@@ -44,6 +44,7 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
+        pod_spec::drop_disabled(template_spec(object), None);
         object.insert("status".to_owned(), json!({}));
         object.metadata_mut().insert("generation".to_owned(), 1.into());
         let sent = template_generation(object);
@@ -51,6 +52,8 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn prepare_update(&self, new: &mut Object, old: &Object, _gates: &FeatureGates) {
+        let old_template = at(old, &["spec", "template", "spec"]).and_then(Value::as_object);
+        pod_spec::drop_disabled(template_spec(new), old_template);
         let of_template = template_generation(old);
         let has_new_template = at(new, &["spec", "template"]) != at(old, &["spec", "template"]);
         set_template_generation(
@@ -110,6 +113,11 @@ impl Strategy for DaemonSetStrategy {
         }
         errors
     }
+}
+
+/// The spec of the pods.
+fn template_spec(object: &mut Object) -> &mut Object {
+    child_mut(child_mut(child_mut(object, "spec"), "template"), "spec")
 }
 
 fn template_generation(object: &Object) -> i64 {

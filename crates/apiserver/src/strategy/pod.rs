@@ -26,6 +26,8 @@ impl Strategy for PodStrategy {
     }
 
     fn prepare_create(&self, object: &mut Object, _gates: &FeatureGates) {
+        pod_spec::drop_disabled(child_mut(object, "spec"), None);
+        pod_spec::take_annotated_profiles(object);
         object.remove("status");
         start_phase(object, "Pending");
         selectors::narrow(object);
@@ -51,6 +53,7 @@ impl Strategy for PodStrategy {
     }
 
     fn prepare_update(&self, new: &mut Object, old: &Object, _gates: &FeatureGates) {
+        pod_spec::drop_disabled(child_mut(new, "spec"), at(old, &["spec"]).and_then(Value::as_object));
         // Admission set them; a client that leaves them out means no change.
         for member in ["priority", "preemptionPolicy"] {
             if let Some(value) = at(old, &["spec", member]) {

@@ -1,7 +1,9 @@
 //! What pods and pod templates have in common: their spec's defaults and rules.
 
+mod app_armor;
 mod containers;
 mod defaults;
+mod disabled;
 mod environment;
 mod handlers;
 mod mounts;
@@ -15,7 +17,9 @@ use std::net::IpAddr;
 
 use tokenward_kube_rules::{FieldError, metadata, names};
 
+pub(super) use self::app_armor::take_annotated_profiles;
 pub(super) use self::defaults::{default_pod, default_template};
+pub(super) use self::disabled::drop_disabled;
 pub(super) use self::warnings::{
     BY_REQUEST, annotated, deprecated_label, fractions, template_warnings, warnings,
 };

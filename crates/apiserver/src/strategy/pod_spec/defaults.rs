@@ -70,12 +70,15 @@ fn default_spec(spec: &mut Object) {
 }
 
 /// The objects in a list.
-fn list<'a>(object: &'a mut Object, member: &str) -> impl Iterator<Item = &'a mut Object> + use<'a> {
+pub(super) fn list<'a>(
+    object: &'a mut Object,
+    member: &str,
+) -> impl Iterator<Item = &'a mut Object> + use<'a> {
     let items = object.get_mut(member).and_then(Value::as_array_mut).into_iter().flatten();
     items.filter_map(Value::as_object_mut)
 }
 
-fn containers(spec: &mut Object) -> Vec<&mut Object> {
+pub(super) fn containers(spec: &mut Object) -> Vec<&mut Object> {
     let lists = spec
         .iter_mut()
         .filter(|(name, _)| matches!(name.as_str(), "containers" | "initContainers" | "ephemeralContainers"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokenward_kube_rules::quantity::Quantity;
 
 use super::super::field::Field;
+use super::app_armor;
 use super::resources::is_whole;
 use crate::status::go_quote;
 
@@ -106,7 +107,7 @@ fn of_pod_or_template(metadata: &Field<'_>, spec: &Field<'_>, is_template: bool)
             warnings.extend(annotated(&annotations, &key, NO_SECCOMP));
         }
         if is_template && !is_confined && !security.child("appArmorProfile").is_set() {
-            let key = format!("{APP_ARMOR}{name}");
+            let key = format!("{}{name}", app_armor::ANNOTATION);
             let why = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
             warnings.extend(annotated(&annotations, &key, why));
         }
@@ -182,9 +183,6 @@ fn repeated(list: &Field<'_>, member: &'static str) -> Vec<String> {
 }
 
 const NO_SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
-
-/// Before the name of a container: its profile, as it was said before there was a field for it.
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The warning of an annotation, if it is there.
 pub(in crate::strategy) fn annotated(annotations: &Field<'_>, key: &str, why: &str) -> Option<String> {
