@@ -10,14 +10,23 @@ pub(super) fn faults(selector: &Field<'_>) -> Vec<FieldError> {
     if terms.items().len() == 0 {
         return vec![terms.required("must have at least one node selector term")];
     }
-    terms.items().flat_map(|term| term_faults(&term)).collect()
+    terms.items().flat_map(|term| term_faults(&term, Values::OfLabels)).collect()
+}
+
+/// What the values of a requirement may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// What a label can have.
+    OfLabels,
+    /// Anything: what no node can have is no fault of a mere preference.
+    Any,
 }
 
 /// What is wrong with one term.
-pub(super) fn term_faults(term: &Field<'_>) -> Vec<FieldError> {
+pub(super) fn term_faults(term: &Field<'_>, values: Values) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for expression in term.child("matchExpressions").items() {
-        errors.extend(expression_faults(&expression));
+        errors.extend(expression_faults(&expression, values));
     }
     for field in term.child("matchFields").items() {
         errors.extend(field_faults(&field));
@@ -25,7 +34,7 @@ pub(super) fn term_faults(term: &Field<'_>) -> Vec<FieldError> {
     errors
 }
 
-fn expression_faults(expression: &Field<'_>) -> Vec<FieldError> {
+fn expression_faults(expression: &Field<'_>, rule: Values) -> Vec<FieldError> {
     let (operator, values) = (expression.child("operator"), expression.child("values"));
     let count = values.items().len();
     let mut errors = Vec::new();
@@ -48,7 +57,9 @@ fn expression_faults(expression: &Field<'_>) -> Vec<FieldError> {
     let key = expression.child("key");
     let faults = names::qualified_name(key.text());
     errors.extend(faults.iter().map(|fault| FieldError::invalid(key.path(), key.text(), fault)));
-    errors.extend(values.items().flat_map(|value| value.faults(names::label_value)));
+    if rule == Values::OfLabels {
+        errors.extend(values.items().flat_map(|value| value.faults(names::label_value)));
+    }
     errors
 }
 

@@ -3,6 +3,7 @@
 use tokenward_kube_rules::{FieldError, label_selector, names};
 
 use super::super::field::Field;
+use super::super::node_selector::{self, Values};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -10,11 +11,12 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 /// The errors of `affinity`.
 pub(super) fn affinity(affinity: &Field<'_>) -> Vec<FieldError> {
     let nodes = affinity.child("nodeAffinity");
-    let mut errors = node_selector(&nodes.child(REQUIRED));
+    let required = nodes.child(REQUIRED);
+    let mut errors = if required.is_set() { node_selector::faults(&required) } else { Vec::new() };
     for term in nodes.child(PREFERRED).items() {
         errors.extend(weight_fault(&term.child("weight")));
         // What nobody can fulfil is no fault of a mere preference.
-        errors.extend(node_term(&term.child("preference"), Values::Any));
+        errors.extend(node_selector::term_faults(&term.child("preference"), Values::Any));
     }
     for member in ["podAffinity", "podAntiAffinity"] {
         let pods = affinity.child(member);
@@ -33,78 +35,6 @@ fn weight_fault(weight: &Field<'_>) -> Option<FieldError> {
     let number = weight.number().unwrap_or_default();
     let is_good = (1..=100).contains(&number);
     (!is_good).then(|| FieldError::invalid(weight.path(), number, "must be in the range 1-100"))
-}
-
-fn node_selector(selector: &Field<'_>) -> Vec<FieldError> {
-    if !selector.is_set() {
-        return Vec::new();
-    }
-    let terms = selector.child("nodeSelectorTerms");
-    if terms.items().len() == 0 {
-        return vec![terms.required("must have at least one node selector term")];
-    }
-    terms.items().flat_map(|term| node_term(&term, Values::OfLabels)).collect()
-}
-
-/// What the values of a requirement may be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Values {
-    OfLabels,
-    Any,
-}
-
-fn node_term(term: &Field<'_>, values: Values) -> Vec<FieldError> {
-    let mut errors: Vec<FieldError> =
-        term.child("matchExpressions").items().flat_map(|one| node_requirement(&one, values)).collect();
-    errors.extend(term.child("matchFields").items().flat_map(|one| field_requirement(&one)));
-    errors
-}
-
-const NO_OPERATOR: &str = "not a valid selector operator";
-
-fn node_requirement(requirement: &Field<'_>, rule: Values) -> Vec<FieldError> {
-    let (operator, values) = (requirement.child("operator"), requirement.child("values"));
-    let count = values.items().len();
-    let mut errors = Vec::new();
-    match operator.text() {
-        "In" | "NotIn" if count == 0 => {
-            errors.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
-        }
-        "Exists" | "DoesNotExist" if count > 0 => {
-            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            errors.push(values.forbidden(why));
-        }
-        "Gt" | "Lt" if count != 1 => {
-            errors.push(values.required("must be specified single value when `operator` is 'Lt' or 'Gt'"));
-        }
-        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        other => errors.push(FieldError::invalid(operator.path(), other, NO_OPERATOR)),
-    }
-    errors.extend(label_name(&requirement.child("key")));
-    if rule == Values::OfLabels {
-        errors.extend(values.items().flat_map(|value| value.faults(names::label_value)));
-    }
-    errors
-}
-
-fn field_requirement(requirement: &Field<'_>) -> Vec<FieldError> {
-    let (key, operator) = (requirement.child("key"), requirement.child("operator"));
-    let values = requirement.child("values");
-    let mut errors = Vec::new();
-    match operator.text() {
-        "In" | "NotIn" if values.items().len() != 1 => {
-            let why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
-            errors.push(values.required(why));
-        }
-        "In" | "NotIn" => {}
-        other => errors.push(FieldError::invalid(operator.path(), other, NO_OPERATOR)),
-    }
-    if key.text() == "metadata.name" {
-        errors.extend(values.items().flat_map(|value| value.faults(names::dns_subdomain)));
-    } else {
-        errors.push(FieldError::invalid(key.path(), key.text(), "not a valid field selector key"));
-    }
-    errors
 }
 
 fn label_name(name: &Field<'_>) -> Vec<FieldError> {
